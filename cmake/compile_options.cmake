@@ -1,0 +1,45 @@
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo)
+endif()
+# Checks that protect data are not assert(): they stay on in every build type. -O2 -g is the everyday build.
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER "${CCACHE}")
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${CCACHE}")
+endif()
+
+# warp_options: what every target of ours compiles with. Headers are found from the root of the tree: "storage/shard.hpp".
+add_library(warp_options INTERFACE)
+target_compile_options(warp_options INTERFACE -Wall -Wextra -Wpedantic -Wno-missing-field-initializers)
+target_include_directories(warp_options INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
+# x86-64-v2 (SSE4.2, 2009 and later) is the floor on x86: the table probes with SSE and the log checks with the crc32
+# instruction; anything above it is chosen at run time, anything else has a portable fallback.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  add_compile_options(-march=x86-64-v2 -mtune=generic)
+endif()
+
+if(WARP_SANITIZE STREQUAL "address")
+  # CAF 0.17 binds null references in its headers, on purpose and harmlessly.
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize=null,alignment -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+elseif(WARP_SANITIZE STREQUAL "thread")
+  add_compile_options(-fsanitize=thread -Wno-tsan)
+  add_link_options(-fsanitize=thread)
+elseif(WARP_SANITIZE)
+  message(FATAL_ERROR "WARP_SANITIZE is '${WARP_SANITIZE}': use nothing, 'address' or 'thread'")
+endif()
+
+# warp_library(name FOLDER SOURCES... ) : one static library per folder, sources by name.
+function(warp_library name)
+  add_library(${name} STATIC ${ARGN})
+  add_library(warpengine::${name} ALIAS ${name})
+  target_link_libraries(${name} PUBLIC $<BUILD_INTERFACE:warp_options>)
+  set_target_properties(${name} PROPERTIES OUTPUT_NAME warp_${name} EXPORT_NAME ${name})
+endfunction()

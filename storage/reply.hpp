@@ -1,0 +1,72 @@
+#pragma once
+
+#include "messages/ids.hpp"
+#include "messages/operations.hpp"
+#include "messages/status.hpp"
+#include "storage/blob.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace warp::storage {
+
+/// Where the values of a batch's replies are copied to: memory in chunks that stay where they are until clear(), which keeps
+/// them for the next batch. So a warmed-up reader allocates nothing per GET. One thread at a time.
+class value_arena {
+public:
+  /// Copies the bytes in; the view is valid until clear().
+  std::string_view copy(std::string_view bytes) {
+    if (bytes.size() > free_) grow(bytes.size());
+    char* to = next_;
+    std::memcpy(to, bytes.data(), bytes.size());
+    next_ += bytes.size();
+    free_ -= bytes.size();
+    return {to, bytes.size()};
+  }
+
+  /// Forgets all copies; keeps the first chunk.
+  void clear() noexcept {
+    if (chunks_.empty()) return;
+    chunks_.resize(1);
+    next_ = chunks_[0].memory.get();
+    free_ = chunks_[0].size;
+  }
+
+private:
+  struct chunk {
+    std::unique_ptr<char[]> memory;
+    std::size_t size;
+  };
+  static constexpr std::size_t chunk_bytes = 64 * 1024;
+
+  void grow(std::size_t need) {
+    const auto size = std::max(need, chunk_bytes);
+    chunks_.push_back({std::make_unique_for_overwrite<char[]>(size), size});
+    next_ = chunks_.back().memory.get();
+    free_ = size;
+  }
+
+  std::vector<chunk> chunks_;
+  char* next_ = nullptr;
+  std::size_t free_ = 0;
+};
+
+/// The answer to one operation. Plain codes here, sentences at the edge: describe() in engine.hpp words them.
+struct op_reply {
+  op_code code = op_code::ok;
+  shard_id shard;
+  lsn_t version = 0;      ///< of the record after the operation; version_mismatch: the one it met; 0: absent
+  /// LSN of this shard that must be durable before the answer may be given out at the level that was asked for; 0: at once.
+  lsn_t durable_at = 0;
+  std::int64_t number = 0;         ///< increment: the result
+  std::uint64_t expires_at_ms = 0; ///< get, exists: of the record; 0: never
+  std::string_view value;          ///< get: in the arena, or in `large`
+  blob_ref large;                  ///< keeps a large value alive
+};
+
+} // namespace warp::storage

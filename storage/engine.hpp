@@ -5,6 +5,7 @@
 #include "messages/operations.hpp"
 #include "messages/status.hpp"
 #include "storage/clock.hpp"
+#include "storage/durable_state.hpp"
 #include "storage/engine_options.hpp"
 #include "storage/file_system.hpp"
 #include "storage/reply.hpp"
@@ -29,9 +30,6 @@ public:
   virtual ~round_listener() = default;
   virtual void on_round() noexcept = 0;
 };
-
-/// Whether something logged is on disk by now.
-enum class durable_state : std::uint8_t { pending, durable, failed };
 
 /// One page of a scan.
 struct scan_entry {

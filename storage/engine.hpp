@@ -5,6 +5,7 @@
 #include "messages/operations.hpp"
 #include "messages/status.hpp"
 #include "storage/clock.hpp"
+#include "storage/durable_state.hpp"
 #include "storage/engine_options.hpp"
 #include "storage/file_system.hpp"
 #include "storage/durable_state.hpp"
@@ -51,7 +52,8 @@ struct scan_page {
 /// data folder (or in memory only). Thread-safe: I/O threads call execute() directly, no call passes a mailbox.
 ///
 /// It starts no thread. Somebody must drive each log stream by calling run_stream() in a loop on a thread of its own (the WAL
-/// writer actors do; storage/stream_threads.hpp does for tools and tests), and call maintain() now and then.
+/// writer actors do; storage/stream_threads.hpp does for tools and tests), and call due_checkpoints(), checkpoint() and
+/// sweep_expired() now and then.
 class engine {
 public:
   /// Opens or creates the data folder, recovers what is in it on options.recovery_threads threads, and reserves LSNs. Fails, and

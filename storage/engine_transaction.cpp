@@ -83,11 +83,15 @@ op_code engine::execute_atomic(std::span<const operation> operations, std::span<
   // From here on all locks are held. Once the conditions hold nothing may fail any more. A retry of a batch that was done is
   // answered from what its shards remember, so its conditions are not asked again.
   const auto now_ms = state.time->now_ms();
-  const bool retried = std::any_of(operations.begin(), operations.end(), [&](const operation& op) {
-    const auto i = static_cast<std::size_t>(&op - operations.data());
-    return is_write(op.kind) && op.request &&
-           shares[shard_of_op[i]].at->requests().lookup(op.request).state != request_state::fresh;
-  });
+  std::vector<request_state> known(operations.size(), request_state::fresh);
+  for (std::size_t i = 0; i < operations.size(); ++i)
+    if (is_write(operations[i].kind) && operations[i].request)
+      known[i] = shares[shard_of_op[i]].at->requests().lookup(operations[i].request).state;
+  if (const auto lost = std::find(known.begin(), known.end(), request_state::forgotten); lost != known.end()) {
+    refuse_all(replies, static_cast<std::size_t>(lost - known.begin()), op_code::outcome_unknown);
+    return op_code::outcome_unknown;
+  }
+  const bool retried = std::find(known.begin(), known.end(), request_state::seen) != known.end();
   if (!retried) {
     const auto verdict = check_conditions(operations, [&](std::size_t i) -> key_state {
       const auto* r = shares[shard_of_op[i]].at->find_live(hashes[i], operations[i].key, now_ms);
@@ -104,6 +108,11 @@ op_code engine::execute_atomic(std::span<const operation> operations, std::span<
   for (auto& [id, s] : shares) s.at->begin_collecting(s.logged);
   for (std::size_t i = 0; i < operations.size(); ++i) {
     replies[i] = {};
+    if (retried && is_write(operations[i].kind) && known[i] == request_state::fresh) {
+      // It had no effect when the batch was done, so it is not remembered, and must have none now.
+      replies[i].code = op_code::not_found;
+      continue;
+    }
     const auto prepared = large.find(i);
     shares[shard_of_op[i]].at->apply(
         {operations[i], hashes[i], prepared == large.end() ? nullptr : &prepared->second, now_ms, arena}, replies[i]);

@@ -9,6 +9,7 @@ import build_rules
 import include_rules
 import listing_rules
 import text_rules
+import type_rules
 from source_tree import source_tree
 
 GOOD = {
@@ -70,6 +71,9 @@ BAD = {
     text_rules.headers_start_with_pragma_once: [({"storage/a.hpp": "int x;\n"}, "pragma once")],
     text_rules.white_space_is_clean: [
         ({"a.md": "x \n"}, "trailing"), ({"a.cpp": "\tint x;\n"}, "tab"), ({"a.md": "x"}, "newline"), ({"a.md": "x\r\n"}, "carriage")],
+    type_rules.a_type_is_defined_once: [
+        ({"storage/a.hpp": "namespace warp {\nstruct options {\n  int x;\n};\n}\n",
+          "cluster/b.hpp": "namespace warp {\nstruct [[nodiscard]] options final : base {};\n}\n"}, "warp::options: defined in")],
     build_rules.every_header_compiles_alone: [
         ({"storage/shard.hpp": "#pragma once\nstd::vector<int> slots();\n"}, "does not compile alone"),
         ({"storage/shard.hpp": "#pragma once\ninline int f() { int unused; return 1; }\n"}, "does not compile alone")],
@@ -101,7 +105,7 @@ class rules_of_the_tree(unittest.TestCase):
             self.skipTest(str(why))
 
     def test_every_rule_has_a_tree_that_breaks_it(self):
-        rules = {r for m in (include_rules, listing_rules, text_rules, build_rules) for r in m.RULES}
+        rules = {r for m in (include_rules, listing_rules, text_rules, type_rules, build_rules) for r in m.RULES}
         self.assertEqual(rules, set(BAD))
 
     def test_each_rule_passes_on_the_good_tree(self):
@@ -118,6 +122,11 @@ class rules_of_the_tree(unittest.TestCase):
     def test_comments_and_strings_are_not_code(self):
         changes = {"storage/shard.cpp": '// #include "actors/a.hpp"\n/* std::cout */ auto s = "std::cout // x";\n'}
         self.assertEqual(self.problems(include_rules.includes_point_downwards, changes), [])
+
+    def test_equal_names_in_different_namespaces_are_different_types(self):
+        changes = {"storage/a.hpp": "namespace warp::a {\nstruct options {};\n}\nnamespace warp {\nstruct options;\n}\n",
+                   "storage/b.hpp": "namespace warp {\nnamespace {\nclass options {\n};\n}\nclass options {\n};\n}\n"}
+        self.assertEqual(self.problems(type_rules.a_type_is_defined_once, changes), [])
 
     def test_a_header_is_compiled_again_only_when_it_or_what_it_includes_changed(self):
         tree = self.tree({"storage/low.hpp": "#pragma once\nusing number = int;\n",

@@ -67,8 +67,14 @@ op_code engine::execute_atomic(std::span<const operation> operations, std::span<
       refuse_all(replies, i, code);
       return code;
     }
-    if (op.kind == op_kind::put && op.value.size() >= blob_size_min)
-      large.emplace(i, make_large(op.value, state.compress_from()));
+    if (op.kind == op_kind::put && op.value.size() >= blob_size_min) {
+      try {
+        large.emplace(i, make_large(op.value, state.compress_from()));
+      } catch (const std::bad_alloc&) {
+        refuse_all(replies, i, op_code::no_space);
+        return op_code::no_space;
+      }
+    }
     hashes[i] = table::hash(op.key);
     shard_of_op[i] = storage::shard_of(op.key, state.shard_count()).value;
     auto& s = shares[shard_of_op[i]];

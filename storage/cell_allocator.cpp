@@ -131,7 +131,7 @@ cell_allocator::cell cell_allocator::allocate(std::size_t size) {
       return {memory, true};
     }
   }
-  void* memory = std::malloc(size);
+  void* memory = std::malloc(cell_size); // rounded, so that fits() need not ask for the size
   if (!memory) throw std::bad_alloc{};
   if (cell_size <= cell_bytes_max) ++classes_[cell_size / step].outside;
   used_bytes_ += malloc_bytes(memory);

@@ -4,6 +4,7 @@
 //     table_bench [keys in millions for the timings, default 1] [sizes in millions for the memory,
 //     default 1 2 4 6 8 10]
 #include "storage/table.hpp"
+#include "storage/table_memory.hpp"
 
 #include <algorithm>
 #include <array>
@@ -64,12 +65,12 @@ double resident_bytes() {
 }
 
 struct store {
-  std::shared_ptr<page_pool> pool = std::make_shared<page_pool>();
+  std::shared_ptr<table_memory> memory = std::make_shared<table_memory>();
   std::vector<std::unique_ptr<table>> shards;
   lsn_t version = 0;
 
   store() {
-    for (std::size_t i = 0; i < shard_count; ++i) shards.push_back(std::make_unique<table>(pool));
+    for (std::size_t i = 0; i < shard_count; ++i) shards.push_back(std::make_unique<table>(memory));
   }
   table& of(std::uint64_t hash) { return *shards[hash * 0x9e3779b97f4a7c15u >> 58]; }
 

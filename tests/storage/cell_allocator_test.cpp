@@ -2,7 +2,6 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <cstring>
-#include <memory>
 #include <random>
 #include <vector>
 
@@ -19,7 +18,7 @@ struct owned_cell {
 } // namespace
 
 TEST_CASE("a rare size comes from malloc, a common one from pages", "[storage][memory]") {
-  auto pool = std::make_shared<page_pool>();
+  block_pool pool(cell_allocator::page_bytes);
   cell_allocator cells(pool);
   std::vector<cell_allocator::cell> all;
   bool seen_outside = false, seen_in_page = false;
@@ -46,7 +45,7 @@ TEST_CASE("cells never overlap and their bytes are counted exactly, whatever com
   const auto seed = std::random_device{}();
   CAPTURE(seed);
   std::mt19937 random(seed);
-  auto pool = std::make_shared<page_pool>();
+  block_pool pool(cell_allocator::page_bytes);
   cell_allocator cells(pool);
   std::vector<owned_cell> all;
   const auto give_back = [&](std::size_t i) {
@@ -78,7 +77,7 @@ TEST_CASE("cells never overlap and their bytes are counted exactly, whatever com
 }
 
 TEST_CASE("a cell fits sizes that need the same cell and no others", "[storage][memory]") {
-  auto pool = std::make_shared<page_pool>();
+  block_pool pool(cell_allocator::page_bytes);
   cell_allocator cells(pool);
   const auto small = cells.allocate(100);
   CHECK(cell_allocator::fits(small, 100, 97));

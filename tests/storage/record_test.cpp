@@ -4,7 +4,6 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
-#include <memory>
 #include <string>
 
 using namespace warp;
@@ -14,7 +13,8 @@ namespace {
 
 struct fixture {
   table_stats stats;
-  record_store records{std::make_shared<page_pool>(), stats};
+  block_pool pages{cell_allocator::page_bytes};
+  record_store records{pages, stats};
 
   record* make(std::string_view key, std::string_view value, record_meta meta = {.version = 1}) {
     return records.make(key, new_value{value, {}}, meta);

@@ -1,6 +1,7 @@
 #include "storage/table.hpp"
 
 #include "storage/segment.hpp"
+#include "storage/table_memory.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -357,8 +358,8 @@ TEST_CASE("hashes that share a long prefix make a table slow, never wrong or lar
         shape{"upper 3 and lower 30 bits", 7ull << 61 | 0x3fffffff}}) {
     CAPTURE(name);
     const auto base = random();
-    auto pool = std::make_shared<page_pool>();
-    table t(pool, chosen_hash);
+    auto memory = std::make_shared<table_memory>();
+    table t(memory, chosen_hash);
     std::vector<std::string> keys;
     for (std::uint64_t i = 0; i < 3'000; ++i)
       keys.push_back(key_with_hash((base & fixed) | (random() & ~fixed), i));
@@ -389,8 +390,8 @@ TEST_CASE("hashes that share a long prefix make a table slow, never wrong or lar
 }
 
 TEST_CASE("hashes at the ends of the range have a place", "[storage][table][adversarial]") {
-  auto pool = std::make_shared<page_pool>();
-  table t(pool, chosen_hash);
+  auto memory = std::make_shared<table_memory>();
+  table t(memory, chosen_hash);
   std::vector<std::string> keys;
   for (std::uint64_t i = 0; i < 700; ++i)
     for (const auto hash : {i, ~i, (std::uint64_t{1} << 63) + i, (std::uint64_t{1} << 63) - 1 - i})
@@ -459,13 +460,14 @@ TEST_CASE("a small key costs at most 30 bytes over key and value on average, 36 
 }
 
 TEST_CASE("index and free memory are counted exactly", "[storage][table][memory]") {
-  auto pool = std::make_shared<page_pool>();
-  table t(pool);
+  auto memory = std::make_shared<table_memory>();
+  table t(memory);
   for (std::uint64_t i = 0; i < 50'000; ++i) put(t, key_of(i), std::string(60, 'v'));
   const auto& s = t.stats();
   // All pages of the pool belong to this table: its cells in pages and its free bytes fill them.
-  CHECK(s.free_bytes + s.record_bytes <= pool->mapped_bytes() + 3 * 40'000);
-  CHECK(s.free_bytes + s.record_bytes + page_pool::region_bytes >= pool->mapped_bytes());
+  CHECK(s.free_bytes + s.record_bytes <= memory->record_pages.mapped_bytes() + 3 * 40'000);
+  CHECK(s.free_bytes + s.record_bytes + block_pool::region_bytes >=
+        memory->record_pages.mapped_bytes());
   CHECK(s.index_bytes >= 50'000 * 7);
   CHECK(s.index_bytes <= 50'000 * 18);
 }

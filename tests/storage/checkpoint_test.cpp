@@ -3,7 +3,9 @@
 #include "tests/storage/checkpoint_fixture.hpp"
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
+#include <algorithm>
 #include <chrono>
 
 using namespace warp;
@@ -47,7 +49,7 @@ TEST_CASE_METHOD(file_fixture, "a checkpoint gives back every record as it was",
     records.push_back(random_record(random, 1 + random() % 60, size));
   records.push_back(random_record(random, key_size_max, 100));
   records.push_back({"compressible", std::string(1'000'000, 'a'), {}});
-  std::ranges::shuffle(records, random);
+  std::shuffle(records.begin(), records.end(), random);
   write_checkpoint(files, path, records, true, options);
   auto read = read_checkpoint(files, path);
   REQUIRE(read.ok());
@@ -58,7 +60,7 @@ TEST_CASE_METHOD(file_fixture, "a value of 64 MiB has a block of its own",
                  "[storage][checkpoint]") {
   saved_record large{"large", std::string(64u << 20, 'v'), {}};
   large.value.back() = 'e';
-  const bool compress = GENERATE_COPY(false, true);
+  const bool compress = GENERATE(false, true);
   checkpoint_writer_options options;
   options.compress = compress;
   write_checkpoint(files, path, {{"a", "1", {}}, large, {"b", "2", {}}}, false, options);

@@ -122,7 +122,15 @@ TEST_CASE_METHOD(file_fixture, "the layout of a checkpoint is what the format pa
     hex += digits[static_cast<unsigned char>(c) >> 4];
     hex += digits[static_cast<unsigned char>(c) & 15];
   }
-  CHECK(hex == "GOLDEN");
+  CHECK(hex == "57415250434b505401000000400000000102030405060708090a0b0c0d0e0f10"
+               "887766554433221103000000000000000200000000000000e803000000000000"
+               "000000002820619c"                                 // header
+               "7eac8e801600000016000000010000000000000001000000" // block
+               "02000012050000003412000000006b657976616c7565"     // record
+               "010000000000000001000000818583ae02000000000000004c04000000000000"
+               "d0070000000000000068e5cf8b0100000000000000000000" // footer
+               "380000001ceaae8c57415250434b5045"                 // trailer
+  );
 }
 
 TEST_CASE_METHOD(file_fixture, "a flipped bit anywhere is an error, never wrong data",

@@ -4,6 +4,11 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <atomic>
+#include <filesystem>
+#include <stdlib.h>
+#include <thread>
+
 using namespace warp;
 using namespace warp::storage;
 using namespace warp::testing;
@@ -280,4 +285,48 @@ TEST_CASE("a crash at any step leaves a folder that opens with what was publishe
     }
     if (done) break;
   }
+}
+
+TEST_CASE("shards publish at the same time", "[storage][data_folder]") {
+  faulty_file_system files;
+  {
+    auto folder = open_folder(files, 4);
+    REQUIRE(folder->start().ok());
+    std::atomic<int> failures = 0;
+    std::vector<std::thread> threads;
+    for (std::uint32_t shard = 0; shard < 4; ++shard)
+      threads.emplace_back([&, shard] {
+        for (int i = 0; i < 20; ++i) {
+          if (!save_checkpoint(files, *folder, shard, 2).ok()) ++failures;
+          static_cast<void>(folder->checkpoints(shard_id{(shard + 1) % 4}));
+        }
+      });
+    for (auto& thread : threads) thread.join();
+    CHECK(failures == 0);
+  }
+  auto folder = open_folder(files);
+  for (std::uint32_t shard = 0; shard < 4; ++shard)
+    CHECK(folder->checkpoints(shard_id{shard}) ==
+          std::vector{info_of(shard, 20), info_of(shard, 19)});
+}
+
+TEST_CASE("a data folder lives on a real disk as well", "[storage][data_folder]") {
+  auto pattern = (std::filesystem::temp_directory_path() / "warp-test-XXXXXX").string();
+  REQUIRE(::mkdtemp(pattern.data()));
+  const auto path = pattern + "/new/data";
+  auto& files = posix_file_system();
+  for (std::uint64_t start = 1; start <= 2; ++start) {
+    auto folder = data_folder::open(files, path, 4);
+    REQUIRE(folder.ok());
+    CHECK((*folder)->created() == (start == 1));
+    REQUIRE((*folder)->start().ok());
+    CHECK((*folder)->start_number() == start);
+    CHECK(data_folder::open(files, path, 4).code() == op_code::unavailable);
+    for (int i = 0; i < 2; ++i) REQUIRE(save_checkpoint(files, **folder, 2, 1).ok());
+    const auto newest = (*folder)->checkpoints(shard_id{2}).at(0).sequence;
+    CHECK(newest == 2 * start);
+    CHECK(read_checkpoint(files, (*folder)->checkpoint_path(shard_id{2}, newest)).ok());
+    CHECK(names_in(files, path + "/checkpoint").size() == 1);
+  }
+  std::filesystem::remove_all(pattern);
 }

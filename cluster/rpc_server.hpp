@@ -22,10 +22,9 @@ class admin_backend;
 
 /// How the Cap'n Proto front end listens and what it allows.
 struct rpc_server_options {
-  std::string host =
-      "127.0.0.1";           ///< name or address to listen on; empty: every address of this machine
-  std::uint16_t port = 7400; ///< 0: any free one, see rpc_server::port()
-  std::size_t threads = 1;   ///< I/O threads, at least 1; connections are dealt out to them in turn
+  /// "host:port"; port 0: any free one, see rpc_server::port().
+  std::string listen = "127.0.0.1:7400";
+  std::size_t threads = 1; ///< I/O threads, at least 1; connections are dealt out to them in turn
   std::size_t connections_max = 10'000; ///< further ones are closed at once and counted
 
   /// Bytes of answers a client may leave unread before its requests are not read any more ...
@@ -71,9 +70,9 @@ struct rpc_counters {
 class rpc_server {
 public:
   /// Begins to listen. `engine` and `admin` are borrowed until the server is destroyed; `admin`
-  /// null: admin() answers not_supported. Fails with invalid_argument (a host that cannot be
-  /// resolved, 0 threads), io_error (the address cannot be listened on: the message has address,
-  /// port and reason).
+  /// null: admin() answers not_supported. Fails with unavailable (the port is in
+  /// use), unauthorized (no right to it), invalid_argument (no such address here, 0 threads),
+  /// io_error; the message has address, port and reason.
   static op_result<std::unique_ptr<rpc_server>>
   start(rpc_server_options options, storage::engine& engine, admin_backend* admin);
 

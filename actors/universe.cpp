@@ -97,7 +97,7 @@ op_status universe::state::shut_down(const stop_options& how,
   // intake first, the last service first
   for (auto& slot : std::views::reverse(node.services.all())) slot->close(deadline);
   node.engine->refuse_writes();
-  if (how.checkpoint)
+  if (how.checkpoint && !node.engine->options().folder.empty())
     for (std::uint32_t i = 0; i < node.engine->shard_count(); ++i) {
       if (hurried() || std::chrono::steady_clock::now() >= deadline) {
         note({op_code::timed_out, "stopped before every shard had its checkpoint"});

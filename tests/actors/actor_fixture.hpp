@@ -35,11 +35,12 @@ public:
   }
 
   /// Spawns the root with this specification and runs until all is quiet.
-  void start(supervisor_spec spec) {
+  void start(supervisor_spec spec) { start_as("root", std::move(spec)); }
+  void start_as(const std::string& path, supervisor_spec spec) {
     spec.registry = registry;
     if (!spec.on_give_up) spec.on_give_up = [this](const std::string& why) { gave_up = why; };
-    root_keeper = system.spawn([spec = std::move(spec)](caf::event_based_actor* self) {
-      return supervise(self, {.path = "root"}, spec);
+    root_keeper = system.spawn([spec = std::move(spec), path](caf::event_based_actor* self) {
+      return supervise(self, {.path = path}, spec);
     });
     root = root_keeper.address();
     scheduler.run();

@@ -5,8 +5,10 @@
 #include "messages/operations.hpp"
 #include "messages/status.hpp"
 #include "storage/clock.hpp"
+#include "storage/durable_state.hpp"
 #include "storage/engine_options.hpp"
 #include "storage/file_system.hpp"
+#include "storage/durable_state.hpp"
 #include "storage/reply.hpp"
 #include "storage/stats.hpp"
 
@@ -30,8 +32,8 @@ public:
   virtual void on_round() noexcept = 0;
 };
 
-/// Whether something logged is on disk by now.
-enum class durable_state : std::uint8_t { pending, durable, failed };
+class batch;
+struct recovered;
 
 /// One page of a scan.
 struct scan_entry {
@@ -50,7 +52,8 @@ struct scan_page {
 /// data folder (or in memory only). Thread-safe: I/O threads call execute() directly, no call passes a mailbox.
 ///
 /// It starts no thread. Somebody must drive each log stream by calling run_stream() in a loop on a thread of its own (the WAL
-/// writer actors do; storage/stream_threads.hpp does for tools and tests), and call maintain() now and then.
+/// writer actors do; storage/stream_threads.hpp does for tools and tests), and call due_checkpoints(), checkpoint() and
+/// sweep_expired() now and then.
 class engine {
 public:
   /// Opens or creates the data folder, recovers what is in it on options.recovery_threads threads, and reserves LSNs. Fails, and
@@ -125,8 +128,15 @@ public:
   [[nodiscard]] stream_stats stats_of_stream(std::uint32_t stream) const;
   [[nodiscard]] const recovery_report& recovery() const noexcept;
 
+  struct state; // engine_state.hpp
+
 private:
-  struct state;
+  static op_status open_in_memory(state& s);
+  static op_status open_folder(state& s);
+  static op_status open_log(state& s, recovered& found);
+  [[nodiscard]] op_status release_log();
+  [[nodiscard]] std::vector<bool> shards_of_oldest_segment() const;
+  void execute_chunk(batch& b, std::span<const operation> operations, std::span<op_reply> replies, value_arena& arena);
   explicit engine(std::unique_ptr<state> s);
   std::unique_ptr<state> state_;
 };

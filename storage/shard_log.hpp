@@ -1,0 +1,198 @@
+#pragma once
+
+#include "messages/ids.hpp"
+#include "messages/status.hpp"
+#include "storage/durable_state.hpp"
+#include "storage/log_buffer.hpp"
+#include "storage/log_record.hpp"
+#include "storage/log_transaction.hpp"
+#include "storage/shard_lock.hpp"
+#include "storage/stream_gate.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace warp::storage {
+
+class wal_stream;
+
+/// Where a shard's log goes on.
+struct log_position {
+  lsn_t last = 0; ///< last record that recovery kept (in the log or below a checkpoint); what the
+                  ///< log has above it is void
+  lsn_t next = 1; ///< first LSN to hand out, above every LSN ever handed out
+  epoch_t epoch = 0;
+};
+
+/// The log of one shard: counts its LSNs, and holds what was appended until its stream has written
+/// it.
+///
+/// A write, from the shard's point of view (everything between lock and unlock is one batch:
+/// atomic, never split):
+///
+///     lock
+///     log.admit(n) == ok            else unlock; log.wait_for_room(deadline); again
+///     lsn = log.assign_lsn()        once per operation; a write at level memory stops here
+///     log.append({.lsn = lsn, ...})
+///     log.commit()                  once, when anything was appended
+///     unlock
+///     log.request_sync()            for a write at level sync
+///     log.durable(lsn)              polled, or wait_durable()
+///
+/// A transaction locks all its shards, admits in all, makes a log_transaction with the LSNs its
+/// records will have (next_lsn() .. next_lsn() + n - 1 in each shard), and calls begin_part()
+/// before the first append in each; then commit() in each.
+///
+/// Belongs to the engine, outlives its stream. The part "under the lock" needs the shard's lock;
+/// the rest any thread.
+class shard_log {
+public:
+  /// `lock`: the shard's, borrowed; the stream takes it for about a microsecond a round.
+  shard_log(shard_id shard, shard_lock& lock, log_position at);
+  ~shard_log();
+  shard_log(const shard_log&) = delete;
+  shard_log& operator=(const shard_log&) = delete;
+
+  [[nodiscard]] shard_id shard() const noexcept { return shard_; }
+
+  // -- under the lock
+  // -----------------------------------------------------------------------------------------------
+
+  /// May a batch that assigns `lsns` LSNs and appends something be done now? ok; overloaded (the
+  /// stream's buffers or the reserved LSNs are used up: wait_for_room); no_space; io_error (the log
+  /// has failed, or that of a shard it shares a transaction with).
+  [[nodiscard]] op_code admit(std::uint64_t lsns = 1) noexcept;
+
+  /// The LSN that assign_lsn() returns next.
+  [[nodiscard]] lsn_t next_lsn() const noexcept { return next_; }
+  lsn_t assign_lsn() noexcept { return next_++; }
+  /// LSN of the last appended record; not of writes at level memory.
+  [[nodiscard]] lsn_t last_appended() const noexcept { return last_; }
+  [[nodiscard]] epoch_t epoch() const noexcept {
+    return epoch_.load(std::memory_order_relaxed);
+  } ///< any thread
+
+  /// Encodes the record into the buffer. record.lsn: above that of the last appended record; a
+  /// follower appends the LSNs of its primary, and the count goes on after them. Allocates nothing
+  /// once warm. Key within the limits.
+  void append(const log_record& record);
+  /// This shard's part of `transaction` follows: its records must be appended next, with the LSNs
+  /// named in it.
+  void begin_part(const std::shared_ptr<log_transaction>& transaction);
+  /// Ends the batch: what was appended since the last commit() gets to disk together or not at all.
+  void commit() noexcept;
+
+  /// Raises the shard's epoch. A frame without records takes it to disk when no write follows;
+  /// request_sync() and wait for durable_epoch(). The records that follow are of this epoch. Not
+  /// inside a batch.
+  void set_epoch(epoch_t epoch);
+  /// A follower that catches up: the records that follow were written in this epoch, not above
+  /// epoch(). Not inside a batch.
+  void set_record_epoch(epoch_t epoch);
+  /// A follower cuts its tail: the next record has the LSN `last` + 1 or more, records above `last`
+  /// are void. Takes the durable LSN back to `last` as well. Not inside a batch.
+  void cut(lsn_t last);
+
+  // -- any thread
+  // ---------------------------------------------------------------------------------------------------
+
+  /// Is everything that was logged up to `lsn` on disk (with all parts of its transactions)?
+  /// Lock-free.
+  [[nodiscard]] durable_state durable(lsn_t lsn) const noexcept;
+  /// The highest LSN known to be durable.
+  [[nodiscard]] lsn_t durable_lsn() const noexcept {
+    return durable_.load(std::memory_order_acquire);
+  }
+  /// The highest epoch known to be on disk.
+  [[nodiscard]] epoch_t durable_epoch() const noexcept {
+    return durable_epoch_.load(std::memory_order_acquire);
+  }
+  /// Blocks until `lsn` is durable: ok, io_error (it never will be), timed_out.
+  [[nodiscard]] op_code wait_durable(lsn_t lsn,
+                                     std::chrono::steady_clock::time_point deadline) const;
+  /// Asks the stream for a round now.
+  void request_sync() noexcept;
+  /// After admit() said overloaded, without the lock: blocks until it is worth asking again (ok),
+  /// or until the deadline (overloaded). no_space, io_error: at once.
+  [[nodiscard]] op_code wait_for_room(std::chrono::steady_clock::time_point deadline);
+  /// True while admit() would not say overloaded for want of buffer space. Lock-free.
+  [[nodiscard]] bool has_room() const noexcept;
+
+  [[nodiscard]] std::uint64_t appended_records() const noexcept {
+    return records_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t appended_bytes() const noexcept {
+    return bytes_.load(std::memory_order_relaxed);
+  }
+  /// steady_clock time of the oldest append that is not on disk yet, in ns since its epoch; 0: all
+  /// is. About as exact as a round.
+  [[nodiscard]] std::uint64_t oldest_pending_ns() const noexcept {
+    return oldest_pending_ns_.load(std::memory_order_relaxed);
+  }
+
+private:
+  friend class wal_stream;
+  /// A transaction's part that is appended but not known to be on disk with all others.
+  struct hold {
+    std::shared_ptr<log_transaction> transaction;
+    lsn_t first = 0;
+  };
+  /// What the stream takes for a round.
+  struct taken_round {
+    log_buffer buffer;
+    std::vector<hold> parts;
+    lsn_t assigned = 0; ///< all LSNs handed out so far
+    lsn_t last = 0;     ///< last appended record
+    lsn_t reserved = 0;
+    epoch_t epoch = 0;
+    std::uint64_t cuts = 0;
+    bool force_frame = false, cut = false;
+  };
+
+  void attach(std::shared_ptr<stream_gate> gate, std::uint32_t index, lsn_t reserved,
+              std::uint64_t block);
+  void take(taken_round& round);          ///< takes the lock
+  bool publish(const taken_round& round); ///< its bytes are on disk; true: the durable LSN moved
+  bool advance(); ///< some transaction has changed its state; true: something changed
+  void fail();    ///< nothing more gets to disk
+  bool advance_locked();
+  void open_frame();
+  void mark_dirty() noexcept;
+
+  const shard_id shard_;
+  shard_lock& lock_;
+  std::shared_ptr<stream_gate> gate_; ///< of its stream
+  std::uint32_t index_ = 0;           ///< in the stream
+
+  // Under the shard's lock.
+  lsn_t next_, last_;
+  epoch_t record_epoch_;
+  lsn_t renew_at_ = 0; ///< a new block is reserved when next_ gets here
+  std::uint64_t block_ = 0;
+  log_buffer active_;
+  std::vector<hold> active_parts_;
+  bool dirty_ = false, force_frame_ = false, cut_ = false;
+  std::uint64_t accounted_ = 0; ///< bytes of active_ that the stream knows of
+  std::uint64_t records_count_ = 0, bytes_count_ = 0, cuts_count_ = 0;
+
+  std::atomic<lsn_t> last_appended_; ///< last_, for durable()
+  std::atomic<epoch_t> epoch_;
+  std::atomic<lsn_t> reserved_{0}; ///< LSNs up to here may be handed out
+  std::atomic<lsn_t> durable_;
+  std::atomic<epoch_t> durable_epoch_;
+  std::atomic<bool> failed_{false};
+  std::atomic<std::uint64_t> records_{0}, bytes_{0}, oldest_pending_ns_{0};
+
+  std::mutex publish_mutex_; ///< guards what follows; taken inside the shard's lock by cut()
+  lsn_t on_disk_; ///< everything logged up to here is; durable_ may lag behind for a hold
+  std::uint64_t cuts_ = 0;
+  lsn_t cut_to_ = lsn_max;
+  std::deque<hold> holds_; ///< parts on disk whose transaction is not
+};
+
+} // namespace warp::storage

@@ -1,0 +1,118 @@
+#pragma once
+
+#include "messages/status.hpp"
+#include "storage/clock.hpp"
+#include "storage/segment_store.hpp"
+#include "storage/shard_log.hpp"
+#include "storage/stats.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace warp::storage {
+
+struct wal_stream_options {
+  std::uint32_t stream = 0;
+  std::uint64_t buffer_bytes = 64u << 20; ///< unwritten log at most; one batch may go beyond
+  std::chrono::milliseconds flush_interval{50};
+  std::uint64_t round_bytes = 1u << 20; ///< a round starts early when this much waits
+  std::uint64_t frame_bytes =
+      1u << 20; ///< a frame is closed at the first end of a batch beyond this
+  std::uint64_t reservation = 1u << 22; ///< LSNs in a block
+  /// How long a stream that found no space waits before it tries again.
+  std::chrono::milliseconds space_retry{200};
+  const clock* time = nullptr;        ///< borrowed; null: the system's
+  std::uint64_t timestamp_us_min = 0; ///< newest in the recovered log: frames do not go below it
+  /// Called once after each round in which a durable LSN (of any stream's shard) moved or something
+  /// failed, on the thread that ran it, without locks. Must not block.
+  std::function<void()> on_round;
+};
+
+/// One log stream: writes what its shards have appended, one vectored write and one fdatasync per
+/// round.
+///
+///     open -> running --close()--> closed
+///               |  ^
+///       failed write or sync | revive()      (no_space is not a failure: it goes away by itself)
+///               v  |
+///             failed
+///
+/// run() by one thread at a time; it needs nothing but to be called in a loop, starts no thread and
+/// never polls.
+class wal_stream {
+public:
+  /// Makes the first segment and writes a state frame with every shard's position and reservation;
+  /// durable when it returns ok. `logs`: the shards of this stream, borrowed, each in one stream.
+  /// Attaches them.
+  static op_result<std::unique_ptr<wal_stream>>
+  open(segment_store& store, wal_stream_options options, std::vector<shard_log*> logs);
+  ~wal_stream(); ///< detaches the logs, writes nothing
+  wal_stream(const wal_stream&) = delete;
+  wal_stream& operator=(const wal_stream&) = delete;
+
+  /// One turn: waits up to `wait_max` for work (a sync request: at once; else flush_interval after
+  /// the first append, or as soon as round_bytes wait; returns early on interrupt()), then writes,
+  /// syncs and publishes one round. True when it wrote one.
+  bool run(std::chrono::milliseconds wait_max);
+  void interrupt() noexcept;    ///< ends the waiting of run(); any thread
+  void request_sync() noexcept; ///< any thread
+
+  /// Rounds until nothing waits. Instead of run(), by the same thread.
+  op_status flush();
+  /// flush(), then the end mark. Instead of run(); with several streams flush() all of them first.
+  /// no_space or io_error: the stop is not clean, the next start recovers.
+  op_status close();
+
+  /// After a failure: starts a new chain. The caller has published a checkpoint of each shard of
+  /// this stream which covers every LSN it handed out (shard_log::next_lsn() - 1); what was not on
+  /// disk counts as durable by them. Instead of run().
+  op_status revive();
+
+  /// Prepares the next segment if it is time to; else run() does it piece by piece between rounds.
+  /// Any thread; blocks for the disk.
+  op_status prepare_next();
+
+  [[nodiscard]] std::uint32_t stream() const noexcept { return options_.stream; }
+  /// ok, io_error (final until revive), no_space (writes are refused for now).
+  [[nodiscard]] op_status condition() const;
+  [[nodiscard]] std::uint64_t buffered_bytes() const noexcept { return gate_->buffered_bytes(); }
+  [[nodiscard]] stream_stats stats() const;
+
+private:
+  /// A shard of the stream, and what of it is in the segments so far.
+  struct member {
+    shard_log* log;
+    shard_log::taken_round round; ///< taken and not yet published
+    bool taken = false;
+    lsn_t last = 0, reserved = 0; ///< as the state table of the next segment must have them
+    epoch_t epoch = 0;
+  };
+  /// A frame of the round in progress.
+  struct waiting_frame {
+    member* owner;
+    const log_buffer::frame* frame; ///< null: header only
+  };
+
+  wal_stream(segment_store& store, wal_stream_options options, std::vector<shard_log*> logs);
+
+  bool take_round();
+  op_status write_round();
+  op_status write_group(std::size_t end);
+  void publish_round();
+  void fail(const op_status& why);
+  op_status roll();
+  op_status start_segment();
+
+  segment_store& store_;
+  const wal_stream_options options_;
+  std::vector<member> members_;
+  std::shared_ptr<stream_gate> gate_;
+};
+
+} // namespace warp::storage

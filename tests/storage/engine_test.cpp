@@ -13,9 +13,9 @@
 
 using namespace warp;
 using namespace warp::storage;
-using warp::test::running_engine;
-using warp::test::small_options;
-using warp::test::temp_folder;
+using warp::testing::running_engine;
+using warp::testing::small_options;
+using warp::testing::temp_folder;
 
 namespace {
 

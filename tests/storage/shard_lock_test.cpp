@@ -7,7 +7,8 @@
 
 TEST_CASE("a shard lock lets one thread in at a time and wakes every sleeper", "[storage][lock]") {
   warp::storage::shard_lock lock;
-  long counter = 0; // unguarded but for the lock: a lost update shows here, and in the thread sanitizer
+  long counter =
+      0; // unguarded but for the lock: a lost update shows here, and in the thread sanitizer
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([&] {

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace warp::test {
+namespace warp::testing {
 
 /// Options for tests: few shards, small segments, a short flush interval.
 inline storage::engine_options small_options(std::string folder) {
@@ -89,4 +89,4 @@ private:
   storage::value_arena arena_;
 };
 
-} // namespace warp::test
+} // namespace warp::testing

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string>
 
-namespace warp::test {
+namespace warp::testing {
 
 /// A fresh folder under the system's temporary one; removed with all that is in it when the object dies.
 class temp_folder {
@@ -29,4 +29,4 @@ private:
   std::string path_;
 };
 
-} // namespace warp::test
+} // namespace warp::testing

@@ -1,0 +1,162 @@
+#include "tests/support/faulty_file_system.hpp"
+
+#include <fmt/format.h>
+
+namespace warp::testing {
+
+using storage::file;
+using storage::folder_lock;
+using storage::open_mode;
+
+/// Asks its file system before each call what is to become of it.
+class faulty_file final : public file {
+public:
+  faulty_file(faulty_file_system& files, std::unique_ptr<file> base, std::string path)
+      : files_(files), base_(std::move(base)), path_(std::move(path)) {}
+
+  op_result<std::size_t> read_at(std::uint64_t offset, std::span<char> buffer) override {
+    if (auto s = files_.meet(file_operation::read, path_); !s.ok()) return s;
+    return base_->read_at(offset, buffer);
+  }
+
+  op_status write_at(std::uint64_t offset, std::span<const std::string_view> pieces) override {
+    std::uint64_t bytes_written = 0;
+    auto s = files_.meet(file_operation::write, path_, &bytes_written);
+    if (s.ok()) return base_->write_at(offset, pieces);
+    std::string part;
+    for (const auto piece : pieces)
+      part += piece.substr(0, bytes_written - std::min(bytes_written, part.size()));
+    if (!part.empty()) {
+      const std::string_view view{part};
+      if (auto written = base_->write_at(offset, {&view, 1}); !written.ok()) return written;
+    }
+    return s;
+  }
+
+  op_status sync() override {
+    if (auto s = files_.meet(file_operation::sync, path_); !s.ok()) return s;
+    return base_->sync();
+  }
+  op_status truncate(std::uint64_t size) override {
+    if (auto s = files_.meet(file_operation::truncate, path_); !s.ok()) return s;
+    return base_->truncate(size);
+  }
+  op_result<std::uint64_t> size() override { return base_->size(); }
+
+private:
+  faulty_file_system& files_;
+  std::unique_ptr<file> base_;
+  std::string path_;
+};
+
+faulty_file_system::faulty_file_system()
+    : memory_(std::make_unique<memory_file_system>()), base_(*memory_) {}
+faulty_file_system::faulty_file_system(file_system& base) : base_(base) {}
+faulty_file_system::~faulty_file_system() = default;
+
+op_status faulty_file_system::meet(file_operation operation, const std::string& path,
+                                   std::uint64_t* bytes_written) {
+  std::function<void(file_operation, const std::string&)> observer;
+  {
+    std::lock_guard guard{mutex_};
+    observer = observer_;
+  }
+  if (observer) observer(operation, path);
+  std::lock_guard guard{mutex_};
+  ++counts_[static_cast<std::size_t>(operation)];
+  const bool change = operation != file_operation::read && operation != file_operation::open;
+  if (changes_ >= changes_max_) return {op_code::io_error, path + ": the power is off"};
+  for (auto& f : faults_) {
+    if (f.operation != operation || f.times == 0 || path.find(f.path_part) == std::string::npos)
+      continue;
+    if (f.skip > 0) {
+      --f.skip;
+      continue;
+    }
+    if (f.times != ~std::uint64_t{0}) --f.times;
+    if (bytes_written != nullptr) *bytes_written = f.bytes_written;
+    return {f.code, fmt::format("{}: injected {}", path, to_string(f.code))};
+  }
+  if (change) ++changes_;
+  return {};
+}
+
+op_result<std::unique_ptr<file>> faulty_file_system::open(const std::string& path, open_mode mode) {
+  if (auto s = meet(file_operation::open, path); !s.ok()) return s;
+  if (mode == open_mode::create) {
+    std::lock_guard guard{mutex_};
+    ++changes_;
+  }
+  auto opened = base_.open(path, mode);
+  if (!opened) return opened.status();
+  return std::unique_ptr<file>{std::make_unique<faulty_file>(*this, std::move(*opened), path)};
+}
+
+op_result<std::vector<std::string>> faulty_file_system::list(const std::string& folder) {
+  return base_.list(folder);
+}
+op_result<bool> faulty_file_system::exists(const std::string& path) {
+  return base_.exists(path);
+}
+
+op_status faulty_file_system::create_folder(const std::string& path) {
+  if (auto s = meet(file_operation::create_folder, path); !s.ok()) return s;
+  return base_.create_folder(path);
+}
+op_status faulty_file_system::rename(const std::string& from, const std::string& to) {
+  if (auto s = meet(file_operation::rename, from + " " + to); !s.ok()) return s;
+  return base_.rename(from, to);
+}
+op_status faulty_file_system::remove(const std::string& path) {
+  if (auto s = meet(file_operation::remove, path); !s.ok()) return s;
+  return base_.remove(path);
+}
+op_status faulty_file_system::sync_folder(const std::string& folder) {
+  if (auto s = meet(file_operation::sync_folder, folder); !s.ok()) return s;
+  return base_.sync_folder(folder);
+}
+op_result<std::uint64_t> faulty_file_system::free_bytes(const std::string& path) {
+  return base_.free_bytes(path);
+}
+op_result<std::unique_ptr<folder_lock>> faulty_file_system::lock(const std::string& folder) {
+  return base_.lock(folder);
+}
+
+void faulty_file_system::inject(fault f) {
+  std::lock_guard guard{mutex_};
+  faults_.push_back(std::move(f));
+}
+
+void faulty_file_system::clear_faults() {
+  std::lock_guard guard{mutex_};
+  faults_.clear();
+  changes_max_ = ~std::uint64_t{0};
+}
+
+void faulty_file_system::power_off_after(std::uint64_t changes) {
+  std::lock_guard guard{mutex_};
+  changes_max_ = changes_ + changes;
+}
+
+std::uint64_t faulty_file_system::count(file_operation operation) const {
+  std::lock_guard guard{mutex_};
+  return counts_[static_cast<std::size_t>(operation)];
+}
+
+std::uint64_t faulty_file_system::changes() const {
+  std::lock_guard guard{mutex_};
+  return changes_;
+}
+
+void faulty_file_system::set_observer(
+    std::function<void(file_operation, const std::string&)> observer) {
+  std::lock_guard guard{mutex_};
+  observer_ = std::move(observer);
+}
+
+void faulty_file_system::crash(crash_policy policy, std::uint64_t seed) {
+  memory_->crash(policy, seed);
+  clear_faults();
+}
+
+} // namespace warp::testing

@@ -1,12 +1,11 @@
 #include "storage/data_folder.hpp"
 
 #include "tests/storage/checkpoint_fixture.hpp"
+#include "tests/support/temp_folder.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
 #include <atomic>
-#include <filesystem>
-#include <stdlib.h>
 #include <thread>
 
 using namespace warp;
@@ -311,9 +310,8 @@ TEST_CASE("shards publish at the same time", "[storage][data_folder]") {
 }
 
 TEST_CASE("a data folder lives on a real disk as well", "[storage][data_folder]") {
-  auto pattern = (std::filesystem::temp_directory_path() / "warp-test-XXXXXX").string();
-  REQUIRE(::mkdtemp(pattern.data()));
-  const auto path = pattern + "/new/data";
+  warp::testing::temp_folder disk;
+  const auto path = disk / "new/data";
   auto& files = posix_file_system();
   for (std::uint64_t start = 1; start <= 2; ++start) {
     auto folder = data_folder::open(files, path, 4);
@@ -328,5 +326,4 @@ TEST_CASE("a data folder lives on a real disk as well", "[storage][data_folder]"
     CHECK(read_checkpoint(files, (*folder)->checkpoint_path(shard_id{2}, newest)).ok());
     CHECK(names_in(files, path + "/checkpoint").size() == 1);
   }
-  std::filesystem::remove_all(pattern);
 }

@@ -8,6 +8,9 @@ if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
 endif()
 # Checks that protect data are not assert(): they stay on in every build type. -O2 -g is the everyday build.
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+if(WARP_SANITIZE)
+  set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1") # compiles in two thirds of the time, and reports name the lines as well
+endif()
 
 find_program(CCACHE ccache)
 if(CCACHE)
@@ -41,5 +44,7 @@ function(warp_library name)
   add_library(${name} STATIC ${ARGN})
   add_library(warpengine::${name} ALIAS ${name})
   target_link_libraries(${name} PUBLIC $<BUILD_INTERFACE:warp_options>)
+  target_compile_features(${name} PUBLIC cxx_std_20)
   set_target_properties(${name} PROPERTIES OUTPUT_NAME warp_${name} EXPORT_NAME ${name})
+  set_property(GLOBAL APPEND PROPERTY WARP_LIBRARIES ${name})
 endfunction()

@@ -41,7 +41,7 @@ public:
   /// are what the file holds, but not all: throw them away.
   template <class Visitor>
   op_status read_records(Visitor&& visit) {
-    if (auto status = rewind(); !status.ok()) return status;
+    rewind();
     for (;;) {
       auto block = next_block();
       if (!block.ok()) return block.status();
@@ -63,7 +63,7 @@ private:
   struct state;
   explicit checkpoint_reader(std::unique_ptr<state> s);
 
-  op_status rewind();
+  void rewind() noexcept;
   /// The next data block, checked; null at the end, where the totals have been checked as well.
   op_result<checkpoint_block_cursor*> next_block();
   op_status damaged_block(const checkpoint_block_cursor& cursor) const;

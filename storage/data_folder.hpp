@@ -87,7 +87,7 @@ public:
 
 private:
   data_folder() = default;
-  op_status save(const manifest& next);
+  op_status save(manifest next);
   op_status remove_left_overs();
 
   file_system* files_ = nullptr;
@@ -97,6 +97,7 @@ private:
   universe_id universe_;
   std::uint64_t generation_ = 0;
   std::uint32_t shard_count_ = 0;
+  std::vector<std::string> unsynced_parents_; ///< of a folder that open() made
 
   mutable std::mutex mutex_; ///< guards what is below, and the manifest file
   manifest manifest_;

@@ -8,6 +8,7 @@
 #include "storage/durable_state.hpp"
 #include "storage/engine_options.hpp"
 #include "storage/file_system.hpp"
+#include "storage/durable_state.hpp"
 #include "storage/reply.hpp"
 #include "storage/stats.hpp"
 
@@ -31,6 +32,11 @@ public:
   virtual void on_round() noexcept = 0;
 };
 
+class batch;
+class log_cursor;
+struct log_frame;
+struct recovered;
+
 /// One page of a scan.
 struct scan_entry {
   std::string_view key, value; ///< in the page's arena, or in `large`
@@ -48,7 +54,8 @@ struct scan_page {
 /// data folder (or in memory only). Thread-safe: I/O threads call execute() directly, no call passes a mailbox.
 ///
 /// It starts no thread. Somebody must drive each log stream by calling run_stream() in a loop on a thread of its own (the WAL
-/// writer actors do; storage/stream_threads.hpp does for tools and tests), and call maintain() now and then.
+/// writer actors do; storage/stream_threads.hpp does for tools and tests), and call due_checkpoints(), checkpoint() and
+/// sweep_expired() now and then.
 class engine {
 public:
   /// Opens or creates the data folder, recovers what is in it on options.recovery_threads threads, and reserves LSNs. Fails, and
@@ -100,6 +107,20 @@ public:
   void add_round_listener(round_listener& listener);
   void remove_round_listener(round_listener& listener);
 
+  // -- following another copy of a shard -------------------------------------------------------------------------------
+
+  /// The shard's log from the record behind `after` on, live; null in memory only. Up to its durable LSN frames stay as they are.
+  [[nodiscard]] std::unique_ptr<log_cursor> read_log(shard_id shard, lsn_t after);
+  /// Takes over a frame of the same shard's log from another copy: applies and logs its records with the LSNs they have; those that
+  /// are here already are passed over. wrong_shard: the frame's epoch is over; version_mismatch: frames before it are missing (the
+  /// message says where this copy ends); corruption: nothing was changed.
+  op_status apply_frame(shard_id shard, const log_frame& frame);
+  /// Fills an empty shard from a checkpoint file of another copy (checkpoint_transfer.hpp brings one here), then makes a
+  /// checkpoint of its own. The file stays the caller's.
+  op_status install_checkpoint(shard_id shard, const std::string& path);
+  /// Path of the shard's newest published checkpoint; empty: none.
+  [[nodiscard]] std::string newest_checkpoint(shard_id shard) const;
+
   // -- checkpoints and upkeep; any thread, one at a time per shard ---------------------------------------------------------------
 
   /// Writes a checkpoint of the shard while writes go on, publishes it, and lets old files go. ok without doing anything when the
@@ -123,8 +144,15 @@ public:
   [[nodiscard]] stream_stats stats_of_stream(std::uint32_t stream) const;
   [[nodiscard]] const recovery_report& recovery() const noexcept;
 
+  struct state; // engine_state.hpp
+
 private:
-  struct state;
+  static op_status open_in_memory(state& s);
+  static op_status open_folder(state& s);
+  static op_status open_log(state& s, recovered& found);
+  [[nodiscard]] op_status release_log();
+  [[nodiscard]] std::vector<bool> shards_of_oldest_segment() const;
+  void execute_chunk(batch& b, std::span<const operation> operations, std::span<op_reply> replies, value_arena& arena);
   explicit engine(std::unique_ptr<state> s);
   std::unique_ptr<state> state_;
 };

@@ -1,62 +1,122 @@
 #pragma once
 
 #include "storage/record.hpp"
+#include "storage/record_store.hpp"
+#include "storage/table_stats.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string_view>
+#include <type_traits>
+#include <vector>
 
 namespace warp::storage {
 
-/// Counters of one table; bytes.
-struct table_stats {
-  std::uint64_t keys = 0;
-  std::uint64_t key_bytes = 0;
-  std::uint64_t value_bytes = 0;   ///< blobs included
-  std::uint64_t record_bytes = 0;  ///< allocated for records: headers, rounding and blobs included
-  std::uint64_t index_bytes = 0;   ///< directory and segments
-  std::uint64_t expiring_keys = 0; ///< records with an expiry
-};
+class segment;
+struct table_memory;
 
-/// The hash table of one shard: extendible hashing over small segments of cache-line buckets with fingerprints. It grows
-/// one segment at a time. Everything but hash() and the two prefetch functions needs the shard's lock.
+/// The hash table of one shard: extendible hashing over segments of 64 cache-line buckets (see
+/// segment.hpp). The upper bits of the hash index a directory of segments, the next six the home
+/// bucket, so that position follows hash order; the lower ten tell records of one bucket apart. A
+/// full segment splits in two, which moves about 560 records (some 15 us); nothing else is ever
+/// rehashed. An empty table has no segment.
+///
+/// Where splitting would not help (many hashes with one long prefix) the segment's stash grows
+/// instead: slow, never wrong.
+///
+/// Everything but hash() and the two prefetch functions needs the shard's lock. What these two read
+/// without it (directory and segments) is freed only with the table: directories and segments that
+/// are not used any more wait for reuse.
 class table {
 public:
+  using hash_function = std::uint64_t (*)(std::string_view key);
+
+  /// A table that shares `memory` with others: the usual case. It keeps it alive. `hasher` is
+  /// what the hashes given to all functions were made with; tests hand in a bad one.
+  explicit table(std::shared_ptr<table_memory> memory, hash_function hasher = &table::hash);
+  /// A table with memory of its own.
   table();
   ~table();
   table(const table&) = delete;
   table& operator=(const table&) = delete;
 
-  /// The table's own hash of a key (XXH3, 64 bits). Position in hash order, home bucket and fingerprint derive from it.
+  /// The table's own hash of a key (XXH3, 64 bits). Position in hash order, home bucket and
+  /// fingerprint derive from it.
   static std::uint64_t hash(std::string_view key) noexcept;
 
   /// First pass of a batch, without the lock, from any thread: brings the home bucket's cache line.
   void prefetch_bucket(std::uint64_t hash) const noexcept;
-  /// Second pass, likewise: brings the record whose fingerprint matches, if any. Never dereferences a record.
+  /// Second pass, likewise: brings the record whose fingerprint matches, if any. Never dereferences
+  /// a record.
   void prefetch_record(std::uint64_t hash) const noexcept;
 
   /// The record of the key, or null. Valid until the next call that changes the table.
-  record* find(std::uint64_t hash, std::string_view key) const noexcept;
+  [[nodiscard]] record* find(std::uint64_t hash, std::string_view key) const noexcept;
 
-  /// Inserts or replaces value and meta as a whole; in place where the record's allocation fits. `existing` is what find()
-  /// just returned for this key (null: absent). Throws std::bad_alloc and then has changed nothing.
-  record* put(std::uint64_t hash, std::string_view key, record* existing, const new_value& value, const record_meta& meta);
+  /// Inserts or replaces value and meta as a whole; in place where the record's allocation fits.
+  /// `existing` is what find() just returned for this key (null: absent). `key` and `value` may lie
+  /// in `existing`. Throws std::bad_alloc and then has changed nothing.
+  record* put(std::uint64_t hash, std::string_view key, record* existing, const new_value& value,
+              const record_meta& meta);
 
-  /// Replaces the meta only. The record may move when it gains or loses an expiry.
+  /// Replaces the meta only. The record may move when it gains or loses an expiry; std::bad_alloc
+  /// then, as in put().
   record* set_meta(std::uint64_t hash, record* existing, const record_meta& meta);
 
   /// Removes what find() just returned for this key.
   void erase(std::uint64_t hash, record* existing) noexcept;
 
-  /// Removes everything; prefetches by other threads stay safe.
+  /// Removes everything; prefetches by other threads stay safe. The records' memory is given back,
+  /// the index waits for reuse.
   void clear() noexcept;
 
-  /// Walks the table in hash order: calls visit(const record&) for the records of the home bucket at position `cursor` and
-  /// returns the cursor of the next one; 0 when the walk is over (0 is also where it starts). Every record that is present
-  /// for the whole walk is visited at least once, whatever is inserted, erased, displaced or split between the calls.
-  template <class Visitor> std::uint64_t walk(std::uint64_t cursor, Visitor&& visit) const;
+  /// Walks the table in hash order: calls visit(const record&) for the records of the home bucket
+  /// at position `cursor` and returns the cursor of the next one; 0 when the walk is over (0 is
+  /// also where it starts). Every record that is present for the whole walk is visited at least
+  /// once, whatever is inserted, erased, displaced or split between the calls. `visit` must not
+  /// change the table. About nine records a call at most.
+  template <class Visitor>
+  std::uint64_t walk(std::uint64_t cursor, Visitor&& visit) const {
+    using callee = std::remove_reference_t<Visitor>;
+    return walk_bucket(
+        cursor, [](void* context, const record& r) { (*static_cast<callee*>(context))(r); },
+        const_cast<std::remove_const_t<callee>*>(&visit));
+  }
 
-  [[nodiscard]] const table_stats& stats() const noexcept;
+  [[nodiscard]] const table_stats& stats() const noexcept { return stats_; }
+
+private:
+  struct place;
+  struct directory_line;
+
+  place locate(std::uint64_t hash) const noexcept;
+  std::uint64_t walk_bucket(std::uint64_t cursor, void (*visit)(void*, const record&),
+                            void* context) const;
+  record* move(std::uint64_t hash, std::string_view key, record* existing, const new_value& value,
+               const record_meta& meta);
+  void insert_into_index(std::uint64_t hash, record* r);
+  void add_first_segment();
+  bool split(std::uint64_t hash);
+  bool double_directory();
+  std::atomic<std::uintptr_t>* directory_of(unsigned depth);
+  segment* spare_segment();
+  void point_at_halves(std::uint64_t hash, unsigned depth, const segment* lower,
+                       const segment* upper) noexcept;
+
+  /// The directory's entries and its depth in one word, and in each entry a segment and its depth
+  /// (the number of leading hash bits that its records share): both pointers are aligned to 64 B
+  /// and a depth is below 64.
+  alignas(64) std::atomic<std::uintptr_t> root_;
+  hash_function hasher_;
+  std::vector<std::unique_ptr<directory_line[]>> directories_; ///< one of each depth, from 1 on
+  std::shared_ptr<table_memory> memory_;
+  std::vector<segment*> segments_; ///< those in use first
+  std::size_t segments_used_ = 0;
+
+  alignas(64) table_stats stats_; ///< away from what prefetching threads read
+  record_store records_;
 };
 
 } // namespace warp::storage

@@ -1,0 +1,173 @@
+#include "storage/cell_allocator.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <malloc.h>
+#include <new>
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
+namespace warp::storage {
+
+namespace {
+
+constexpr std::uint16_t no_cell = 0xffff;
+constexpr std::size_t outside_bytes_max = 2 * cell_allocator::page_bytes;
+
+constexpr std::size_t rounded(std::size_t size) noexcept {
+  return size <= 16 ? 16 : (size + 7) & ~std::size_t{7};
+}
+
+/// What malloc really took: it keeps 8 B of its own before each block.
+std::size_t malloc_bytes(void* memory) noexcept {
+  return ::malloc_usable_size(memory) + 8;
+}
+
+/// A freed cell is out of bounds for the address sanitizer, but for the link to the next one.
+void poison([[maybe_unused]] void* memory, [[maybe_unused]] std::size_t size) noexcept {
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_poison_memory_region(memory, size);
+#endif
+}
+void unpoison([[maybe_unused]] void* memory, [[maybe_unused]] std::size_t size) noexcept {
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_unpoison_memory_region(memory, size);
+#endif
+}
+
+} // namespace
+
+/// Header of a page; cells of one size follow. Freed cells form a list through their first two
+/// bytes; cells that were never used are not on it, so that a page is touched from its start as it
+/// fills.
+struct alignas(64) cell_allocator::page {
+  page* previous;
+  page* next;
+  std::uint16_t cell_size;
+  std::uint16_t capacity;
+  std::uint16_t live;
+  std::uint16_t carved;     ///< cells that were ever handed out
+  std::uint16_t first_free; ///< number of a freed cell, or no_cell
+
+  static page* of(void* memory) noexcept {
+    return reinterpret_cast<page*>(reinterpret_cast<std::uintptr_t>(memory) &
+                                   ~(cell_allocator::page_bytes - 1));
+  }
+  char* cell_at(std::size_t number) noexcept {
+    return reinterpret_cast<char*>(this + 1) + number * cell_size;
+  }
+  bool full() const noexcept { return live == capacity; }
+
+  void* take() noexcept {
+    ++live;
+    if (first_free == no_cell) {
+      auto* memory = cell_at(carved++);
+      unpoison(memory, cell_size);
+      return memory;
+    }
+    auto* memory = cell_at(first_free);
+    unpoison(memory, cell_size);
+    std::memcpy(&first_free, memory, sizeof first_free);
+    return memory;
+  }
+
+  void give_back(void* memory) noexcept {
+    --live;
+    std::memcpy(memory, &first_free, sizeof first_free);
+    const auto offset = static_cast<char*>(memory) - reinterpret_cast<char*>(this + 1);
+    first_free = static_cast<std::uint16_t>(static_cast<std::size_t>(offset) / cell_size);
+    poison(memory, cell_size);
+  }
+};
+
+cell_allocator::cell_allocator(block_pool& pool) : pool_(pool) {}
+
+cell_allocator::~cell_allocator() {
+  for (auto& cls : classes_)
+    while (page* p = cls.with_room) {
+      cls.with_room = p->next;
+      unpoison(p, cell_allocator::page_bytes);
+      pool_.free(p);
+    }
+}
+
+void cell_allocator::link(size_class& cls, page* p) noexcept {
+  p->previous = nullptr;
+  p->next = cls.with_room;
+  if (p->next) p->next->previous = p;
+  cls.with_room = p;
+}
+
+void cell_allocator::unlink(size_class& cls, page* p) noexcept {
+  (p->previous ? p->previous->next : cls.with_room) = p->next;
+  if (p->next) p->next->previous = p->previous;
+}
+
+cell_allocator::page* cell_allocator::add_page(size_class& cls, std::size_t cell_size) {
+  auto* p = new (pool_.allocate()) page{};
+  p->cell_size = static_cast<std::uint16_t>(cell_size);
+  p->capacity = static_cast<std::uint16_t>((cell_allocator::page_bytes - sizeof(page)) / cell_size);
+  p->first_free = no_cell;
+  poison(p + 1, cell_allocator::page_bytes - sizeof(page));
+  link(cls, p);
+  ++cls.pages;
+  page_bytes_ += cell_allocator::page_bytes;
+  return p;
+}
+
+cell_allocator::cell cell_allocator::allocate(std::size_t size) {
+  const auto cell_size = rounded(size);
+  if (cell_size <= cell_bytes_max) {
+    auto& cls = classes_[cell_size / step];
+    if (cls.pages != 0 || cls.outside * cell_size >= outside_bytes_max) {
+      page* p = cls.with_room ? cls.with_room : add_page(cls, cell_size);
+      void* memory = p->take();
+      if (p->full()) unlink(cls, p);
+      used_bytes_ += cell_size;
+      page_used_bytes_ += cell_size;
+      return {memory, true};
+    }
+  }
+  void* memory = std::malloc(cell_size); // rounded, so that fits() need not ask for the size
+  if (!memory) throw std::bad_alloc{};
+  if (cell_size <= cell_bytes_max) ++classes_[cell_size / step].outside;
+  used_bytes_ += malloc_bytes(memory);
+  return {memory, false};
+}
+
+void cell_allocator::free(cell c, std::size_t size) noexcept {
+  if (c.in_page) return free_in_page(c.memory, size);
+  const auto cell_size = rounded(size);
+  if (cell_size <= cell_bytes_max) --classes_[cell_size / step].outside;
+  used_bytes_ -= malloc_bytes(c.memory);
+  std::free(c.memory);
+}
+
+void cell_allocator::free_in_page(void* memory, std::size_t size) noexcept {
+  const auto cell_size = rounded(size);
+  auto& cls = classes_[cell_size / step];
+  page* p = page::of(memory);
+  if (p->full()) link(cls, p);
+  p->give_back(memory);
+  used_bytes_ -= cell_size;
+  page_used_bytes_ -= cell_size;
+  // An empty page goes back to the pool unless it is all the room that this size has left.
+  const bool only_room = p->previous == nullptr && p->next == nullptr;
+  if (p->live != 0 || (only_room && cls.pages > 1)) return;
+  unlink(cls, p);
+  --cls.pages;
+  page_bytes_ -= cell_allocator::page_bytes;
+  unpoison(p, cell_allocator::page_bytes);
+  pool_.free(p);
+}
+
+bool cell_allocator::fits(cell c, std::size_t size, std::size_t new_size) noexcept {
+  if (rounded(new_size) == rounded(size)) return true;
+  if (rounded(std::min(size, new_size)) <= cell_bytes_max) return false; // sizes are counted
+  const auto room = ::malloc_usable_size(c.memory);
+  return new_size <= room && new_size * 2 >= room;
+}
+
+} // namespace warp::storage

@@ -1,0 +1,184 @@
+// Checkpoints while writes go on, and what may go when they are published.
+
+#include "storage/checkpoint_writer.hpp"
+#include "storage/engine_state.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <limits>
+#include <thread>
+
+namespace warp::storage {
+
+namespace {
+
+/// Walks the shard into the writer, one bucket (about a microsecond) per hold of the lock.
+op_status write_records(shard& s, checkpoint_writer& writer) {
+  std::uint64_t cursor = 0;
+  do {
+    {
+      std::lock_guard hold{s.lock()};
+      cursor = s.records().walk(cursor, [&](const record& r) {
+        if (auto* large = r.large())
+          writer.add(r.key(), blob_ref::share(large), r.meta());
+        else
+          writer.add(r.key(), r.value(), r.meta());
+      });
+    }
+    if (writer.has_full_blocks()) {
+      if (auto status = writer.write_full_blocks(); !status.ok()) return status;
+      if (const auto pause = writer.pause(std::chrono::steady_clock::now()); pause.count() > 0)
+        std::this_thread::sleep_for(pause); // the rate limit, not a wait for anything
+    }
+  } while (cursor != 0);
+  return {};
+}
+
+} // namespace
+
+op_status engine::checkpoint(shard_id id) {
+  auto& state = *state_;
+  if (!state.folder) return {op_code::not_supported, "a universe in memory only has no checkpoints"};
+  if (id.value >= state.shard_count())
+    return {op_code::invalid_argument,
+            fmt::format("there is no shard {}: this universe has 0 to {}", id.value, state.shard_count() - 1)};
+  auto& s = *state.shards[id.value];
+  auto& log = *s.log();
+  auto& kept = *state.checkpoints[id.value];
+  std::lock_guard one_at_a_time{kept.running};
+
+  const auto began = std::chrono::steady_clock::now();
+  checkpoint_header header{.universe = state.folder->universe(),
+                           .generation = state.folder->generation(),
+                           .shard = id,
+                           .shard_count = state.shard_count(),
+                           .start_epoch = 0,
+                           .start_lsn = 0};
+  lsn_t began_at = 0;
+  {
+    std::lock_guard hold{s.lock()};
+    header.start_epoch = log.epoch();
+    header.start_lsn = log.last_appended();
+    began_at = s.last_lsn();
+  }
+  if (began_at == kept.covered_lsn) return {}; // nothing has changed since the last one
+  const auto log_records = log.appended_records() + kept.log_records_recovered;
+  const auto log_bytes = log.appended_bytes();
+
+  const auto sequence = state.folder->next_sequence(id);
+  auto writer = checkpoint_writer::create(*state.files, state.folder->checkpoint_path(id, sequence), header,
+                                          {.rate_bytes = state.options.checkpoint_rate_bytes});
+  if (!writer) return writer.status();
+  if (auto status = write_records(s, **writer); !status.ok()) return status;
+
+  checkpoint_end end;
+  std::string requests;
+  {
+    std::lock_guard hold{s.lock()};
+    end.end_epoch = log.epoch();
+    end.end_lsn = log.last_appended();
+    end.reserved_lsn = s.last_lsn();
+    requests = s.requests().encode();
+  }
+  end.created_at_ms = state.time->now_ms();
+  if (!requests.empty())
+    if (auto status = (*writer)->add_section(checkpoint_section_requests, requests); !status.ok()) return status;
+
+  // Published before the log is durable this far, a crash could restore a later write without an earlier one of another
+  // shard, or one that was never acknowledged as durable.
+  log.request_sync();
+  if (const auto code = log.wait_durable(end.end_lsn, std::chrono::steady_clock::now() + std::chrono::minutes{1});
+      code != op_code::ok)
+    return {code, fmt::format("checkpoint of shard {}: the log did not become durable up to record {}", id.value, end.end_lsn)};
+  auto totals = (*writer)->finish(end);
+  if (!totals) return totals.status();
+  const checkpoint_info info{.shard = id,
+                             .sequence = sequence,
+                             .start_lsn = header.start_lsn,
+                             .end_lsn = end.end_lsn,
+                             .reserved_lsn = end.reserved_lsn,
+                             .start_epoch = header.start_epoch,
+                             .end_epoch = end.end_epoch,
+                             .records = totals->records,
+                             .bytes = totals->bytes,
+                             .created_at_ms = end.created_at_ms};
+  if (auto status = state.folder->publish(info, state.options.checkpoints_kept); !status.ok()) return status;
+  {
+    std::lock_guard hold{state.upkeep_mutex};
+    kept.covered_lsn = began_at;
+    kept.end_lsn = info.end_lsn;
+    kept.bytes = info.bytes;
+    kept.created_at_ms = info.created_at_ms;
+    kept.duration_ms = static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count());
+    ++kept.count;
+    kept.log_records_at = log_records;
+    kept.log_bytes_at = log_bytes;
+    kept.dirty_since_ms = 0;
+  }
+  return release_log();
+}
+
+op_status engine::release_log() {
+  auto& state = *state_;
+  const auto needed_by = [&](bool oldest) {
+    return [&state, oldest](shard_id id) -> lsn_t {
+      const auto published = state.folder->checkpoints(id);
+      if (published.empty()) return 1;
+      return (oldest ? published.back() : published.front()).start_lsn + 1;
+    };
+  };
+  // The log from the newest checkpoint always stays; from the oldest one as far as the limit allows.
+  if (auto status = state.segments->release(needed_by(true)); !status.ok()) return status;
+  if (state.segments->bytes_kept() > state.options.wal_max_bytes / 2) return state.segments->release(needed_by(false));
+  return {};
+}
+
+std::vector<shard_id> engine::due_checkpoints() {
+  auto& state = *state_;
+  if (!state.folder) return {};
+  struct due_shard {
+    shard_id id;
+    std::uint64_t log_bytes;
+  };
+  std::vector<due_shard> due;
+  const auto now_ms = state.time->now_ms();
+  const auto interval_ms = static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(state.options.checkpoint_interval).count());
+  // Above three quarters of the limit the shards that hold the oldest segment back have to move.
+  const auto pressed = state.segments->bytes_kept() > state.options.wal_max_bytes / 4 * 3;
+  const auto holding_back = pressed ? shards_of_oldest_segment() : std::vector<bool>(state.shard_count());
+  std::lock_guard hold{state.upkeep_mutex};
+  for (std::uint32_t i = 0; i < state.shard_count(); ++i) {
+    auto& s = *state.shards[i];
+    auto& kept = *state.checkpoints[i];
+    lsn_t last = 0;
+    {
+      std::lock_guard lock{s.lock()};
+      last = s.last_lsn();
+    }
+    if (last == kept.covered_lsn) continue;
+    if (kept.dirty_since_ms == 0) kept.dirty_since_ms = now_ms;
+    const auto log_records = s.log()->appended_records() + kept.log_records_recovered - kept.log_records_at;
+    const auto log_bytes = s.log()->appended_bytes() - kept.log_bytes_at;
+    if (now_ms - kept.dirty_since_ms >= interval_ms ||
+        (log_records > state.options.checkpoint_log_records && log_bytes > kept.bytes) || holding_back[i])
+      due.push_back({s.id(), log_bytes});
+  }
+  std::sort(due.begin(), due.end(), [](const due_shard& a, const due_shard& b) { return a.log_bytes > b.log_bytes; });
+  std::vector<shard_id> ids;
+  for (const auto& d : due) ids.push_back(d.id);
+  return ids;
+}
+
+std::vector<bool> engine::shards_of_oldest_segment() const {
+  std::vector<bool> in_it(state_->shard_count());
+  state_->segments->with_segments([&](const auto& segments) {
+    if (segments.empty()) return;
+    for (const auto& run : segments.front()->runs)
+      if (run.records != 0) in_it[run.shard.value] = true;
+  });
+  return in_it;
+}
+
+} // namespace warp::storage

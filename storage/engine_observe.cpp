@@ -1,0 +1,143 @@
+// The rest of the engine: waiting for the disk, scans, upkeep, counters.
+
+#include "storage/engine_state.hpp"
+#include "storage/slot.hpp"
+
+#include <algorithm>
+
+namespace warp::storage {
+
+// -- durability --------------------------------------------------------------------------------------------------------
+
+durable_state engine::durable(shard_id shard, lsn_t lsn) const noexcept {
+  return state_->folder ? state_->logs[shard.value]->durable(lsn) : durable_state::durable;
+}
+
+op_code engine::wait_durable(std::span<const op_reply> replies, std::chrono::steady_clock::time_point deadline) {
+  auto result = op_code::ok;
+  for (const auto& reply : replies) {
+    if (reply.durable_at == 0 || !state_->folder) continue;
+    const auto code = state_->logs[reply.shard.value]->wait_durable(reply.durable_at, deadline);
+    if (code == op_code::io_error) return op_code::outcome_unknown;
+    if (code != op_code::ok) result = code;
+  }
+  return result;
+}
+
+void engine::request_sync(shard_id shard) noexcept {
+  if (state_->folder) state_->logs[shard.value]->request_sync();
+}
+
+std::uint32_t engine::stream_count() const noexcept { return static_cast<std::uint32_t>(state_->streams.size()); }
+
+void engine::run_stream(std::uint32_t stream, std::chrono::milliseconds wait_max) {
+  state_->streams[stream]->run(wait_max);
+}
+
+void engine::interrupt_stream(std::uint32_t stream) noexcept { state_->streams[stream]->interrupt(); }
+
+void engine::add_round_listener(round_listener& listener) {
+  std::lock_guard hold{state_->listeners_mutex};
+  state_->listeners.push_back(&listener);
+}
+
+void engine::remove_round_listener(round_listener& listener) {
+  std::lock_guard hold{state_->listeners_mutex};
+  std::erase(state_->listeners, &listener);
+}
+
+void engine::state::tell_listeners() {
+  std::lock_guard hold{listeners_mutex};
+  for (auto* listener : listeners) listener->on_round();
+}
+
+// -- scans and upkeep --------------------------------------------------------------------------------------------------
+
+op_status engine::scan(std::uint64_t cursor, std::string_view prefix, std::size_t limit, scan_page& page,
+                       std::size_t buckets_max) {
+  auto& state = *state_;
+  page.entries.clear();
+  page.arena.clear();
+  // A cursor is the shard above the position in hash order; the shard's share of the bits follows from the shard count.
+  const auto shards = state.shard_count();
+  const auto bits = static_cast<unsigned>(std::countr_zero(shards));
+  auto shard_at = bits == 0 ? 0u : static_cast<std::uint32_t>(cursor >> (64 - bits));
+  auto position = cursor << bits;
+  const auto now_ms = state.time->now_ms();
+  for (std::size_t bucket = 0; bucket < buckets_max && page.entries.size() < limit; ++bucket) {
+    auto& s = *state.shards[shard_at];
+    {
+      std::lock_guard hold{s.lock()};
+      position = s.records().walk(position, [&](const record& r) {
+        if (r.expires_at_ms() != 0 && r.expires_at_ms() <= now_ms) return;
+        if (!r.key().starts_with(prefix)) return;
+        scan_entry entry{.key = page.arena.copy(r.key()), .version = r.version(), .expires_at_ms = r.expires_at_ms()};
+        if (auto* large = r.large()) {
+          entry.large = blob_ref::share(large);
+          entry.value = entry.large.view();
+        } else {
+          entry.value = page.arena.copy(r.value());
+        }
+        page.entries.push_back(std::move(entry));
+      });
+    }
+    if (position == 0 && ++shard_at == shards) {
+      page.next_cursor = 0;
+      return {};
+    }
+  }
+  page.next_cursor = bits == 0 ? position : (std::uint64_t{shard_at} << (64 - bits)) | (position >> bits);
+  return {};
+}
+
+std::size_t engine::sweep_expired(shard_id id, std::size_t buckets_max) {
+  auto& s = *state_->shards[id.value];
+  std::unique_lock lock{s.lock()};
+  if (!s.has_expiring()) return 0;
+  if (state_->admit(s, lock, 1) != op_code::ok) return 0;
+  const auto removed = s.sweep(state_->time->now_ms(), buckets_max);
+  if (s.log()) s.log()->commit();
+  return removed;
+}
+
+shard_id engine::shard_of(std::string_view key) const noexcept { return storage::shard_of(key, state_->shard_count()); }
+std::uint32_t engine::shard_count() const noexcept { return state_->shard_count(); }
+
+// -- counters ----------------------------------------------------------------------------------------------------------
+
+const engine_options& engine::options() const noexcept { return state_->options; }
+const recovery_report& engine::recovery() const noexcept { return state_->report; }
+
+shard_stats engine::stats(shard_id id) const {
+  auto& state = *state_;
+  auto& s = *state.shards[id.value];
+  shard_stats out;
+  {
+    std::lock_guard hold{s.lock()};
+    out = s.counters();
+    out.table = s.records().stats();
+    out.last_lsn = s.last_lsn();
+    out.epoch = s.log() ? s.log()->epoch() : 0;
+  }
+  if (!state.folder) return out;
+  const auto& log = *state.logs[id.value];
+  out.durable_lsn = log.durable_lsn();
+  out.log_records = log.appended_records();
+  out.log_bytes = log.appended_bytes();
+  if (const auto oldest = log.oldest_pending_ns(); oldest != 0) {
+    const auto now = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+    out.durable_lag_ms = now > oldest ? (now - oldest) / 1'000'000 : 0;
+  }
+  std::lock_guard hold{state.upkeep_mutex};
+  const auto& kept = *state.checkpoints[id.value];
+  out.checkpoint_lsn = kept.end_lsn;
+  out.checkpoint_at_ms = kept.created_at_ms;
+  out.checkpoint_bytes = kept.bytes;
+  out.checkpoint_duration_ms = kept.duration_ms;
+  out.checkpoints = kept.count;
+  return out;
+}
+
+stream_stats engine::stats_of_stream(std::uint32_t stream) const { return state_->streams[stream]->stats(); }
+
+} // namespace warp::storage

@@ -1,0 +1,154 @@
+// Atomic batches: over any shards, all or nothing, for readers and in the log.
+
+#include "storage/batch.hpp"
+#include "storage/batch_conditions.hpp"
+#include "storage/engine_state.hpp"
+#include "storage/log_transaction.hpp"
+#include "storage/slot.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <new>
+
+namespace warp::storage {
+
+namespace {
+
+/// What one atomic batch does in one shard.
+struct share {
+  shard* at = nullptr;
+  std::unique_lock<shard_lock> lock;
+  std::size_t writes = 0;
+  std::uint64_t bytes = 0; ///< of keys and values written
+  std::vector<log_record> logged;
+};
+
+void refuse_all(std::span<op_reply> replies, std::size_t culprit, op_code code) {
+  for (auto& reply : replies) reply = {.code = op_code::unavailable};
+  replies[culprit].code = code;
+}
+
+/// Takes all locks in ascending order of shards, and room in all logs: ok with all locks held, or a refusal with none.
+op_code lock_all(engine::state& state, std::map<std::uint32_t, share>& shares) {
+  const auto deadline = std::chrono::steady_clock::now() + state.options.write_stall_max;
+  for (;;) {
+    for (auto& [id, s] : shares) s.lock = std::unique_lock{s.at->lock()};
+    auto refused = state.refusing.load(std::memory_order_relaxed) ? op_code::shutting_down : op_code::ok;
+    shard* full = nullptr;
+    for (auto& [id, s] : shares) {
+      if (refused != op_code::ok || !s.at->log() || s.writes == 0) continue;
+      refused = s.at->log()->admit(s.writes, s.bytes);
+      if (refused == op_code::overloaded) full = s.at;
+    }
+    if (refused == op_code::ok) return op_code::ok;
+    for (auto& [id, s] : shares) s.lock.unlock();
+    if (!full) return refused;
+    if (const auto room = full->log()->wait_for_room(deadline); room != op_code::ok) return room;
+  }
+}
+
+} // namespace
+
+op_code engine::execute_atomic(std::span<const operation> operations, std::span<op_reply> replies, value_arena& arena) {
+  auto& state = *state_;
+  if (operations.empty()) return op_code::ok;
+  if (operations.size() > batch_operations_max) {
+    refuse_all(replies, 0, op_code::invalid_argument);
+    return op_code::invalid_argument;
+  }
+  // Everything that can be done without a lock: checks, hashes, copies of large values.
+  std::vector<std::uint64_t> hashes(operations.size());
+  std::vector<std::uint32_t> shard_of_op(operations.size());
+  std::map<std::size_t, large_value> large;
+  std::map<std::uint32_t, share> shares;
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    const auto& op = operations[i];
+    if (const auto code = state.validate(op); code != op_code::ok) {
+      refuse_all(replies, i, code);
+      return code;
+    }
+    if (op.kind == op_kind::put && op.value.size() >= blob_size_min) {
+      try {
+        large.emplace(i, make_large(op.value, state.compress_from()));
+      } catch (const std::bad_alloc&) {
+        refuse_all(replies, i, op_code::no_space);
+        return op_code::no_space;
+      }
+    }
+    hashes[i] = table::hash(op.key);
+    shard_of_op[i] = storage::shard_of(op.key, state.shard_count()).value;
+    auto& s = shares[shard_of_op[i]];
+    s.at = state.shards[shard_of_op[i]].get();
+    if (is_write(op.kind)) {
+      ++s.writes;
+      s.bytes += op.key.size() + op.value.size();
+    }
+  }
+  if (const auto code = lock_all(state, shares); code != op_code::ok) {
+    refuse_all(replies, 0, code);
+    return code;
+  }
+
+  // From here on all locks are held. Once the conditions hold nothing may fail any more. A retry of a batch that was done is
+  // answered from what its shards remember, so its conditions are not asked again.
+  const auto now_ms = state.time->now_ms();
+  std::vector<request_state> known(operations.size(), request_state::fresh);
+  for (std::size_t i = 0; i < operations.size(); ++i)
+    if (is_write(operations[i].kind) && operations[i].request)
+      known[i] = shares[shard_of_op[i]].at->requests().lookup(operations[i].request).state;
+  if (const auto lost = std::find(known.begin(), known.end(), request_state::forgotten); lost != known.end()) {
+    refuse_all(replies, static_cast<std::size_t>(lost - known.begin()), op_code::outcome_unknown);
+    return op_code::outcome_unknown;
+  }
+  const bool retried = std::find(known.begin(), known.end(), request_state::seen) != known.end();
+  if (!retried) {
+    const auto verdict = check_conditions(operations, [&](std::size_t i) -> key_state {
+      const auto* r = shares[shard_of_op[i]].at->find_live(hashes[i], operations[i].key, now_ms);
+      if (!r) return {};
+      return {.present = true, .version = r->version(), .value = r->value()};
+    });
+    if (verdict.code != op_code::ok) {
+      refuse_all(replies, verdict.index, verdict.code);
+      replies[verdict.index].version = verdict.version;
+      return verdict.code;
+    }
+  }
+
+  for (auto& [id, s] : shares) s.at->begin_collecting(s.logged);
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    replies[i] = {};
+    if (retried && is_write(operations[i].kind) && known[i] == request_state::fresh) {
+      // It had no effect when the batch was done, so it is not remembered, and must have none now.
+      replies[i].code = op_code::not_found;
+      continue;
+    }
+    const auto prepared = large.find(i);
+    shares[shard_of_op[i]].at->apply(
+        {operations[i], hashes[i], prepared == large.end() ? nullptr : &prepared->second, now_ms, arena}, replies[i]);
+    // Out of memory with half of a transaction in the table: nothing of it is in the log yet, so ending here is what loses nothing.
+    if (replies[i].code == op_code::no_space) std::abort();
+  }
+
+  std::vector<transaction_part> parts;
+  for (auto& [id, s] : shares) {
+    s.at->end_collecting();
+    if (!s.logged.empty())
+      parts.push_back({.shard = s.at->id(), .first = s.logged.front().lsn, .last = s.logged.back().lsn});
+  }
+  const auto transaction = parts.size() > 1 ? std::make_shared<log_transaction>(std::move(parts)) : nullptr;
+  for (auto& [id, s] : shares) {
+    if (s.logged.empty()) continue;
+    if (transaction) s.at->log()->begin_part(transaction);
+    for (const auto& record : s.logged) s.at->log()->append(record);
+    s.at->log()->commit();
+  }
+  for (auto& [id, s] : shares) s.lock.unlock();
+
+  for (const auto& reply : replies)
+    if (reply.durable_at != 0 && durable(reply.shard, reply.durable_at) == durable_state::pending)
+      request_sync(reply.shard);
+  return op_code::ok;
+}
+
+} // namespace warp::storage

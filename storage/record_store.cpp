@@ -1,0 +1,101 @@
+#include "storage/record_store.hpp"
+
+#include <cstring>
+
+namespace warp::storage {
+
+namespace {
+
+std::uint64_t blob_memory(const blob* b) noexcept {
+  return b ? sizeof(blob) + b->size() : 0;
+}
+
+} // namespace
+
+void record_store::publish_sizes() noexcept {
+  stats_.record_bytes = cells_.used_bytes() + blob_bytes_;
+  stats_.free_bytes = cells_.free_bytes();
+}
+
+void record_store::add(const record* r) noexcept {
+  stats_.value_bytes += r->value().size();
+  stats_.expiring_keys += r->has(record::flag_expiry);
+  blob_bytes_ += blob_memory(r->large());
+}
+
+void record_store::subtract(const record* r) noexcept {
+  stats_.value_bytes -= r->value().size();
+  stats_.expiring_keys -= r->has(record::flag_expiry);
+  blob_bytes_ -= blob_memory(r->large());
+}
+
+record* record_store::make(std::string_view key, const new_value& value, const record_meta& meta) {
+  const auto form = record::layout_for(key.size(), value, meta.expires_at_ms);
+  const auto cell = cells_.allocate(form.total);
+  // A record is a trivial type that lives in raw memory; its header is written first, since offsets
+  // derive from it.
+  auto* r = static_cast<record*>(cell.memory);
+  const auto inline_size = form.blob ? 0 : value.bytes.size();
+  r->write_header(meta, form, key.size(), inline_size, cell.in_page);
+  std::memcpy(r->at(form.key_offset), key.data(), key.size());
+  char* const to = r->at(form.key_offset + key.size());
+  if (form.blob) {
+    blob* const shared = blob_ref(value.large).detach();
+    std::memcpy(to, &shared, sizeof shared);
+  } else if (inline_size != 0) {
+    std::memcpy(to, value.bytes.data(), inline_size);
+  }
+  ++stats_.keys;
+  stats_.key_bytes += key.size();
+  add(r);
+  publish_sizes();
+  return r;
+}
+
+bool record_store::overwrite(record* r, const new_value& value, const record_meta& meta) noexcept {
+  const auto key_size = r->key_size();
+  const auto form = record::layout_for(key_size, value, meta.expires_at_ms);
+  const bool in_page = r->has(record::flag_in_page);
+  if (form.key_offset != r->key_offset()) return false; // an expiry or the long form comes or goes
+  if (!cell_allocator::fits({r, in_page}, r->total_size(), form.total)) return false;
+  subtract(r);
+  const auto old_blob = blob_ref::adopt(r->large()); // released last: value.bytes may lie in it
+  const auto inline_size = form.blob ? 0 : value.bytes.size();
+  char* const to = r->at(form.key_offset + key_size);
+  if (form.blob) {
+    blob* const shared = blob_ref(value.large).detach();
+    std::memcpy(to, &shared, sizeof shared);
+  } else if (inline_size != 0) {
+    std::memmove(to, value.bytes.data(), inline_size);
+  }
+  r->write_header(meta, form, key_size, inline_size, in_page);
+  add(r);
+  publish_sizes();
+  return true;
+}
+
+bool record_store::overwrite_meta(record* r, const record_meta& meta) noexcept {
+  if (r->has(record::flag_expiry) != (meta.expires_at_ms != 0)) return false;
+  record::layout form{};
+  form.long_form = r->has(record::flag_long);
+  form.expiry = r->has(record::flag_expiry);
+  form.blob = r->has(record::flag_blob);
+  const auto heat = r->heat();
+  r->write_header(meta, form, r->key_size(), form.blob ? 0 : r->inline_value_size(),
+                  r->has(record::flag_in_page));
+  r->set_heat(heat);
+  return true;
+}
+
+void record_store::free(record* r) noexcept {
+  subtract(r);
+  --stats_.keys;
+  stats_.key_bytes -= r->key_size();
+  const auto size = r->total_size();
+  const bool in_page = r->has(record::flag_in_page);
+  const auto value = blob_ref::adopt(r->large());
+  cells_.free({r, in_page}, size);
+  publish_sizes();
+}
+
+} // namespace warp::storage

@@ -1,0 +1,249 @@
+#include "storage/recovery.hpp"
+
+#include "storage/checkpoint_reader.hpp"
+#include "storage/parallel.hpp"
+
+#include <chrono>
+#include <fmt/format.h>
+#include <mutex>
+
+namespace warp::storage {
+
+namespace {
+
+using steady = std::chrono::steady_clock;
+
+/// The first failure of many threads.
+class first_failure {
+public:
+  void note(op_status status) {
+    if (status.ok()) return;
+    std::lock_guard hold{mutex_};
+    if (status_.ok()) status_ = std::move(status);
+    failed_.store(true, std::memory_order_relaxed);
+  }
+  [[nodiscard]] bool any() const noexcept { return failed_.load(std::memory_order_relaxed); }
+  [[nodiscard]] op_status take() { return std::move(status_); }
+
+private:
+  std::mutex mutex_;
+  op_status status_;
+  std::atomic<bool> failed_{false};
+};
+
+/// Adds up what the threads have done and passes it on a few times a second.
+class progress_meter {
+public:
+  explicit progress_meter(const engine_options& options, std::uint32_t shards) : report_(options.on_progress) {
+    now_.shards_total = shards;
+  }
+  void expect(std::uint64_t bytes) { now_.bytes_total += bytes; }
+  void add(std::uint64_t records, std::uint64_t bytes, std::uint32_t shards_done = 0) {
+    std::lock_guard hold{mutex_};
+    now_.records += records;
+    now_.bytes_done += bytes;
+    now_.shards_done += shards_done;
+    if (!report_ || steady::now() - last_ < std::chrono::milliseconds{250}) return;
+    last_ = steady::now();
+    report_(now_);
+  }
+  void finish() {
+    if (report_) report_(now_);
+  }
+
+private:
+  const std::function<void(const recovery_progress&)>& report_;
+  std::mutex mutex_;
+  recovery_progress now_;
+  steady::time_point last_{};
+};
+
+class run {
+public:
+  run(file_system& files, const data_folder& folder, const engine_options& options, std::uint32_t threads,
+      const std::vector<std::unique_ptr<shard>>& shards)
+      : files_(files), folder_(folder), options_(options), threads_(threads), shards_(shards),
+        meter_(options, static_cast<std::uint32_t>(shards.size())) {
+    result_.shards.resize(shards.size());
+  }
+
+  op_result<recovered> go() {
+    const auto began = steady::now();
+    auto survey = read_log();
+    if (!survey) return survey.status();
+    for (std::size_t s = 0; s < shards_.size(); ++s)
+      for (const auto& info : folder_.checkpoints(shard_id{static_cast<std::uint32_t>(s)})) {
+        meter_.expect(info.bytes);
+        break;
+      }
+    meter_.expect(survey->bytes());
+
+    if (auto status = load_checkpoints(); !status.ok()) return status;
+    std::vector<lsn_t> checkpoint_lsn;
+    for (const auto& s : result_.shards) checkpoint_lsn.push_back(s.checkpoint.end_lsn);
+    auto cut = survey->cut_transactions(checkpoint_lsn);
+    if (!cut) return cut.status();
+    result_.report.transactions_cut = *cut;
+    if (auto status = check_gaps(*survey); !status.ok()) return status;
+    // What the replay will build on must not vanish in the next crash.
+    if (auto status = survey->sync_tails(files_); !status.ok()) return status;
+    if (auto status = replay_log(*survey); !status.ok()) return status;
+
+    for (std::size_t s = 0; s < shards_.size(); ++s) {
+      const auto& chain = survey->shard(shard_id{static_cast<std::uint32_t>(s)});
+      auto& shard = result_.shards[s];
+      const auto& checkpoint = shard.checkpoint;
+      shard.position = {.last = std::max(chain.end, checkpoint.end_lsn),
+                        .next = std::max(chain.next, checkpoint.end_lsn + 1),
+                        .epoch = std::max(chain.epoch, checkpoint.end_epoch)};
+      // After an unclean stop every LSN of the reservation may have been handed out.
+      if (!chain.clean) shard.position.next = std::max(shard.position.next, checkpoint.reserved_lsn + 1);
+    }
+    result_.segments = survey->infos();
+    result_.timestamp_us = survey->timestamp_us_max();
+    auto& report = result_.report;
+    report.clean = survey->clean();
+    report.torn_bytes = survey->torn_bytes();
+    report.log_bytes = survey->bytes();
+    report.duration_ms = static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(steady::now() - began).count());
+    meter_.finish();
+    return std::move(result_);
+  }
+
+private:
+  op_result<log_survey> read_log() {
+    auto paths = list_segments(files_, folder_.wal_path());
+    if (!paths) return paths.status();
+    std::vector<segment_scan> scans(paths->size());
+    first_failure failure;
+    parallel_for(threads_, paths->size(), [&](std::size_t i) {
+      if (failure.any()) return;
+      auto scan = scan_segment(files_, (*paths)[i], folder_.universe(), folder_.generation());
+      if (scan)
+        scans[i] = std::move(*scan);
+      else
+        failure.note(scan.status());
+    });
+    if (failure.any()) return failure.take();
+    return log_survey::build(std::move(scans), static_cast<std::uint32_t>(shards_.size()));
+  }
+
+  op_status load_checkpoints() {
+    first_failure failure;
+    parallel_for(threads_, shards_.size(), [&](std::size_t s) {
+      if (!failure.any()) failure.note(load_checkpoint(*shards_[s]));
+    });
+    return failure.take();
+  }
+
+  /// The newest good one. What is damaged is passed over: whether the log makes up for it is check_gaps()'s question.
+  op_status load_checkpoint(shard& s) {
+    for (const auto& info : folder_.checkpoints(s.id())) {
+      auto status = try_checkpoint(s, info);
+      if (status.ok()) {
+        result_.shards[s.id().value].checkpoint = info;
+        meter_.add(info.records, info.bytes);
+        std::lock_guard hold{mutex_};
+        result_.report.checkpoint_records += info.records;
+        return {};
+      }
+      s.clear();
+      if (status.code() != op_code::corruption && status.code() != op_code::not_found) return status;
+      std::lock_guard hold{mutex_};
+      result_.damaged.push_back(info);
+      result_.report.warnings.push_back(fmt::format(
+          "checkpoint {} of shard {} is passed over: {}", info.sequence, s.id().value, status.message()));
+    }
+    return {};
+  }
+
+  op_status try_checkpoint(shard& s, const checkpoint_info& info) {
+    const auto path = folder_.checkpoint_path(s.id(), info.sequence);
+    auto reader = checkpoint_reader::open(files_, path);
+    if (!reader) return reader.status();
+    const auto& header = reader->header();
+    if (header.universe != folder_.universe() || header.shard != s.id() ||
+        header.shard_count != folder_.shard_count() || header.start_lsn != info.start_lsn)
+      return {op_code::corruption, path + " belongs to another universe, shard or checkpoint"};
+    if (auto status = reader->read_records(
+            [&](const checkpoint_record& r) { s.restore(r.key, r.value, r.meta); });
+        !status.ok())
+      return status;
+    auto section = reader->section(checkpoint_section_requests);
+    if (section.code() == op_code::not_found) return {};
+    if (!section) return section.status();
+    auto requests = request_window::decode(*section);
+    if (!requests) return {op_code::corruption, path + ": " + requests.status().message()};
+    s.requests() = std::move(*requests);
+    return {};
+  }
+
+  op_status check_gaps(const log_survey& survey) {
+    for (std::size_t s = 0; s < shards_.size(); ++s) {
+      const auto covered = result_.shards[s].checkpoint.start_lsn;
+      const auto& chain = survey.shard(shard_id{static_cast<std::uint32_t>(s)});
+      for (const auto& gap : chain.gaps)
+        if (gap.resumes_at > covered)
+          return {op_code::corruption,
+                  fmt::format("shard {}: log records {} to {} are missing before {} at offset {}, and no checkpoint covers them "
+                              "(the newest good one reaches {}); nothing was changed",
+                              s, gap.after + 1, gap.resumes_at, gap.path, gap.offset, covered)};
+      const auto published = folder_.checkpoints(shard_id{static_cast<std::uint32_t>(s)});
+      if (published.empty()) continue;
+      // The published checkpoints say how far the shard got at least.
+      const auto reached = std::max(chain.end, result_.shards[s].checkpoint.end_lsn);
+      if (reached < published.front().start_lsn)
+        return {op_code::corruption,
+                fmt::format("shard {}: checkpoint {} is damaged and the log that would make up for it ends at record {} of {}; "
+                            "nothing was changed",
+                            s, published.front().sequence, reached, published.front().start_lsn)};
+    }
+    return {};
+  }
+
+  op_status replay_log(const log_survey& survey) {
+    const auto workers = std::min<std::size_t>(threads_, shards_.size());
+    std::vector<std::vector<replay_range>> ranges(workers, std::vector<replay_range>(shards_.size()));
+    for (std::size_t s = 0; s < shards_.size(); ++s)
+      ranges[s % workers][s] = {.wanted = true, .above = result_.shards[s].checkpoint.start_lsn};
+    for (const auto& segment : survey.segments()) {
+      auto bytes = load_segment(files_, segment.info);
+      if (!bytes) return bytes.status();
+      first_failure failure;
+      parallel_for(static_cast<std::uint32_t>(workers), workers, [&](std::size_t w) {
+        std::uint64_t records = 0;
+        failure.note(replay(*bytes, ranges[w], [&](const replay_context& at, const log_record& r) -> op_status {
+          shards_[at.shard.value]->replay(r, at.timestamp_us);
+          ++result_.shards[at.shard.value].log_records;
+          ++records;
+          return {};
+        }));
+        meter_.add(records, 0);
+        std::lock_guard hold{mutex_};
+        result_.report.log_records += records;
+      });
+      if (failure.any()) return failure.take();
+      meter_.add(0, bytes->size);
+    }
+    return {};
+  }
+
+  file_system& files_;
+  const data_folder& folder_;
+  const engine_options& options_;
+  const std::uint32_t threads_;
+  const std::vector<std::unique_ptr<shard>>& shards_;
+  progress_meter meter_;
+  std::mutex mutex_; // guards result_.report and result_.damaged while threads are at work
+  recovered result_;
+};
+
+} // namespace
+
+op_result<recovered> recover(file_system& files, const data_folder& folder, const engine_options& options,
+                             std::uint32_t threads, const std::vector<std::unique_ptr<shard>>& shards) {
+  return run{files, folder, options, threads, shards}.go();
+}
+
+} // namespace warp::storage

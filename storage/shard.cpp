@@ -1,0 +1,315 @@
+#include "storage/shard.hpp"
+
+#include "storage/number.hpp"
+
+#include <new>
+
+namespace warp::storage {
+
+namespace {
+
+new_value as_new_value(std::string_view value) {
+  if (value.size() < blob_size_min) return {.bytes = value};
+  return {.bytes = {}, .large = blob_ref::copy_of(value)};
+}
+
+bool is_expired(const record& r, std::uint64_t now_ms) noexcept {
+  const auto at = r.expires_at_ms();
+  return at != 0 && at <= now_ms;
+}
+
+} // namespace
+
+shard::shard(shard_id id, const engine_options& options, const clock& time, std::shared_ptr<page_pool> pool)
+    : id_(id), options_(options), time_(time), table_(std::move(pool)) {}
+
+// -- the data path -----------------------------------------------------------------------------------------------------
+
+void shard::apply(const call& c, op_reply& reply) {
+  reply.shard = id_;
+  if (is_write(c.op.kind) && c.op.request && answer_retry(c, reply)) return;
+  try {
+    switch (c.op.kind) {
+    case op_kind::get: return get(c, reply);
+    case op_kind::exists: return exists(c, reply);
+    case op_kind::put: return put(c, reply);
+    case op_kind::erase: return erase(c, reply);
+    case op_kind::increment: return increment(c, reply);
+    case op_kind::expire: return expire(c, reply);
+    }
+    reply.code = op_code::invalid_argument;
+  } catch (const std::bad_alloc&) {
+    reply.code = op_code::no_space;
+  }
+}
+
+record* shard::find_live(std::uint64_t hash, std::string_view key, std::uint64_t now_ms) const noexcept {
+  auto* r = table_.find(hash, key);
+  return r && !is_expired(*r, now_ms) ? r : nullptr;
+}
+
+void shard::get(const call& c, op_reply& reply) {
+  ++counters_.gets;
+  const auto* r = find_live(c.hash, c.op.key, c.now_ms);
+  describe_record(c, r, reply);
+  if (!r) return;
+  ++counters_.get_hits;
+  if (auto* large = r->large()) {
+    reply.large = blob_ref::share(large);
+    reply.value = reply.large.view();
+  } else {
+    reply.value = c.arena.copy(r->value());
+  }
+  counters_.bytes_read += c.op.key.size() + reply.value.size();
+}
+
+void shard::exists(const call& c, op_reply& reply) {
+  ++counters_.other_ops;
+  describe_record(c, find_live(c.hash, c.op.key, c.now_ms), reply);
+}
+
+void shard::describe_record(const call& c, const record* r, op_reply& reply) const noexcept {
+  reply.code = r ? op_code::ok : op_code::not_found;
+  reply.version = r ? r->version() : 0;
+  reply.expires_at_ms = r ? r->expires_at_ms() : 0;
+  // A reader who asked for what is durable waits for the version it saw; if it saw nothing, for the last write that may
+  // have removed the key.
+  if (level_of(c.op) >= durability::sync) reply.durable_at = r ? r->version() : last_erase_lsn_;
+}
+
+void shard::put(const call& c, op_reply& reply) {
+  ++counters_.puts;
+  auto* raw = table_.find(c.hash, c.op.key);
+  auto* live = raw && !is_expired(*raw, c.now_ms) ? raw : nullptr;
+  if (!holds(c.op, live, reply)) return;
+  record_meta meta{.expires_at_ms = c.op.keep_expiry && live ? live->expires_at_ms() : c.op.expires_at_ms,
+                   .rank = c.op.rank,
+                   .pattern = c.op.pattern};
+  new_value value{.bytes = c.op.value, .large = {}};
+  if (c.large) value.large = c.large->plain;
+  store(c, raw, value, meta, live != nullptr, reply);
+  counters_.bytes_written += c.op.key.size() + c.op.value.size();
+}
+
+void shard::increment(const call& c, op_reply& reply) {
+  ++counters_.other_ops;
+  auto* raw = table_.find(c.hash, c.op.key);
+  auto* live = raw && !is_expired(*raw, c.now_ms) ? raw : nullptr;
+  if (!holds(c.op, live, reply)) return;
+  std::int64_t before = 0;
+  record_meta meta{.rank = c.op.rank, .pattern = c.op.pattern};
+  if (live) {
+    const auto number = parse_number(live->value());
+    if (!number) {
+      reply.code = op_code::wrong_type;
+      return;
+    }
+    before = *number;
+    meta = live->meta();
+  } else {
+    meta.expires_at_ms = c.op.expires_at_ms;
+  }
+  const auto sum = add(before, c.op.delta);
+  if (!sum) {
+    reply.code = op_code::wrong_type;
+    return;
+  }
+  reply.number = *sum;
+  const number_text text{*sum};
+  // A collected record is logged after this call: its value must outlive it.
+  store(c, raw, {.bytes = collected_ ? c.arena.copy(text.view()) : text.view(), .large = {}}, meta, live != nullptr, reply);
+}
+
+void shard::erase(const call& c, op_reply& reply) {
+  ++counters_.erases;
+  auto* raw = table_.find(c.hash, c.op.key);
+  auto* live = raw && !is_expired(*raw, c.now_ms) ? raw : nullptr;
+  if (!holds(c.op, live, reply)) return;
+  if (!live) {
+    describe_record(c, nullptr, reply);
+    return;
+  }
+  log_record logged{.op = log_op::erase, .lsn = next_lsn(), .request = c.op.request, .key = c.op.key};
+  table_.erase(c.hash, raw);
+  last_erase_lsn_ = logged.lsn;
+  reply.version = 0;
+  finish_write(c, logged, true, reply);
+}
+
+void shard::expire(const call& c, op_reply& reply) {
+  ++counters_.other_ops;
+  auto* live = find_live(c.hash, c.op.key, c.now_ms);
+  if (!holds(c.op, live, reply)) return;
+  if (!live) {
+    describe_record(c, nullptr, reply);
+    return;
+  }
+  auto meta = live->meta();
+  meta.expires_at_ms = c.op.expires_at_ms;
+  meta.version = next_lsn();
+  table_.set_meta(c.hash, live, meta);
+  log_record logged{
+      .op = log_op::meta, .lsn = meta.version, .meta = meta, .request = c.op.request, .key = c.op.key};
+  reply.version = meta.version;
+  reply.expires_at_ms = meta.expires_at_ms;
+  finish_write(c, logged, true, reply);
+}
+
+// -- parts of a write --------------------------------------------------------------------------------------------------
+
+bool shard::answer_retry(const call& c, op_reply& reply) {
+  const auto known = requests_.lookup(c.op.request);
+  if (known.state == request_state::fresh) return false;
+  if (known.state == request_state::forgotten) {
+    reply.code = op_code::outcome_unknown;
+    return true;
+  }
+  reply.code = known.result.code;
+  reply.version = known.result.version;
+  reply.number = known.result.number;
+  if (level_of(c.op) >= durability::sync) reply.durable_at = known.result.lsn;
+  return true;
+}
+
+bool shard::holds(const operation& op, const record* live, op_reply& reply) const noexcept {
+  switch (op.condition) {
+  case write_condition::always: return true;
+  case write_condition::if_absent:
+    if (!live) return true;
+    reply.code = op_code::already_exists;
+    break;
+  case write_condition::if_present:
+    if (live) return true;
+    reply.code = op_code::not_found;
+    break;
+  case write_condition::if_version:
+    if ((live ? live->version() : 0) == op.expected_version) return true;
+    reply.code = op_code::version_mismatch;
+    break;
+  }
+  reply.version = live ? live->version() : 0;
+  // The answer depends on what was seen, so it waits for that to be durable as a read would.
+  if (level_of(op) >= durability::sync) reply.durable_at = live ? live->version() : last_erase_lsn_;
+  return false;
+}
+
+void shard::store(const call& c, record* existing, const new_value& value, record_meta meta, bool existed,
+                  op_reply& reply) {
+  meta.version = next_lsn();
+  table_.put(c.hash, c.op.key, existing, value, meta);
+  log_record logged{.op = log_op::put,
+                    .lsn = meta.version,
+                    .meta = meta,
+                    .request = c.op.request,
+                    .key = c.op.key,
+                    .value = value.bytes};
+  if (c.large) {
+    logged.compressed = static_cast<bool>(c.large->packed);
+    logged.large = logged.compressed ? c.large->packed : c.large->plain;
+  }
+  reply.version = meta.version;
+  reply.expires_at_ms = meta.expires_at_ms;
+  finish_write(c, logged, existed, reply);
+}
+
+void shard::finish_write(const call& c, const log_record& logged, bool existed, op_reply& reply) {
+  const auto level = level_of(c.op);
+  reply.code = op_code::ok;
+  if (level > durability::memory && log_) {
+    ++counters_.log_records;
+    if (collected_)
+      collected_->push_back(logged);
+    else
+      log_->append(logged);
+    if (level >= durability::sync) reply.durable_at = logged.lsn;
+  }
+  if (c.op.request)
+    requests_.remember(c.op.request,
+                       {.code = op_code::ok,
+                        .lsn = logged.lsn,
+                        .version = reply.version,
+                        .number = reply.number,
+                        .existed = existed},
+                       time_.now_us());
+}
+
+durability shard::level_of(const operation& op) const noexcept {
+  return op.level == durability::unspecified ? options_.default_level : op.level;
+}
+
+// -- recovery ----------------------------------------------------------------------------------------------------------
+
+void shard::restore(std::string_view key, std::string_view value, const record_meta& meta) {
+  const auto hash = table::hash(key);
+  auto* existing = table_.find(hash, key);
+  if (existing && existing->version() >= meta.version) return;
+  table_.put(hash, key, existing, as_new_value(value), meta);
+}
+
+void shard::replay(const log_record& r, std::uint64_t record_time_us) {
+  const auto hash = table::hash(r.key);
+  auto* existing = table_.find(hash, r.key);
+  const bool newer = !existing || existing->version() < r.lsn;
+  const bool existed = existing != nullptr;
+  switch (r.op) {
+  case log_op::put:
+    if (newer) {
+      auto meta = r.meta;
+      meta.version = r.lsn;
+      table_.put(hash, r.key, existing, r.large ? new_value{.bytes = {}, .large = r.large} : as_new_value(r.value), meta);
+    }
+    break;
+  case log_op::erase:
+    if (existing && newer) table_.erase(hash, existing);
+    break;
+  case log_op::meta:
+    if (existing && newer) {
+      auto meta = r.meta;
+      meta.version = r.lsn;
+      table_.set_meta(hash, existing, meta);
+    }
+    break;
+  case log_op::parts: return;
+  }
+  if (r.request)
+    requests_.remember(r.request,
+                       {.code = op_code::ok,
+                        .lsn = r.lsn,
+                        .version = r.op == log_op::erase ? 0 : r.lsn,
+                        .number = r.op == log_op::put ? parse_number(r.value).value_or(0) : 0,
+                        .existed = existed},
+                       record_time_us);
+}
+
+void shard::clear() noexcept {
+  table_.clear();
+  requests_.clear();
+  sweep_cursor_ = 0;
+}
+
+// -- upkeep ------------------------------------------------------------------------------------------------------------
+
+std::size_t shard::sweep(std::uint64_t now_ms, std::size_t buckets_max) {
+  if (table_.stats().expiring_keys == 0) return 0;
+  std::size_t removed = 0;
+  for (std::size_t bucket = 0; bucket < buckets_max; ++bucket) {
+    expired_keys_.clear();
+    sweep_cursor_ = table_.walk(sweep_cursor_, [&](const record& r) {
+      if (is_expired(r, now_ms)) expired_keys_.emplace_back(r.key());
+    });
+    for (const auto& key : expired_keys_) {
+      const auto hash = table::hash(key);
+      auto* r = table_.find(hash, key);
+      const log_record logged{.op = log_op::erase, .lsn = next_lsn(), .key = key};
+      table_.erase(hash, r);
+      last_erase_lsn_ = logged.lsn;
+      if (log_) log_->append(logged);
+      ++removed;
+    }
+    if (sweep_cursor_ == 0) break;
+  }
+  counters_.expired += removed;
+  return removed;
+}
+
+} // namespace warp::storage

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cluster/rpc_server.hpp"
 #include "messages/status.hpp"
 #include "storage/engine_options.hpp"
 
@@ -17,20 +18,17 @@ namespace warp::cluster {
 /// meaning of each knob stand in config_knobs.cpp, and for people in deploy/warp.toml.reference,
 /// which is generated from there.
 struct server_config {
-  server_config() { engine.folder = "warp-data"; }
+  server_config() {
+    engine.folder = "warp-data";
+    rpc.threads = 0;
+  }
 
   storage::engine_options engine;
   bool memory_only = false;        ///< no data folder: engine_options() leaves `folder` empty
   bool checkpoint_on_stop = false; ///< a stop by signal ends with a checkpoint of what has changed
   std::chrono::milliseconds stop_timeout{30'000};
 
-  struct {
-    std::string listen = "127.0.0.1:7400";
-    std::uint32_t threads = 0;
-    std::uint32_t connections_max = 10'000;
-    std::uint32_t in_flight_max = 1'024;
-    std::chrono::milliseconds deadline_max{60'000};
-  } rpc;
+  rpc_server_options rpc; ///< threads: 0 stands for one per core, at most 16
 
   struct {
     std::string listen = "127.0.0.1:7480";

@@ -227,22 +227,43 @@ const std::vector<knob>& table() {
            .min = 1,
            .max = 1'000'000,
            .unit = "connections"}),
-      bind<WARP_FIELD(rpc.in_flight_max)>(
+      bind<WARP_FIELD(rpc.output_buffer_bytes)>(
           {.section = "rpc",
-           .key = "in_flight_max",
-           .kind = count,
-           .explanation = "Calls of one connection that are worked on at the same time; further "
-                          "ones are answered overloaded",
-           .min = 1,
-           .max = 1'000'000,
-           .unit = "calls"}),
-      bind<WARP_FIELD(rpc.deadline_max)>(
+           .key = "output_buffer",
+           .kind = size,
+           .explanation =
+               "Answers that a client may leave unread before its requests are not read any more",
+           .min = 64 * kib,
+           .max = 16 * gib}),
+      bind<WARP_FIELD(rpc.output_stall_max)>(
           {.section = "rpc",
-           .key = "deadline_max",
+           .key = "output_stall_max",
            .kind = duration,
-           .explanation = "Longest deadline of a call; also that of a call without one",
-           .min = second,
-           .max = day}),
+           .explanation =
+               "And for how long nothing of them may get through before it is disconnected",
+           .min = 100,
+           .max = hour}),
+      bind<WARP_FIELD(rpc.login_max)>(
+          {.section = "rpc",
+           .key = "login_max",
+           .kind = duration,
+           .explanation = "A client that has not logged in after this time is disconnected",
+           .min = 100,
+           .max = hour}),
+      bind<WARP_FIELD(rpc.durable_wait_max)>(
+          {.section = "rpc",
+           .key = "durable_wait_max",
+           .kind = duration,
+           .explanation = "How long a call without a deadline of its own waits for the disk",
+           .min = 100,
+           .max = hour}),
+      bind<WARP_FIELD(rpc.drain_max)>(
+          {.section = "rpc",
+           .key = "drain_max",
+           .kind = duration,
+           .explanation = "At a stop, how long calls under way may take to end",
+           .min = 1,
+           .max = hour}),
       // -- http --
       bind<WARP_FIELD(http.listen)>({.section = "http",
                                      .key = "listen",
@@ -287,7 +308,7 @@ const std::vector<knob>& table() {
            .min = 1,
            .max = 256,
            .unit = "threads",
-           .zero_means = "2 up to 8 cores, then cores / 4"}),
+           .zero_means = "2"}),
       bind<WARP_FIELD(actors.restarts_max)>(
           {.section = "actors",
            .key = "restarts_max",

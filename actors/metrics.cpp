@@ -1,0 +1,276 @@
+#include "actors/metrics.hpp"
+
+#include "actors/metric_family.hpp"
+
+#include <algorithm>
+#include <map>
+
+namespace warp::actors {
+
+namespace {
+
+using families = std::vector<prometheus::MetricFamily>;
+using builder = family_builder;
+
+double number(std::uint64_t n) {
+  return static_cast<double>(n);
+}
+double seconds(std::uint64_t ms) {
+  return static_cast<double>(ms) / 1e3;
+}
+
+std::vector<storage::shard_stats> stats_of_shards(const storage::engine& engine) {
+  std::vector<storage::shard_stats> all;
+  all.reserve(engine.shard_count());
+  for (std::uint32_t i = 0; i < engine.shard_count(); ++i) all.push_back(engine.stats(shard_id{i}));
+  return all;
+}
+
+/// Sum of a member over the shards.
+template <class Member>
+double sum(const std::vector<storage::shard_stats>& shards, Member member) {
+  std::uint64_t total = 0;
+  for (auto& s : shards) total += std::invoke(member, s);
+  return number(total);
+}
+
+void add_operations(families& out, const std::vector<storage::shard_stats>& shards) {
+  using stats = storage::shard_stats;
+  out.push_back(builder::counter("warp_operations_total", "Operations executed, by kind.")
+                    .value(sum(shards, &stats::gets), {{"operation", "get"}})
+                    .value(sum(shards, &stats::puts), {{"operation", "put"}})
+                    .value(sum(shards, &stats::erases), {{"operation", "erase"}})
+                    .value(sum(shards, &stats::other_ops), {{"operation", "other"}})
+                    .done());
+  out.push_back(builder::counter("warp_get_hits_total", "Gets that found their key.")
+                    .value(sum(shards, &stats::get_hits))
+                    .done());
+  out.push_back(builder::counter("warp_read_bytes_total", "Bytes of keys and values read.")
+                    .value(sum(shards, &stats::bytes_read))
+                    .done());
+  out.push_back(builder::counter("warp_written_bytes_total", "Bytes of keys and values written.")
+                    .value(sum(shards, &stats::bytes_written))
+                    .done());
+  auto per_shard = builder::counter("warp_shard_ops_total", "Operations executed, by shard.");
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    auto& s = shards[i];
+    per_shard.value(number(s.gets + s.puts + s.erases + s.other_ops),
+                    {{"shard", std::to_string(i)}});
+  }
+  out.push_back(per_shard.done());
+  storage::latency_histogram reads, writes;
+  for (auto& s : shards) {
+    merge(reads, s.read_latency);
+    merge(writes, s.write_latency);
+  }
+  out.push_back(
+      builder::histogram("warp_operation_seconds", "Time inside the engine of sampled operations.")
+          .durations(reads, {{"operation", "read"}})
+          .durations(writes, {{"operation", "write"}})
+          .done());
+}
+
+void add_memory(families& out, const std::vector<storage::shard_stats>& shards) {
+  using stats = storage::shard_stats;
+  auto of_table = [&](auto member) {
+    return sum(shards, [member](const stats& s) { return s.table.*member; });
+  };
+  using table = storage::table_stats;
+  auto per_shard = builder::gauge("warp_shard_keys", "Keys present, by shard.");
+  for (std::size_t i = 0; i < shards.size(); ++i)
+    per_shard.value(number(shards[i].table.keys), {{"shard", std::to_string(i)}});
+  out.push_back(per_shard.done());
+  out.push_back(builder::gauge("warp_keys", "Keys present.").value(of_table(&table::keys)).done());
+  out.push_back(builder::gauge("warp_expiring_keys", "Keys with an expiry.")
+                    .value(of_table(&table::expiring_keys))
+                    .done());
+  out.push_back(builder::counter("warp_expired_keys_total", "Keys removed by expiry.")
+                    .value(sum(shards, &stats::expired))
+                    .done());
+  out.push_back(builder::gauge("warp_data_bytes", "Bytes of the keys and values present.")
+                    .value(of_table(&table::key_bytes), {{"part", "key"}})
+                    .value(of_table(&table::value_bytes), {{"part", "value"}})
+                    .done());
+  out.push_back(builder::gauge("warp_table_memory_bytes", "Memory allocated for the tables.")
+                    .value(of_table(&table::record_bytes), {{"part", "record"}})
+                    .value(of_table(&table::index_bytes), {{"part", "index"}})
+                    .done());
+}
+
+void add_log(families& out, const storage::engine& engine,
+             const std::vector<storage::shard_stats>& shards) {
+  using stats = storage::shard_stats;
+  out.push_back(builder::counter("warp_wal_records_total", "Records logged.")
+                    .value(sum(shards, &stats::log_records))
+                    .done());
+  out.push_back(builder::counter("warp_wal_record_bytes_total", "Bytes of the records logged.")
+                    .value(sum(shards, &stats::log_bytes))
+                    .done());
+  out.push_back(builder::counter("warp_write_stalls_total",
+                                 "Writes that waited for room in a full log buffer.")
+                    .value(sum(shards, &stats::stalls))
+                    .done());
+  std::uint64_t lag_records = 0, lag_ms = 0;
+  for (auto& s : shards) {
+    lag_records += s.last_lsn - std::min(s.last_lsn, s.durable_lsn);
+    lag_ms = std::max(lag_ms, s.durable_lag_ms);
+  }
+  out.push_back(builder::gauge("warp_durable_lag_records", "Logged records not on disk yet.")
+                    .value(number(lag_records))
+                    .done());
+  out.push_back(builder::gauge("warp_durable_lag_seconds",
+                               "Age of the oldest logged record that is not on disk yet.")
+                    .value(seconds(lag_ms))
+                    .done());
+
+  auto rounds = builder::counter("warp_wal_rounds_total", "Group commits.");
+  auto frames = builder::counter("warp_wal_frames_total", "Frames written.");
+  auto bytes = builder::counter("warp_wal_written_bytes_total", "Bytes written to the log.");
+  auto syncs = builder::counter("warp_wal_syncs_total", "Syncs of log files.");
+  auto created = builder::counter("warp_wal_segments_created_total", "Segment files created.");
+  auto recycled =
+      builder::counter("warp_wal_segments_recycled_total", "Segment files used once more.");
+  auto kept = builder::gauge("warp_wal_segments", "Segment files kept.");
+  auto size = builder::gauge("warp_wal_segment_bytes", "Size of the segment files kept.");
+  auto failed = builder::gauge("warp_wal_failed", "1 when the stream refuses writes.");
+  auto full = builder::gauge("warp_wal_no_space", "1 when the stream waits for disk space.");
+  auto writing = builder::histogram("warp_wal_write_seconds", "Duration of log writes.");
+  auto syncing = builder::histogram("warp_wal_sync_seconds", "Duration of log syncs.");
+  for (std::uint32_t i = 0; i < engine.stream_count(); ++i) {
+    const auto s = engine.stats_of_stream(i);
+    const metric_labels label{{"stream", std::to_string(i)}};
+    rounds.value(number(s.rounds), label);
+    frames.value(number(s.frames), label);
+    bytes.value(number(s.bytes), label);
+    syncs.value(number(s.syncs), label);
+    created.value(number(s.segments_created), label);
+    recycled.value(number(s.segments_recycled), label);
+    kept.value(number(s.segments), label);
+    size.value(number(s.segment_bytes), label);
+    failed.value(s.failed ? 1 : 0, label);
+    full.value(s.no_space ? 1 : 0, label);
+    writing.durations(s.write_latency, label);
+    syncing.durations(s.sync_latency, label);
+  }
+  for (auto* b : {&rounds, &frames, &bytes, &syncs, &created, &recycled, &kept, &size, &failed,
+                  &full, &writing, &syncing})
+    out.push_back(b->done());
+}
+
+void add_checkpoints(families& out, const node& n,
+                     const std::vector<storage::shard_stats>& shards) {
+  using stats = storage::shard_stats;
+  const storage::system_clock system;
+  const auto* time = n.engine->options().time.get();
+  const auto now_ms = time ? time->now_ms() : system.now_ms();
+  std::uint64_t oldest_ms = 0, longest_ms = 0;
+  for (auto& s : shards) {
+    if (s.checkpoint_lsn == 0) continue;
+    oldest_ms = std::max(oldest_ms, now_ms - std::min(now_ms, s.checkpoint_at_ms));
+    longest_ms = std::max(longest_ms, s.checkpoint_duration_ms);
+  }
+  out.push_back(builder::counter("warp_checkpoints_total", "Checkpoints of shards written.")
+                    .value(sum(shards, &stats::checkpoints))
+                    .done());
+  out.push_back(builder::counter("warp_checkpoint_failures_total", "Checkpoints that failed.")
+                    .value(number(n.checkpoints.failures()))
+                    .done());
+  out.push_back(builder::gauge("warp_checkpoint_age_seconds",
+                               "Age of the newest checkpoint of the shard where it is oldest.")
+                    .value(seconds(oldest_ms))
+                    .done());
+  out.push_back(builder::gauge("warp_checkpoint_duration_seconds",
+                               "Duration of the slowest shard's newest checkpoint.")
+                    .value(seconds(longest_ms))
+                    .done());
+  out.push_back(builder::gauge("warp_checkpoint_bytes", "Size of the newest checkpoints.")
+                    .value(sum(shards, &stats::checkpoint_bytes))
+                    .done());
+}
+
+void add_recovery(families& out, const storage::recovery_report& r) {
+  out.push_back(builder::gauge("warp_recovery_records", "Records the last start read, by source.")
+                    .value(number(r.checkpoint_records), {{"source", "checkpoint"}})
+                    .value(number(r.log_records), {{"source", "log"}})
+                    .done());
+  out.push_back(builder::gauge("warp_recovery_log_bytes", "Log the last start read.")
+                    .value(number(r.log_bytes))
+                    .done());
+  out.push_back(builder::gauge("warp_recovery_duration_seconds", "Duration of the last recovery.")
+                    .value(seconds(r.duration_ms))
+                    .done());
+  out.push_back(builder::gauge("warp_recovery_clean", "1 when the stop before it was clean.")
+                    .value(r.clean ? 1 : 0)
+                    .done());
+  out.push_back(builder::gauge("warp_recovery_torn_bytes", "Unfinished log that was cut off.")
+                    .value(number(r.torn_bytes))
+                    .done());
+  out.push_back(builder::gauge("warp_recovery_warnings", "Warnings of the last recovery.")
+                    .value(number(r.warnings.size()))
+                    .done());
+}
+
+/// "universe/storage/shard-17" counts as "universe/storage/shard": siblings of a kind share a
+/// label.
+std::string kind_of(const std::string& path) {
+  const auto end = path.find_last_not_of("0123456789");
+  const bool numbered = end + 1 < path.size() && path[end] == '-';
+  return numbered ? path.substr(0, end) : path;
+}
+
+void add_actors(families& out, const node& n) {
+  std::map<std::string, std::uint64_t> restarts;
+  std::map<node_state, std::uint64_t> states;
+  for (auto& member : n.registry->snapshot()) {
+    restarts[kind_of(member.path)] += member.restarts;
+    ++states[member.state];
+  }
+  auto restarted = builder::counter("warp_actor_restarts_total", "Restarts, by kind of actor.");
+  for (auto& [kind, count] : restarts) restarted.value(number(count), {{"actor", kind}});
+  out.push_back(restarted.done());
+  auto living = builder::gauge("warp_actors", "Members of the supervision tree, by state.");
+  for (auto& [state, count] : states)
+    living.value(number(count), {{"state", std::string{to_string(state)}}});
+  out.push_back(living.done());
+  out.push_back(builder::counter("warp_actor_turns_total", "Turns of the periodic actors.")
+                    .value(number(n.writer_turns), {{"actor", "wal-writer"}})
+                    .value(number(n.upkeep_turns), {{"actor", "upkeep"}})
+                    .done());
+  out.push_back(builder::counter("warp_observed_batches_total", "Batches of sampled accesses.")
+                    .value(number(n.observed_batches))
+                    .done());
+  out.push_back(builder::counter("warp_observed_bytes_total", "Bytes of sampled accesses.")
+                    .value(number(n.observed_bytes))
+                    .done());
+}
+
+void add_services(families& out, const node& n) {
+  auto up = builder::gauge("warp_service_up", "1 while the service answers.");
+  std::vector<metric> metrics;
+  for (auto& slot : n.services.all()) {
+    up.value(slot->get().health().ok() ? 1 : 0, {{"service", slot->get().name()}});
+    slot->get().collect(metrics);
+  }
+  out.push_back(up.done());
+  append(out, metrics);
+}
+
+} // namespace
+
+std::vector<prometheus::MetricFamily> node_metrics::Collect() const {
+  families out;
+  out.push_back(builder::gauge("warp_build_info", "Always 1; the labels say what runs.")
+                    .value(1, {{"version", WARP_VERSION}, {"compiler", __VERSION__}})
+                    .done());
+  const auto shards = stats_of_shards(*node_.engine);
+  add_operations(out, shards);
+  add_memory(out, shards);
+  add_log(out, *node_.engine, shards);
+  add_checkpoints(out, node_, shards);
+  add_recovery(out, node_.engine->recovery());
+  add_actors(out, node_);
+  add_services(out, node_);
+  return out;
+}
+
+} // namespace warp::actors

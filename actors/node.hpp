@@ -1,0 +1,39 @@
+#pragma once
+
+#include "actors/checkpoint_gate.hpp"
+#include "actors/service_slot.hpp"
+#include "actors/stream_lease.hpp"
+#include "actors/tree_registry.hpp"
+#include "storage/engine.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace warp::actors {
+
+/// What the actors of one node borrow and no restart may lose: the engine, the locks beside it,
+/// what was counted. Owned by the universe; outlives every actor.
+struct node {
+  explicit node(std::unique_ptr<storage::engine> opened)
+      : engine(std::move(opened)), registry(std::make_shared<tree_registry>()),
+        checkpoints(*engine), sweep_again(engine->shard_count()) {
+    for (std::uint32_t i = 0; i < engine->stream_count(); ++i)
+      streams.push_back(std::make_unique<stream_lease>(*engine, i));
+  }
+
+  std::unique_ptr<storage::engine> engine;
+  std::shared_ptr<tree_registry> registry;
+  std::vector<std::unique_ptr<stream_lease>> streams;
+  checkpoint_gate checkpoints;
+  /// Per shard: the last sweep found something, so the next one should not wait for its turn.
+  std::vector<std::atomic<bool>> sweep_again;
+  service_list services;
+
+  /// Messages that actors have handled: what an idle node does shows here.
+  std::atomic<std::uint64_t> writer_turns{0}, upkeep_turns{0}, upkeep_orders{0};
+  std::atomic<std::uint64_t> observed_batches{0}, observed_bytes{0};
+};
+
+} // namespace warp::actors

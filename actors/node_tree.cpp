@@ -1,0 +1,49 @@
+#include "actors/node_tree.hpp"
+
+#include "actors/checkpointer.hpp"
+#include "actors/observer.hpp"
+#include "actors/service_actor.hpp"
+#include "actors/shard_life.hpp"
+#include "actors/upkeep.hpp"
+#include "actors/wal_writer.hpp"
+
+namespace warp::actors {
+
+namespace {
+
+std::vector<child_spec> storage_children(node& n) {
+  std::vector<child_spec> children;
+  for (std::uint32_t i = 0; i < n.streams.size(); ++i) children.push_back(wal_writer(n, i));
+  for (std::uint32_t i = 0; i < n.engine->shard_count(); ++i)
+    children.push_back(shard_life(n, shard_id{i}));
+  children.push_back(checkpointer(n));
+  children.push_back(upkeep(n));
+  return children;
+}
+
+std::vector<child_spec> front_children(node& n) {
+  std::vector<child_spec> children;
+  for (auto& slot : n.services.all()) children.push_back(service_actor(slot));
+  return children;
+}
+
+} // namespace
+
+supervisor_spec node_tree(node& n, const node_tree_options& options) {
+  auto branch = [&n, intensity = options.intensity](std::string name, auto children) {
+    return supervisor_child(std::move(name), [&n, intensity, children] {
+      return supervisor_spec{
+          .intensity = intensity, .children = children(n), .registry = n.registry};
+    });
+  };
+  supervisor_spec root{
+      .intensity = options.intensity, .registry = n.registry, .on_give_up = options.on_give_up};
+  root.children.push_back(branch("storage", storage_children));
+  if (options.physics)
+    root.children.push_back(
+        branch("physics", [](node& m) { return std::vector<child_spec>{observer(m)}; }));
+  root.children.push_back(branch("front", front_children));
+  return root;
+}
+
+} // namespace warp::actors

@@ -38,34 +38,34 @@ std::size_t encode_record_head(const log_record& record, lsn_t expected, char* t
                                     static_cast<unsigned>(record.meta.rank) << priority_shift |
                                     static_cast<unsigned>(record.meta.pattern) << pattern_shift
                               : 0u;
-  to = store_le(to, first);
-  to = store_le(to, static_cast<std::uint8_t>(attributes));
-  to = store_le(to, static_cast<std::uint16_t>(record.key.size() - 1));
-  to = store_le(to,
-              static_cast<std::uint32_t>(record.op == log_op::put ? record.payload().size() : 0));
+  to = store_le<std::uint8_t>(to, first);
+  to = store_le<std::uint8_t>(to, static_cast<std::uint8_t>(attributes));
+  to = store_le<std::uint16_t>(to, static_cast<std::uint16_t>(record.key.size() - 1));
+  to = store_le<std::uint32_t>(
+      to, static_cast<std::uint32_t>(record.op == log_op::put ? record.payload().size() : 0));
   if ((first & has_skip) != 0) {
     const lsn_t skipped = record.lsn - expected; // below 2^48
     std::memcpy(to, &skipped, skip_bytes);
     to += skip_bytes;
   }
-  if (expiry) to = store_le(to, record.meta.expires_at_ms);
+  if (expiry) to = store_le<std::uint64_t>(to, record.meta.expires_at_ms);
   if (record.request) {
-    to = store_le(to, record.request.client);
-    to = store_le(to, record.request.number);
-    to = store_le(to, record.request.oldest_unanswered);
+    to = store_le<std::uint64_t>(to, record.request.client);
+    to = store_le<std::uint64_t>(to, record.request.number);
+    to = store_le<std::uint64_t>(to, record.request.oldest_unanswered);
   }
   return static_cast<std::size_t>(to - begin);
 }
 
 void encode_parts(std::span<const transaction_part> parts, char* to) noexcept {
-  to = store_le(to, static_cast<std::uint8_t>(log_op::parts));
-  to = store_le(to, std::uint8_t{0});
-  to = store_le(to, std::uint16_t{0});
-  to = store_le(to, static_cast<std::uint32_t>(parts.size() * part_bytes));
+  to = store_le<std::uint8_t>(to, static_cast<std::uint8_t>(log_op::parts));
+  to = store_le<std::uint8_t>(to, 0);
+  to = store_le<std::uint16_t>(to, 0);
+  to = store_le<std::uint32_t>(to, static_cast<std::uint32_t>(parts.size() * part_bytes));
   for (const auto& part : parts) {
-    to = store_le(to, part.shard.value);
-    to = store_le(to, part.first);
-    to = store_le(to, part.last);
+    to = store_le<std::uint32_t>(to, part.shard.value);
+    to = store_le<std::uint64_t>(to, part.first);
+    to = store_le<std::uint64_t>(to, part.last);
   }
 }
 

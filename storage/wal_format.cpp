@@ -1,7 +1,7 @@
 #include "storage/wal_format.hpp"
 
-#include "storage/crc32c.hpp"
 #include "storage/byte_order.hpp"
+#include "storage/crc32c.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -55,17 +55,18 @@ bool plausible(const frame_header& f) noexcept {
 
 void encode(const segment_header& header, char* to) noexcept {
   std::memcpy(to, wal_magic.data(), wal_magic.size());
-  store_le(to + in_segment::version, header.version);
-  store_le(to + in_segment::stream, header.stream);
+  store_le<std::uint32_t>(to + in_segment::version, header.version);
+  store_le<std::uint32_t>(to + in_segment::stream, header.stream);
   std::memcpy(to + in_segment::universe, header.universe.bytes.data(),
               header.universe.bytes.size());
-  store_le(to + in_segment::generation, header.generation);
-  store_le(to + in_segment::id, header.id);
-  store_le(to + in_segment::start, header.start);
-  store_le(to + in_segment::sequence, header.sequence);
-  store_le(to + in_segment::flags, header.after_failure ? segment_after_failure : 0u);
+  store_le<std::uint64_t>(to + in_segment::generation, header.generation);
+  store_le<std::uint64_t>(to + in_segment::id, header.id);
+  store_le<std::uint64_t>(to + in_segment::start, header.start);
+  store_le<std::uint64_t>(to + in_segment::sequence, header.sequence);
+  store_le<std::uint32_t>(to + in_segment::flags,
+                          header.after_failure ? segment_after_failure : 0u);
   std::memset(to + in_segment::zero, 0, in_segment::crc - in_segment::zero);
-  store_le(to + in_segment::crc, crc32c({to, in_segment::crc}));
+  store_le<std::uint32_t>(to + in_segment::crc, crc32c({to, in_segment::crc}));
 }
 
 op_result<segment_header> decode_segment_header(std::string_view bytes) {
@@ -106,32 +107,32 @@ op_result<segment_header> decode_segment_header(std::string_view bytes) {
 }
 
 void encode(const frame_header& header, char* to) noexcept {
-  store_le(to + in_frame::segment, header.segment);
-  store_le(to + in_frame::crc, std::uint32_t{0});
-  store_le(to + in_frame::length, header.length);
-  store_le(to + in_frame::kind, static_cast<std::uint16_t>(header.kind));
-  store_le(to + in_frame::flags, header.flags);
-  store_le(to + in_frame::shard, header.shard.value);
-  store_le(to + in_frame::epoch, header.epoch);
-  store_le(to + in_frame::previous, header.previous);
-  store_le(to + in_frame::first, header.first);
-  store_le(to + in_frame::last, header.last);
-  store_le(to + in_frame::reserved, header.reserved);
-  store_le(to + in_frame::timestamp, header.timestamp_us);
-  store_le(to + in_frame::synced, header.synced);
-  store_le(to + in_frame::count, header.count);
-  store_le(to + in_frame::zero, std::uint32_t{0});
+  store_le<std::uint64_t>(to + in_frame::segment, header.segment);
+  store_le<std::uint32_t>(to + in_frame::crc, 0);
+  store_le<std::uint32_t>(to + in_frame::length, header.length);
+  store_le<std::uint16_t>(to + in_frame::kind, static_cast<std::uint16_t>(header.kind));
+  store_le<std::uint16_t>(to + in_frame::flags, header.flags);
+  store_le<std::uint32_t>(to + in_frame::shard, header.shard.value);
+  store_le<std::uint64_t>(to + in_frame::epoch, header.epoch);
+  store_le<std::uint64_t>(to + in_frame::previous, header.previous);
+  store_le<std::uint64_t>(to + in_frame::first, header.first);
+  store_le<std::uint64_t>(to + in_frame::last, header.last);
+  store_le<std::uint64_t>(to + in_frame::reserved, header.reserved);
+  store_le<std::uint64_t>(to + in_frame::timestamp, header.timestamp_us);
+  store_le<std::uint64_t>(to + in_frame::synced, header.synced);
+  store_le<std::uint32_t>(to + in_frame::count, header.count);
+  store_le<std::uint32_t>(to + in_frame::zero, 0);
 }
 
 std::uint32_t frame_crc_begin(const char* header, std::uint64_t offset) noexcept {
   char where[sizeof offset];
-  store_le(where, offset);
+  store_le<std::uint64_t>(where, offset);
   return crc32c({header + in_frame::length, frame_header_bytes - in_frame::length},
                 crc32c({header, in_frame::crc}, crc32c({where, sizeof where})));
 }
 
 void set_frame_crc(char* header, std::uint32_t crc) noexcept {
-  store_le(header + in_frame::crc, crc);
+  store_le<std::uint32_t>(header + in_frame::crc, crc);
 }
 
 std::optional<frame_header> peek_frame(std::string_view bytes, std::uint64_t id) noexcept {
@@ -167,11 +168,11 @@ std::optional<frame_header> check_frame(std::string_view bytes, std::uint64_t id
 }
 
 void encode(const table_entry& entry, char* to) noexcept {
-  to = store_le(to, entry.shard.value);
-  to = store_le(to, std::uint32_t{0});
-  to = store_le(to, entry.epoch);
-  to = store_le(to, entry.a);
-  store_le(to, entry.b);
+  to = store_le<std::uint32_t>(to, entry.shard.value);
+  to = store_le<std::uint32_t>(to, 0);
+  to = store_le<std::uint64_t>(to, entry.epoch);
+  to = store_le<std::uint64_t>(to, entry.a);
+  store_le<std::uint64_t>(to, entry.b);
 }
 
 std::optional<std::vector<table_entry>> decode_table(const frame_header& header,

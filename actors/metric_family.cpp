@@ -1,7 +1,12 @@
 #include "actors/metric_family.hpp"
 
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
+#include <sstream>
 
 namespace warp::actors {
 
@@ -51,6 +56,26 @@ void merge(storage::latency_histogram& into, const storage::latency_histogram& f
   for (std::size_t i = 0; i < into.buckets.size(); ++i) into.buckets[i] += from.buckets[i];
   into.count += from.count;
   into.sum_ns += from.sum_ns;
+}
+
+std::string prometheus_text(const std::vector<prometheus::MetricFamily>& families) {
+  std::ostringstream out;
+  prometheus::TextSerializer{}.Serialize(out, families);
+  return out.str();
+}
+
+void append(std::vector<prometheus::MetricFamily>& families, const std::vector<metric>& metrics) {
+  for (auto& m : metrics) {
+    auto built = m.type == metric::kind::counter ? family_builder::counter(m.name, m.help)
+                                                 : family_builder::gauge(m.name, m.help);
+    for (auto& v : m.values) built.value(v.value, v.labels);
+    auto family = built.done();
+    auto known = std::ranges::find(families, m.name, &prometheus::MetricFamily::name);
+    if (known == families.end())
+      families.push_back(std::move(family));
+    else
+      std::ranges::move(family.metric, std::back_inserter(known->metric));
+  }
 }
 
 } // namespace warp::actors

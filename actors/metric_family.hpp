@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/metric_source.hpp"
 #include "storage/stats.hpp"
 
 #include <prometheus/metric_family.h>
@@ -44,5 +45,12 @@ private:
 
 /// Sum of two histograms.
 void merge(storage::latency_histogram& into, const storage::latency_histogram& from);
+
+/// The text that a Prometheus server reads.
+[[nodiscard]] std::string prometheus_text(const std::vector<prometheus::MetricFamily>& families);
+
+/// Adds the metrics of a source; values of a name that is there already (two services that count
+/// connections) join it.
+void append(std::vector<prometheus::MetricFamily>& families, const std::vector<metric>& metrics);
 
 } // namespace warp::actors

@@ -2,11 +2,8 @@
 
 #include "actors/metric_family.hpp"
 
-#include <prometheus/text_serializer.h>
-
 #include <algorithm>
 #include <map>
-#include <sstream>
 
 namespace warp::actors {
 
@@ -274,26 +271,6 @@ std::vector<prometheus::MetricFamily> node_metrics::Collect() const {
   add_actors(out, node_);
   add_services(out, node_);
   return out;
-}
-
-std::string prometheus_text(const std::vector<prometheus::MetricFamily>& families) {
-  std::ostringstream out;
-  prometheus::TextSerializer{}.Serialize(out, families);
-  return out.str();
-}
-
-void append(std::vector<prometheus::MetricFamily>& families, const std::vector<metric>& metrics) {
-  for (auto& m : metrics) {
-    auto built = m.type == metric::kind::counter ? builder::counter(m.name, m.help)
-                                                 : builder::gauge(m.name, m.help);
-    for (auto& v : m.values) built.value(v.value, v.labels);
-    auto family = built.done();
-    auto known = std::ranges::find(families, m.name, &prometheus::MetricFamily::name);
-    if (known == families.end())
-      families.push_back(std::move(family));
-    else
-      std::ranges::move(family.metric, std::back_inserter(known->metric));
-  }
 }
 
 } // namespace warp::actors

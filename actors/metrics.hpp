@@ -1,11 +1,10 @@
 #pragma once
 
-#include "actors/metric_source.hpp"
 #include "actors/node.hpp"
 
 #include <prometheus/collectable.h>
+#include <prometheus/metric_family.h>
 
-#include <string>
 #include <vector>
 
 namespace warp::actors {
@@ -23,12 +22,5 @@ public:
 private:
   const node& node_;
 };
-
-/// The text that a Prometheus server reads.
-[[nodiscard]] std::string prometheus_text(const std::vector<prometheus::MetricFamily>& families);
-
-/// Adds the metrics of a source; values of a name that is there already (two services that count
-/// connections) join it.
-void append(std::vector<prometheus::MetricFamily>& families, const std::vector<metric>& metrics);
 
 } // namespace warp::actors

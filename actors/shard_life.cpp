@@ -27,7 +27,7 @@ child_spec shard_life(node& n, shard_id shard) {
               n.sweep_again[shard.value].store(removed > 0, std::memory_order_relaxed);
               if (removed >= worth_going_on && turns > 1) self->send(self, sweep_atom_v, turns - 1);
             },
-            [self, &n, shard](save_atom) -> caf::result<void> {
+            [self, &n, shard](save_atom) -> caf::result<caf::message> {
               auto writer = n.registry->find(checkpointer_path);
               if (!writer)
                 return to_error(op_status{op_code::unavailable, "the checkpointer is restarting"});

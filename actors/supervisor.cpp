@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <limits>
+#include <map>
 #include <spdlog/spdlog.h>
 
 namespace warp::actors {
@@ -36,7 +37,8 @@ public:
 
   caf::behavior behavior() {
     self_->set_down_handler([me = shared_from_this()](caf::down_msg& m) { me->on_down(m); });
-    self_->set_exit_handler([me = shared_from_this()](caf::exit_msg& m) { me->on_exit(m); });
+    self_->set_exit_handler([me = shared_from_this()](caf::exit_msg&) { me->on_exit(); });
+    self_->attach_functor([alive = alive_] { end_all(*alive); });
     if (!context_.parent) // a root: others are entered by their supervisors
       spec_.registry->attach(context_.path, {true, false, self_->address(), {}},
                              node_state::starting);
@@ -62,8 +64,30 @@ private:
     std::uint64_t life = 0; ///< counts incarnations, so that late timers find nothing
   };
 
+  struct living {
+    caf::actor_addr address;
+    std::function<void()> interrupt;
+  };
+  using living_children = std::map<std::size_t, living>;
+
+  /// What is left of its children when a supervisor ends: some only if it was killed. CAF's links
+  /// would do it too, but they also end the supervisor when a child is killed.
+  static void end_all(const living_children& alive) {
+    for (auto& [i, who] : alive) {
+      if (auto child = caf::actor_cast<caf::actor>(who.address))
+        caf::anon_send<caf::message_priority::high>(
+            child, caf::exit_msg{who.address, caf::exit_reason::kill});
+      if (who.interrupt) who.interrupt();
+    }
+  }
+
   [[nodiscard]] std::string path_of(const child& c) const {
     return context_.path + "/" + c.spec.name;
+  }
+
+  void forget(std::size_t i) {
+    children_[i].handle = {};
+    alive_->erase(i);
   }
 
   void show(const child& c, node_state state) { spec_.registry->set_state(path_of(c), state); }
@@ -108,8 +132,9 @@ private:
       return spec.body(self, context);
     };
     const bool detached = c.spec.kind == child_kind::detached;
-    c.handle = detached ? self_->spawn<caf::linked + caf::monitored + caf::detached>(body)
-                        : self_->spawn<caf::linked + caf::monitored>(body);
+    c.handle = detached ? self_->spawn<caf::monitored + caf::detached>(body)
+                        : self_->spawn<caf::monitored>(body);
+    (*alive_)[i] = {c.handle.address(), c.spec.interrupt};
     c.at = c.spec.wait_ready ? phase::starting : phase::running;
     spec_.registry->attach(path_of(c),
                            {c.spec.supervisor, detached, c.handle.address(), c.spec.interrupt},
@@ -154,7 +179,7 @@ private:
     const auto i = static_cast<std::size_t>(it - children_.begin());
     auto& c = *it;
     const bool asked = c.at == phase::stopping || c.at == phase::killed;
-    c.handle = {};
+    forget(i);
     if (stopping_all() || asked || (stop_from_ != none && i >= stop_from_)) {
       c.at = stopping_all() ? phase::done : phase::idle;
       show(c, node_state::stopped);
@@ -211,21 +236,16 @@ private:
     } else if (c.at == phase::killed) {
       spdlog::error("{} does not end; going on without it", path_of(c));
       self_->demonitor(c.handle.address());
-      self_->unlink_from(c.handle.address());
-      c.handle = {};
+      forget(i);
       c.at = stopping_all() ? phase::done : phase::idle;
       show(c, node_state::abandoned);
       advance();
     }
   }
 
-  void on_exit(const caf::exit_msg& m) {
-    // Links bring exit messages of children too; their end is dealt with in on_down.
-    const bool meant = !m.source || m.source == context_.parent || m.source == self_->address();
-    if (meant) {
-      end(false);
-      advance();
-    }
+  void on_exit() {
+    end(false);
+    advance();
   }
 
   void end(bool failure) {
@@ -254,6 +274,7 @@ private:
   supervisor_spec spec_;
   restart_budget budget_;
   std::vector<child> children_;
+  std::shared_ptr<living_children> alive_ = std::make_shared<living_children>();
   std::size_t stop_from_ = none; ///< children from here on are being stopped, the last first
   bool ending_ = false;
   bool reason_is_failure_ = false;

@@ -42,7 +42,7 @@ struct supervisor_spec {
 /// ends with an error itself.
 /// 4. An exit message stops the children, the last first, each within its bound, then the
 /// supervisor.
-/// 5. Children are linked: when a supervisor is killed they die with it. What two incarnations of a
+/// 5. When a supervisor is killed its children die with it. What two incarnations of a
 /// child must not do at the same time
 ///    (drive a log stream) is guarded by a lock beside the resource, since the old one may still be
 ///    on its way out.

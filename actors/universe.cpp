@@ -1,6 +1,7 @@
 #include "actors/universe.hpp"
 
 #include "actors/message_types.hpp"
+#include "actors/metric_family.hpp"
 #include "actors/node_tree.hpp"
 #include "actors/service_actor.hpp"
 #include "actors/status_error.hpp"
@@ -72,11 +73,10 @@ op_status universe::state::start() {
       .on_give_up = options.on_fatal ? options.on_fatal : end_process,
   };
   const std::string path{actors::root_path};
-  auto actor = system->spawn([this, tree, path](caf::event_based_actor* self) {
+  root = system->spawn([this, tree, path](caf::event_based_actor* self) {
     self->attach_functor([ended = root_ended](const caf::error&) { ended->set(); });
     return actors::supervise(self, {.path = path}, actors::node_tree(node, tree));
   });
-  root = actor.address();
   const auto up = node.registry->wait_until(
       std::chrono::steady_clock::now() + tree_start_bound,
       [&](const std::vector<actors::tree_node>& nodes) {
@@ -97,7 +97,7 @@ op_status universe::state::shut_down(const stop_options& how,
   // intake first, the last service first
   for (auto& slot : std::views::reverse(node.services.all())) slot->close(deadline);
   node.engine->refuse_writes();
-  if (how.checkpoint)
+  if (how.checkpoint && !node.engine->options().folder.empty())
     for (std::uint32_t i = 0; i < node.engine->shard_count(); ++i) {
       if (hurried() || std::chrono::steady_clock::now() >= deadline) {
         note({op_code::timed_out, "stopped before every shard had its checkpoint"});
@@ -105,10 +105,10 @@ op_status universe::state::shut_down(const stop_options& how,
       }
       note(node.checkpoints.run(shard_id{i}));
     }
-  if (auto handle = caf::actor_cast<caf::actor>(root)) {
+  if (root) {
     caf::anon_send<caf::message_priority::high>(
-        handle, caf::exit_msg{handle.address(), caf::exit_reason::user_shutdown});
-    handle = {};
+        root, caf::exit_msg{root.address(), caf::exit_reason::user_shutdown});
+    root = {};
     root_ended->wait();
   }
   system.reset(); // waits for every actor, so from here on nobody else drives a stream

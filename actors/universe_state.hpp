@@ -4,7 +4,7 @@
 #include "actors/node.hpp"
 #include "actors/universe.hpp"
 
-#include <caf/actor_addr.hpp>
+#include <caf/actor.hpp>
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 
@@ -61,8 +61,9 @@ struct universe::state {
   std::atomic<bool> stopping_{false};
   std::shared_ptr<event> root_ended = std::make_shared<event>();
   std::unique_ptr<caf::actor_system_config> config;
-  caf::actor_addr root; ///< weak: a handle that outlives the system is an error
   std::unique_ptr<caf::actor_system> system;
+  /// Keeps the tree alive: CAF ends what nobody refers to. Dropped before the system.
+  caf::actor root;
 };
 
 } // namespace warp

@@ -73,21 +73,16 @@ kj::Promise<corked_stream::message> corked_stream::read_message(capnp::ReaderOpt
   make_room(needed);
   auto* to = in_.asBytes().begin() + in_end_;
   const auto room = in_.asBytes().size() - in_end_;
-  return io_.tryRead(to, 1, room)
-      .then([this, options, room](std::size_t got) -> kj::Promise<message> {
-        if (got == 0) {
-          if (in_begin_ == in_end_) {
-            ended_ = true;
-            return message{nullptr};
-          }
-          give_up(stream_fault::malformed, "the stream ended within a message");
-          return fault_exception();
-        }
-        if (received_) received_->fetch_add(got, std::memory_order_relaxed);
-        in_end_ += got;
-        in_filled_ = got == room;
-        return read_message(options);
-      });
+  return read_some(to, room).then([this, options, room](std::size_t got) -> kj::Promise<message> {
+    if (got == 0 && in_begin_ == in_end_) {
+      ended_ = true;
+      return message{nullptr};
+    }
+    if (got == 0) return ended_early();
+    in_end_ += got;
+    in_filled_ = got == room;
+    return read_message(options);
+  });
 }
 
 kj::Promise<corked_stream::message> corked_stream::read_large(capnp::ReaderOptions options,
@@ -112,16 +107,29 @@ kj::Promise<corked_stream::message> corked_stream::read_large(capnp::ReaderOptio
   }
   auto* to = large_.asBytes().begin() + large_have_;
   const auto room = large_.asBytes().size() - large_have_;
+  return read_some(to, room).then([this, options, total](std::size_t got) -> kj::Promise<message> {
+    if (got == 0) return ended_early();
+    large_have_ += got;
+    return read_large(options, total);
+  });
+}
+
+kj::Promise<std::size_t> corked_stream::read_some(kj::byte* to, std::size_t room) {
   return io_.tryRead(to, 1, room)
-      .then([this, options, total](std::size_t got) -> kj::Promise<message> {
-        if (got == 0) {
-          give_up(stream_fault::malformed, "the stream ended within a message");
-          return fault_exception();
-        }
-        if (received_) received_->fetch_add(got, std::memory_order_relaxed);
-        large_have_ += got;
-        return read_large(options, total);
-      });
+      .then(
+          [this](std::size_t got) {
+            if (received_) received_->fetch_add(got, std::memory_order_relaxed);
+            return got;
+          },
+          [this](kj::Exception&& e) -> std::size_t {
+            give_up(stream_fault::broken, std::string(e.getDescription().cStr()));
+            kj::throwFatalException(kj::mv(e));
+          });
+}
+
+kj::Exception corked_stream::ended_early() {
+  give_up(stream_fault::malformed, "the stream ended within a message");
+  return fault_exception();
 }
 
 corked_stream::message corked_stream::take_message(kj::Array<capnp::word> words,

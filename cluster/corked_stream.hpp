@@ -17,7 +17,7 @@ enum class stream_fault : std::uint8_t {
   malformed, ///< the segment table makes no sense, or the stream ended within a message
   oversized, ///< the segment table announces more than the limits allow
   stalled,   ///< nothing of the output got through for output_stall_max
-  broken,    ///< the connection failed while writing
+  broken,    ///< the connection failed
 };
 
 /// What a peer may do to us. Sizes are checked before memory is taken: a message occupies at most
@@ -96,6 +96,8 @@ private:
 
   kj::Promise<message> read_message(capnp::ReaderOptions options);
   kj::Promise<message> read_large(capnp::ReaderOptions options, std::size_t total);
+  kj::Promise<std::size_t> read_some(kj::byte* to, std::size_t room);
+  kj::Exception ended_early();
   message take_message(kj::Array<capnp::word> words, capnp::ReaderOptions options);
   /// Bytes of the message at the head of the input, or of as much of it as must be seen to know; 0
   /// after a fault.

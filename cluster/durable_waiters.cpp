@@ -20,7 +20,7 @@ durable_waiters::durable_waiters(storage::engine& engine, kj::UnixEventPort& por
   engine_.add_round_listener(*this);
 }
 
-durable_waiters::~durable_waiters() {
+durable_waiters::~durable_waiters() noexcept {
   engine_.remove_round_listener(*this);
   gauge_.fetch_sub(parked_.size(), std::memory_order_relaxed);
 }

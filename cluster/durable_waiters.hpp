@@ -29,7 +29,7 @@ public:
   durable_waiters(storage::engine& engine, kj::UnixEventPort& port, kj::Timer& timer,
                   std::atomic<std::uint64_t>& waiting);
   /// On the loop's thread; calls that still wait fail.
-  ~durable_waiters();
+  ~durable_waiters() noexcept override;
 
   /// ok: all of them are on disk. io_error: the log has failed. timed_out: the deadline passed,
   /// nothing is known. Dropping the promise ends the wait.

@@ -21,18 +21,18 @@ public:
   job_thread(const job_thread&) = delete;
   job_thread& operator=(const job_thread&) = delete;
 
-  /// Called on an event loop; its promise resolves there with what `job` returned on this thread.
-  /// Fails when the job throws and when stop() came first. Dropping the promise does not end a job
-  /// that has begun.
+  /// Called on an event loop; its promise resolves there with what `job` returned on this thread,
+  /// as a kj::Own. Fails when the job throws and when stop() came first. Dropping the promise does
+  /// not end a job that has begun.
   template <class Job>
-  auto run(Job job) -> kj::Promise<decltype(job())> {
-    using result = decltype(job());
+  auto run(Job job) -> kj::Promise<kj::Own<decltype(job())>> {
+    using result = kj::Own<decltype(job())>;
     auto paf = kj::newPromiseAndCrossThreadFulfiller<result>();
     auto fulfiller =
         std::make_shared<kj::Own<kj::CrossThreadPromiseFulfiller<result>>>(kj::mv(paf.fulfiller));
     post([job = std::move(job), fulfiller]() mutable {
-      // rejectIfThrows() is not const-correct for cross-thread fulfillers, hence by hand.
-      KJ_IF_MAYBE (e, kj::runCatchingExceptions([&] { (*fulfiller)->fulfill(job()); })) {
+      KJ_IF_MAYBE (e, kj::runCatchingExceptions(
+                          [&] { (*fulfiller)->fulfill(kj::heap<decltype(job())>(job())); })) {
         (*fulfiller)->reject(kj::mv(*e));
       }
     });

@@ -46,10 +46,11 @@ void kj_loop::run() {
       std::lock_guard lock{mutex_};
       signal_ = &signal;
     }
-    auto posted = run_posted().eagerlyEvaluate(
-        [](kj::Exception&& e) { KJ_LOG(ERROR, "posted work failed", e); });
     try {
-      main_(*this).wait(io.waitScope);
+      auto main = main_(*this); // first: posted work may use what it builds
+      auto posted = run_posted().eagerlyEvaluate(
+          [](kj::Exception&& e) { KJ_LOG(ERROR, "posted work failed", e); });
+      main.wait(io.waitScope);
     } catch (const kj::Exception& e) {
       KJ_LOG(ERROR, "an event loop ended by an error", e);
     }

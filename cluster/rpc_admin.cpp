@@ -145,12 +145,15 @@ kj::Promise<void> rpc_admin::checkpoint(CheckpointContext call) {
   }
   return beside(
       [admin = context_.admin, shards = std::move(shards)] { return admin->checkpoint(shards); },
-      [this, call](op_status status) mutable { answer_status(status, call.getResults()); });
+      [this, call](kj::Own<op_status> status) mutable {
+        answer_status(*status, call.getResults());
+      });
 }
 
 kj::Promise<void> rpc_admin::tree(TreeContext call) {
   return beside([admin = context_.admin] { return admin->tree(); },
-                [this, call](op_result<std::vector<actor_summary>> tree) mutable {
+                [this, call](kj::Own<op_result<std::vector<actor_summary>>> asked) mutable {
+                  auto& tree = *asked;
                   auto results = call.getResults();
                   if (!tree.ok()) return answer_status(tree.status(), results);
                   auto actors = results.initActors(static_cast<unsigned>(tree->size()));
@@ -163,7 +166,9 @@ kj::Promise<void> rpc_admin::chaos(ChaosContext call) {
       [admin = context_.admin, path = std::string{as_view(call.getParams().getPath())}] {
         return admin->chaos(path);
       },
-      [this, call](op_status status) mutable { answer_status(status, call.getResults()); });
+      [this, call](kj::Own<op_status> status) mutable {
+        answer_status(*status, call.getResults());
+      });
 }
 
 kj::Promise<void> rpc_admin::walDump(WalDumpContext call) {
@@ -182,7 +187,8 @@ kj::Promise<void> rpc_admin::walDump(WalDumpContext call) {
        with_values = params.getWithValues()] {
         return admin->log_frames(shard, from, limit, with_values);
       },
-      [this, call](op_result<log_page> page) mutable {
+      [this, call](kj::Own<op_result<log_page>> asked) mutable {
+        auto& page = *asked;
         auto results = call.getResults();
         if (!page.ok()) return answer_status(page.status(), results);
         cut_to(message_bytes_max(context_.engine.options().value_bytes_max) / 2, *page);

@@ -89,8 +89,8 @@ public:
 
   using callback = std::function<void(std::vector<client_reply>)>;
   /// Sends the batch and calls `done` on the client's thread, exactly once; it must not block, but
-  /// may send the next batch. Blocks only while more than options.queued_bytes_max are under way
-  /// (never on the client's thread).
+  /// may send the next batch (which is dropped when the client is being destroyed). Blocks only
+  /// while more than options.queued_bytes_max are under way (never on the client's thread).
   void execute_async(client_batch batch, callback done);
   [[nodiscard]] std::future<std::vector<client_reply>> execute_async(client_batch batch);
 

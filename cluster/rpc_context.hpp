@@ -3,6 +3,7 @@
 #include "cluster/admin.hpp"
 #include "cluster/durable_waiters.hpp"
 #include "cluster/job_thread.hpp"
+#include "cluster/message_limits.hpp"
 #include "cluster/rpc_server.hpp"
 #include "messages/operations.hpp"
 #include "storage/engine.hpp"
@@ -33,16 +34,5 @@ struct rpc_context {
   std::vector<storage::op_reply> replies;
   storage::value_arena arena;
 };
-
-/// Longest message of an engine, either way: the largest value and 1 MiB for what is around it. At
-/// least 2 MiB, so that a page of a scan holds a bucket of the longest keys.
-[[nodiscard]] inline std::size_t message_bytes_max(std::size_t value_bytes_max) noexcept {
-  constexpr std::size_t around = 1u << 20;
-  return (value_bytes_max > around ? value_bytes_max : around) + around;
-}
-
-/// A batch needs 8 levels: message, call, payload, parameters, list, operation, options, and one to
-/// spare. Deeper messages are no messages of ours.
-inline constexpr int nesting_max = 32;
 
 } // namespace warp::cluster

@@ -108,7 +108,7 @@ struct Operation {
 
   kind @0 :Kind;
   durability @1 :Durability; # Of a read: answer only what is durable at that level.
-  requestSkip @2 :UInt32;    # Added to this operation's request number, see Call. Grows or stays along a batch.
+  requestSkip @2 :UInt32;    # Added to this operation's request number, see Call.
   key @3 :Data;              # 1 byte to 64 KiB, any bytes.
   value @4 :Data;            # put: 0 bytes to Info.valueBytesMax. Absent is the empty value.
   delta @5 :Int64 = 1;       # increment.

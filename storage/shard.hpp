@@ -6,6 +6,7 @@
 #include "storage/clock.hpp"
 #include "storage/engine_options.hpp"
 #include "storage/log_record.hpp"
+#include "storage/page_pool.hpp"
 #include "storage/reply.hpp"
 #include "storage/request_window.hpp"
 #include "storage/shard_lock.hpp"

@@ -5,7 +5,6 @@
 #include <cstring>
 #include <malloc.h>
 #include <new>
-#include <utility>
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #endif
@@ -15,7 +14,7 @@ namespace warp::storage {
 namespace {
 
 constexpr std::uint16_t no_cell = 0xffff;
-constexpr std::size_t outside_bytes_max = 2 * page_pool::page_bytes;
+constexpr std::size_t outside_bytes_max = 2 * cell_allocator::page_bytes;
 
 constexpr std::size_t rounded(std::size_t size) noexcept {
   return size <= 16 ? 16 : (size + 7) & ~std::size_t{7};
@@ -54,7 +53,7 @@ struct alignas(64) cell_allocator::page {
 
   static page* of(void* memory) noexcept {
     return reinterpret_cast<page*>(reinterpret_cast<std::uintptr_t>(memory) &
-                                   ~(page_pool::page_bytes - 1));
+                                   ~(cell_allocator::page_bytes - 1));
   }
   char* cell_at(std::size_t number) noexcept {
     return reinterpret_cast<char*>(this + 1) + number * cell_size;
@@ -83,14 +82,14 @@ struct alignas(64) cell_allocator::page {
   }
 };
 
-cell_allocator::cell_allocator(std::shared_ptr<page_pool> pool) : pool_(std::move(pool)) {}
+cell_allocator::cell_allocator(block_pool& pool) : pool_(pool) {}
 
 cell_allocator::~cell_allocator() {
   for (auto& cls : classes_)
     while (page* p = cls.with_room) {
       cls.with_room = p->next;
-      unpoison(p, page_pool::page_bytes);
-      pool_->free(p);
+      unpoison(p, cell_allocator::page_bytes);
+      pool_.free(p);
     }
 }
 
@@ -107,14 +106,14 @@ void cell_allocator::unlink(size_class& cls, page* p) noexcept {
 }
 
 cell_allocator::page* cell_allocator::add_page(size_class& cls, std::size_t cell_size) {
-  auto* p = new (pool_->allocate()) page{};
+  auto* p = new (pool_.allocate()) page{};
   p->cell_size = static_cast<std::uint16_t>(cell_size);
-  p->capacity = static_cast<std::uint16_t>((page_pool::page_bytes - sizeof(page)) / cell_size);
+  p->capacity = static_cast<std::uint16_t>((cell_allocator::page_bytes - sizeof(page)) / cell_size);
   p->first_free = no_cell;
-  poison(p + 1, page_pool::page_bytes - sizeof(page));
+  poison(p + 1, cell_allocator::page_bytes - sizeof(page));
   link(cls, p);
   ++cls.pages;
-  page_bytes_ += page_pool::page_bytes;
+  page_bytes_ += cell_allocator::page_bytes;
   return p;
 }
 
@@ -131,7 +130,7 @@ cell_allocator::cell cell_allocator::allocate(std::size_t size) {
       return {memory, true};
     }
   }
-  void* memory = std::malloc(size);
+  void* memory = std::malloc(cell_size); // rounded, so that fits() need not ask for the size
   if (!memory) throw std::bad_alloc{};
   if (cell_size <= cell_bytes_max) ++classes_[cell_size / step].outside;
   used_bytes_ += malloc_bytes(memory);
@@ -159,9 +158,9 @@ void cell_allocator::free_in_page(void* memory, std::size_t size) noexcept {
   if (p->live != 0 || (only_room && cls.pages > 1)) return;
   unlink(cls, p);
   --cls.pages;
-  page_bytes_ -= page_pool::page_bytes;
-  unpoison(p, page_pool::page_bytes);
-  pool_->free(p);
+  page_bytes_ -= cell_allocator::page_bytes;
+  unpoison(p, cell_allocator::page_bytes);
+  pool_.free(p);
 }
 
 bool cell_allocator::fits(cell c, std::size_t size, std::size_t new_size) noexcept {

@@ -1,11 +1,10 @@
 #pragma once
 
-#include "storage/page_pool.hpp"
+#include "storage/block_pool.hpp"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
 namespace warp::storage {
 
@@ -20,13 +19,15 @@ namespace warp::storage {
 class cell_allocator {
 public:
   static constexpr std::size_t cell_bytes_max = 512;
+  static constexpr std::size_t page_bytes = 16 * 1024;
 
   struct cell {
     void* memory;
     bool in_page; ///< to be remembered by the owner and handed to free()
   };
 
-  explicit cell_allocator(std::shared_ptr<page_pool> pool);
+  /// `pool` has blocks of page_bytes and must outlive this.
+  explicit cell_allocator(block_pool& pool);
   ~cell_allocator(); ///< every cell must have come back
   cell_allocator(const cell_allocator&) = delete;
   cell_allocator& operator=(const cell_allocator&) = delete;
@@ -58,7 +59,7 @@ private:
   void unlink(size_class& cls, page* p) noexcept;
   void free_in_page(void* memory, std::size_t size) noexcept;
 
-  std::shared_ptr<page_pool> pool_;
+  block_pool& pool_;
   std::array<size_class, cell_bytes_max / step + 1> classes_{};
   std::uint64_t used_bytes_ = 0;
   std::uint64_t page_bytes_ = 0;

@@ -77,6 +77,8 @@ op_result<checkpoint_header> decode_checkpoint_header(std::string_view bytes) {
   header.shard = shard_id{load_le<std::uint32_t>(from + 40)};
   header.start_epoch = load_le<std::uint64_t>(from + 48);
   header.start_lsn = load_le<std::uint64_t>(from + 56);
+  if (load_le<std::uint32_t>(from + 44) != 0 || load_le<std::uint32_t>(from + 64) != 0)
+    return corrupt("offset 44: a spare field of the header is in use");
   if (!std::has_single_bit(header.shard_count) || header.shard_count > shard_count_max ||
       header.shard.value >= header.shard_count)
     return corrupt(
@@ -184,6 +186,8 @@ op_result<checkpoint_footer> decode_checkpoint_footer(std::string_view bytes,
   footer.end.reserved_lsn = load_le<std::uint64_t>(from + 32);
   footer.end.created_at_ms = load_le<std::uint64_t>(from + 40);
   const auto sections = load_le<std::uint32_t>(from + 48);
+  if (load_le<std::uint32_t>(from + 52) != 0)
+    return corrupt("a spare field of the footer is in use");
   if (sections > checkpoint_sections_max) return corrupt(fmt::format("{} sections", sections));
   std::size_t at = footer_fixed_bytes;
   for (std::uint32_t i = 0; i < sections; ++i) {

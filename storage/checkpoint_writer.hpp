@@ -18,7 +18,10 @@ struct checkpoint_writer_options {
   std::uint64_t rate_bytes = 0; ///< a second; 0: no limit. See pause()
   std::uint64_t sync_bytes =
       32u << 20; ///< written between two syncs, so that the last one is short; 0: only at the end
-  bool compress = false; ///< blocks with zstd level 1, where that saves an eighth or more
+  /// Blocks with zstd level 1, where that saves an eighth or more. Off: 1 M keys of 16 B with 100 B
+  /// of JSON took a fifth of the bytes, but 3.3 instead of 7.4 M keys/s to write and 100 instead of
+  /// 25 ns a key to read (2 shared cores).
+  bool compress = false;
 };
 
 /// What a finished checkpoint file holds.

@@ -33,6 +33,8 @@ public:
 };
 
 class batch;
+class log_cursor;
+struct log_frame;
 struct recovered;
 
 /// One page of a scan.
@@ -104,6 +106,20 @@ public:
   /// Registered for all streams; must outlive the registration.
   void add_round_listener(round_listener& listener);
   void remove_round_listener(round_listener& listener);
+
+  // -- following another copy of a shard -------------------------------------------------------------------------------
+
+  /// The shard's log from the record behind `after` on, live; null in memory only. Up to its durable LSN frames stay as they are.
+  [[nodiscard]] std::unique_ptr<log_cursor> read_log(shard_id shard, lsn_t after);
+  /// Takes over a frame of the same shard's log from another copy: applies and logs its records with the LSNs they have; those that
+  /// are here already are passed over. wrong_shard: the frame's epoch is over; version_mismatch: frames before it are missing (the
+  /// message says where this copy ends); corruption: nothing was changed.
+  op_status apply_frame(shard_id shard, const log_frame& frame);
+  /// Fills an empty shard from a checkpoint file of another copy (checkpoint_transfer.hpp brings one here), then makes a
+  /// checkpoint of its own. The file stays the caller's.
+  op_status install_checkpoint(shard_id shard, const std::string& path);
+  /// Path of the shard's newest published checkpoint; empty: none.
+  [[nodiscard]] std::string newest_checkpoint(shard_id shard) const;
 
   // -- checkpoints and upkeep; any thread, one at a time per shard ---------------------------------------------------------------
 

@@ -130,6 +130,9 @@ void engine::execute_chunk(batch& b, std::span<const operation> operations, std:
         continue;
       }
       s.apply({operations[i], b.hash(i), b.large(i), s.has_expiring() ? now.ms() : 0, arena}, reply);
+      // Each operation stands on its own: a frame may end behind a large value.
+      if (b.large(i) && s.log()) [[unlikely]]
+        s.log()->commit();
       wait_for = std::max(wait_for, reply.durable_at);
       ++done;
     }

@@ -20,6 +20,7 @@ struct share {
   shard* at = nullptr;
   std::unique_lock<shard_lock> lock;
   std::size_t writes = 0;
+  std::uint64_t bytes = 0; ///< of keys and values written
   std::vector<log_record> logged;
 };
 
@@ -37,7 +38,7 @@ op_code lock_all(engine::state& state, std::map<std::uint32_t, share>& shares) {
     shard* full = nullptr;
     for (auto& [id, s] : shares) {
       if (refused != op_code::ok || !s.at->log() || s.writes == 0) continue;
-      refused = s.at->log()->admit(s.writes);
+      refused = s.at->log()->admit(s.writes, s.bytes);
       if (refused == op_code::overloaded) full = s.at;
     }
     if (refused == op_code::ok) return op_code::ok;
@@ -79,7 +80,10 @@ op_code engine::execute_atomic(std::span<const operation> operations, std::span<
     shard_of_op[i] = storage::shard_of(op.key, state.shard_count()).value;
     auto& s = shares[shard_of_op[i]];
     s.at = state.shards[shard_of_op[i]].get();
-    s.writes += is_write(op.kind);
+    if (is_write(op.kind)) {
+      ++s.writes;
+      s.bytes += op.key.size() + op.value.size();
+    }
   }
   if (const auto code = lock_all(state, shares); code != op_code::ok) {
     refuse_all(replies, 0, code);

@@ -1,7 +1,6 @@
 #include "storage/manifest.hpp"
 
 #include "messages/limits.hpp"
-
 #include "storage/crc32c.hpp"
 #include "storage/path.hpp"
 

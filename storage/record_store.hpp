@@ -5,7 +5,6 @@
 #include "storage/table_stats.hpp"
 
 #include <cstdint>
-#include <memory>
 #include <string_view>
 
 namespace warp::storage {
@@ -15,8 +14,7 @@ class record_store {
 public:
   /// Keeps every field of `stats` but index_bytes exact from now on. `stats` must outlive the
   /// store.
-  record_store(std::shared_ptr<page_pool> pool, table_stats& stats)
-      : cells_(std::move(pool)), stats_(stats) {}
+  record_store(block_pool& pages, table_stats& stats) : cells_(pages), stats_(stats) {}
 
   /// A new record; takes a reference to value.large if that is set. Throws std::bad_alloc.
   [[nodiscard]] record* make(std::string_view key, const new_value& value, const record_meta& meta);

@@ -73,7 +73,7 @@ public:
   void clear() noexcept;
 
   /// The whole memory as bytes, for the checkpoint's section `checkpoint_section_requests`; empty
-  /// for an unused window. At most 5 MiB, about 20 ns for each result.
+  /// for an unused window. At most 5 MiB, about 15 to 40 ns for each result.
   [[nodiscard]] std::string encode() const;
   /// The inverse. corruption for anything that encode() does not write.
   static op_result<request_window> decode(std::string_view bytes);

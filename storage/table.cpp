@@ -1,6 +1,7 @@
 #include "storage/table.hpp"
 
 #include "storage/segment.hpp"
+#include "storage/table_memory.hpp"
 
 #define XXH_INLINE_ALL
 #include <algorithm>
@@ -61,10 +62,11 @@ struct alignas(64) table::directory_line {
   entry entries[64 / sizeof(entry)];
 };
 
-table::table(std::shared_ptr<page_pool> pool, hash_function hasher)
-    : root_(join(empty().directory, 1)), hasher_(hasher), records_(std::move(pool), stats_) {}
+table::table(std::shared_ptr<table_memory> memory, hash_function hasher)
+    : root_(join(empty().directory, 1)), hasher_(hasher), memory_(std::move(memory)),
+      records_(memory_->record_pages, stats_) {}
 
-table::table() : table(std::make_shared<page_pool>()) {}
+table::table() : table(std::make_shared<table_memory>()) {}
 
 table::~table() {
   clear();
@@ -204,10 +206,11 @@ std::atomic<std::uintptr_t>* table::directory_of(unsigned depth) {
 /// raised.
 segment* table::spare_segment() {
   if (segments_used_ == segments_.size()) {
-    segments_.emplace_back(std::make_unique<segment>());
+    if (segments_.size() == segments_.capacity()) segments_.reserve(2 * segments_.size() + 1);
+    segments_.push_back(new (memory_->segments.allocate()) segment);
     stats_.index_bytes += sizeof(segment);
   }
-  return segments_[segments_used_].get();
+  return segments_[segments_used_];
 }
 
 /// Doubles the directory; false where it would take much more room than the segments, because one

@@ -15,6 +15,7 @@
 namespace warp::storage {
 
 class segment;
+struct table_memory;
 
 /// The hash table of one shard: extendible hashing over segments of 64 cache-line buckets (see
 /// segment.hpp). The upper bits of the hash index a directory of segments, the next six the home
@@ -32,10 +33,10 @@ class table {
 public:
   using hash_function = std::uint64_t (*)(std::string_view key);
 
-  /// A table that shares `pool` with others: the usual case. It keeps the pool alive. `hasher` is
+  /// A table that shares `memory` with others: the usual case. It keeps it alive. `hasher` is
   /// what the hashes given to all functions were made with; tests hand in a bad one.
-  explicit table(std::shared_ptr<page_pool> pool, hash_function hasher = &table::hash);
-  /// A table with a pool of its own.
+  explicit table(std::shared_ptr<table_memory> memory, hash_function hasher = &table::hash);
+  /// A table with memory of its own.
   table();
   ~table();
   table(const table&) = delete;
@@ -110,7 +111,8 @@ private:
   alignas(64) std::atomic<std::uintptr_t> root_;
   hash_function hasher_;
   std::vector<std::unique_ptr<directory_line[]>> directories_; ///< one of each depth, from 1 on
-  std::vector<std::unique_ptr<segment>> segments_;             ///< those in use first
+  std::shared_ptr<table_memory> memory_;
+  std::vector<segment*> segments_; ///< those in use first
   std::size_t segments_used_ = 0;
 
   alignas(64) table_stats stats_; ///< away from what prefetching threads read

@@ -4,7 +4,10 @@
 //     table_bench [keys in millions for the timings, default 1] [sizes in millions for the memory,
 //     default 1 2 4 6 8 10]
 #include "storage/table.hpp"
+#include "storage/table_memory.hpp"
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -25,12 +28,27 @@ constexpr std::size_t shard_count = 64;
 constexpr std::size_t value_size = 100;
 const std::string payload(value_size, 'v');
 
-struct key_text {
-  char bytes[17];
-  explicit key_text(std::uint64_t number) {
-    std::snprintf(bytes, sizeof bytes, "key:%012llu", static_cast<unsigned long long>(number));
+/// Two hexadecimal digits for each byte.
+constexpr auto hex_digits = [] {
+  std::array<std::uint16_t, 256> pairs{};
+  for (unsigned i = 0; i < 256; ++i) {
+    const char* const digits = "0123456789abcdef";
+    pairs[i] = static_cast<std::uint16_t>(digits[i >> 4] | digits[i & 15] << 8);
   }
-  std::string_view view() const { return {bytes, 16}; }
+  return pairs;
+}();
+
+/// 16 hexadecimal digits, made in registers within a few ns: drawn keys need no memory of their
+/// own.
+struct key_text {
+  std::uint64_t words[2] = {};
+  key_text() = default;
+  explicit key_text(std::uint64_t number) {
+    for (int i = 0; i < 4; ++i)
+      words[0] = words[0] << 16 | hex_digits[number >> (32 + 8 * i) & 255];
+    for (int i = 0; i < 4; ++i) words[1] = words[1] << 16 | hex_digits[number >> 8 * i & 255];
+  }
+  std::string_view view() const { return {reinterpret_cast<const char*>(words), 16}; }
 };
 
 std::uint64_t next_random(std::uint64_t& state) { // xorshift: below 1 ns
@@ -47,12 +65,12 @@ double resident_bytes() {
 }
 
 struct store {
-  std::shared_ptr<page_pool> pool = std::make_shared<page_pool>();
+  std::shared_ptr<table_memory> memory = std::make_shared<table_memory>();
   std::vector<std::unique_ptr<table>> shards;
   lsn_t version = 0;
 
   store() {
-    for (std::size_t i = 0; i < shard_count; ++i) shards.push_back(std::make_unique<table>(pool));
+    for (std::size_t i = 0; i < shard_count; ++i) shards.push_back(std::make_unique<table>(memory));
   }
   table& of(std::uint64_t hash) { return *shards[hash * 0x9e3779b97f4a7c15u >> 58]; }
 
@@ -109,51 +127,56 @@ void timings(std::size_t keys) {
   double worst_us = 0;
   const auto start = steady::now();
   auto last = start;
-  std::vector<std::uint32_t> above_50us(1);
+  std::size_t above_50us = 0;
   for (std::size_t i = 0; i < keys; ++i) {
     s.put(key_text(i).view());
     const auto now = steady::now();
     const auto us = std::chrono::duration<double, std::micro>(now - last).count();
     worst_us = std::max(worst_us, us);
-    above_50us[0] += us > 50;
+    above_50us += us > 50;
     last = now;
   }
   std::printf("%-18s %7.1f ns/op, worst %.0f us, above 50 us: 1 in %.0f\n", "insert, growing",
               std::chrono::duration<double, std::nano>(last - start).count() /
                   static_cast<double>(keys),
-              worst_us, static_cast<double>(keys) / std::max(1u, above_50us[0]));
+              worst_us, static_cast<double>(keys) / std::max<std::size_t>(1, above_50us));
 
-  constexpr std::size_t operations = 2'000'000, window = 1 << 16;
-  std::vector<key_text> texts;
-  std::vector<std::string_view> views;
+  constexpr std::size_t operations = 2'000'000;
   std::uint64_t state = 88172645463325252u;
-  // Keys are drawn beforehand: their text would cost as much as the table.
-  for (std::size_t i = 0; i < operations; ++i) texts.emplace_back(next_random(state) % keys);
-  for (const auto& t : texts) views.push_back(t.view());
-  (void)window;
   std::uint64_t sum = 0;
+  const auto look_at = [&sum](const record* r) {
+    sum += r->version() + static_cast<unsigned char>(r->value()[0]);
+  };
   time("get single", operations, [&] {
-    for (auto k : views) {
-      const auto* r = s.get(k);
-      sum += r->version() + static_cast<unsigned char>(r->value()[0]);
-    }
+    for (std::size_t i = 0; i < operations; ++i)
+      look_at(s.get(key_text(next_random(state) % keys).view()));
   });
   time("put single", operations, [&] {
-    for (auto k : views) s.put(k);
+    for (std::size_t i = 0; i < operations; ++i) s.put(key_text(next_random(state) % keys).view());
   });
   for (const std::size_t size : {std::size_t{32}, std::size_t{256}}) {
+    std::vector<key_text> texts(size);
+    std::vector<std::string_view> views(size);
+    const auto draw = [&] {
+      for (std::size_t i = 0; i < size; ++i) {
+        texts[i] = key_text(next_random(state) % keys);
+        views[i] = texts[i].view();
+      }
+    };
     time(size == 32 ? "get batch 32" : "get batch 256", operations, [&] {
-      for (std::size_t i = 0; i + size <= operations; i += size)
-        s.batch(views.data() + i, size, [&](table& t, std::uint64_t h, std::string_view k) {
-          const auto* r = t.find(h, k);
-          sum += r->version() + static_cast<unsigned char>(r->value()[0]);
-        });
+      for (std::size_t i = 0; i < operations; i += size) {
+        draw();
+        s.batch(views.data(), size,
+                [&](table& t, std::uint64_t h, std::string_view k) { look_at(t.find(h, k)); });
+      }
     });
     time(size == 32 ? "put batch 32" : "put batch 256", operations, [&] {
-      for (std::size_t i = 0; i + size <= operations; i += size)
-        s.batch(views.data() + i, size, [&](table& t, std::uint64_t h, std::string_view k) {
+      for (std::size_t i = 0; i < operations; i += size) {
+        draw();
+        s.batch(views.data(), size, [&](table& t, std::uint64_t h, std::string_view k) {
           t.put(h, k, t.find(h, k), new_value{payload, {}}, record_meta{.version = ++s.version});
         });
+      }
     });
   }
   time("get single, miss", operations, [&] {

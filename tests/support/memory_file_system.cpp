@@ -310,7 +310,7 @@ op_status memory_file_system::remove(const std::string& path) {
 
 op_status memory_file_system::sync_folder(const std::string& folder) {
   std::lock_guard guard{state_->mutex};
-  if (!state_->folders.contains(folder))
+  if (!state_->folders.contains(folder) && folder != ".")
     return {op_code::not_found, folder + ": fsync failed: no such folder"};
   const auto it = state_->pending.find(folder);
   if (it == state_->pending.end()) return {};

@@ -35,7 +35,7 @@ FOREIGN = {
 }
 
 # Angle-bracket paths with a '/' that belong to the operating system or the compiler.
-SYSTEM = ("sys/", "linux/", "bits/", "asm/", "net/", "netinet/", "arpa/")
+SYSTEM = ("sanitizer/", "sys/", "linux/", "bits/", "asm/", "net/", "netinet/", "arpa/")
 
 
 def folder_of(file):

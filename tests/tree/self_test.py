@@ -125,7 +125,8 @@ class rules_of_the_tree(unittest.TestCase):
 
     def test_equal_names_in_different_namespaces_are_different_types(self):
         changes = {"storage/a.hpp": "namespace warp::a {\nstruct options {};\n}\nnamespace warp {\nstruct options;\n}\n",
-                   "storage/b.hpp": "namespace warp {\nnamespace {\nclass options {\n};\n}\nclass options {\n};\n}\n"}
+                   "storage/b.hpp": "namespace warp {\nnamespace {\nclass options {\n};\n}\nclass options {\n};\nstruct options::state {\n};\n}\n",
+                   "storage/c.hpp": "namespace warp {\nstruct options::state : base {\n};\n}\n"}
         self.assertEqual(self.problems(type_rules.a_type_is_defined_once, changes), [])
 
     def test_a_header_is_compiled_again_only_when_it_or_what_it_includes_changed(self):

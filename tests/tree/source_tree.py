@@ -29,7 +29,7 @@ class source_tree:
             for folder, folders, names in os.walk(self.root):
                 folders[:] = [f for f in folders if f not in ("build", ".git", "__pycache__", "warp-data")]
                 found += [str((pathlib.Path(folder) / n).relative_to(self.root)) for n in names]
-        return sorted(found)
+        return sorted(set(found))
 
     @functools.cached_property
     def cpp_files(self):

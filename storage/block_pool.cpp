@@ -1,4 +1,4 @@
-#include "storage/page_pool.hpp"
+#include "storage/block_pool.hpp"
 
 #include <array>
 #include <bit>
@@ -25,38 +25,41 @@ char* map_aligned(std::size_t size) {
 
 } // namespace
 
-struct page_pool::region {
+struct block_pool::region {
   char* base = nullptr;
-  std::array<std::uint64_t, pages_per_region / 64> free_pages{}; ///< one bit per page
+  std::array<std::uint64_t, region_bytes / block_bytes_min / 64>
+      free_blocks{}; ///< one bit per block
   std::size_t free_count = 0;
   region* previous = nullptr;
   region* next = nullptr;
 };
 
-page_pool::page_pool() = default;
+block_pool::block_pool(std::size_t block_bytes)
+    : block_bytes_(block_bytes), blocks_per_region_(region_bytes / block_bytes) {}
 
-page_pool::~page_pool() {
+block_pool::~block_pool() {
   for (auto& [number, r] : regions_) ::munmap(r->base, region_bytes);
 }
 
-void page_pool::link(region* r) noexcept {
+void block_pool::link(region* r) noexcept {
   r->previous = nullptr;
-  r->next = with_free_pages_;
+  r->next = with_free_blocks_;
   if (r->next) r->next->previous = r;
-  with_free_pages_ = r;
+  with_free_blocks_ = r;
 }
 
-void page_pool::unlink(region* r) noexcept {
-  (r->previous ? r->previous->next : with_free_pages_) = r->next;
+void block_pool::unlink(region* r) noexcept {
+  (r->previous ? r->previous->next : with_free_blocks_) = r->next;
   if (r->next) r->next->previous = r->previous;
 }
 
-page_pool::region* page_pool::map_region() {
+block_pool::region* block_pool::map_region() {
   auto fresh = std::make_unique<region>();
   char* const base = map_aligned(region_bytes);
   fresh->base = base;
-  fresh->free_pages.fill(~std::uint64_t{0});
-  fresh->free_count = pages_per_region;
+  for (std::size_t i = 0; i < blocks_per_region_; ++i)
+    fresh->free_blocks[i / 64] |= std::uint64_t{1} << i % 64;
+  fresh->free_count = blocks_per_region_;
   ::madvise(base, region_bytes,
             regions_.size() < regions_before_huge_pages ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
   region* r = fresh.get();
@@ -71,27 +74,27 @@ page_pool::region* page_pool::map_region() {
   return r;
 }
 
-void* page_pool::allocate() {
+void* block_pool::allocate() {
   std::lock_guard guard{mutex_};
-  region* r = with_free_pages_ ? with_free_pages_ : map_region();
-  if (r->free_count == pages_per_region) --empty_regions_;
+  region* r = with_free_blocks_ ? with_free_blocks_ : map_region();
+  if (r->free_count == blocks_per_region_) --empty_regions_;
   if (--r->free_count == 0) unlink(r);
   std::size_t word = 0;
-  while (r->free_pages[word] == 0) ++word;
-  const auto bit = static_cast<std::size_t>(std::countr_zero(r->free_pages[word]));
-  r->free_pages[word] &= r->free_pages[word] - 1;
-  return r->base + (word * 64 + bit) * page_bytes;
+  while (r->free_blocks[word] == 0) ++word;
+  const auto bit = static_cast<std::size_t>(std::countr_zero(r->free_blocks[word]));
+  r->free_blocks[word] &= r->free_blocks[word] - 1;
+  return r->base + (word * 64 + bit) * block_bytes_;
 }
 
-void page_pool::free(void* page) noexcept {
+void block_pool::free(void* block) noexcept {
   std::lock_guard guard{mutex_};
-  const auto address = reinterpret_cast<std::uintptr_t>(page);
+  const auto address = reinterpret_cast<std::uintptr_t>(block);
   const auto found = regions_.find(address / region_bytes);
   region* r = found->second.get();
-  const auto index = address % region_bytes / page_bytes;
-  r->free_pages[index / 64] |= std::uint64_t{1} << index % 64;
+  const auto index = address % region_bytes / block_bytes_;
+  r->free_blocks[index / 64] |= std::uint64_t{1} << index % 64;
   if (++r->free_count == 1) link(r);
-  if (r->free_count < pages_per_region) return;
+  if (r->free_count < blocks_per_region_) return;
   if (empty_regions_ == 0) {
     ++empty_regions_;
     return;
@@ -101,7 +104,7 @@ void page_pool::free(void* page) noexcept {
   regions_.erase(found);
 }
 
-std::size_t page_pool::mapped_bytes() const {
+std::size_t block_pool::mapped_bytes() const {
   std::lock_guard guard{mutex_};
   return regions_.size() * region_bytes;
 }

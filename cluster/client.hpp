@@ -1,0 +1,155 @@
+#pragma once
+
+#include "cluster/admin_types.hpp"
+#include "cluster/client_types.hpp"
+#include "messages/status.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace warp {
+
+class client_admin;
+
+/// A client of WarpEngine over Cap'n Proto RPC. Thread-safe: any thread calls it, and the calls of
+/// concurrent threads travel together. It keeps one thread and a pool of connections of its own,
+/// which reconnect by themselves.
+///
+/// Every call is bounded by a deadline. Until then the client retries by itself what a retry can
+/// cure: a lost connection, and the codes unavailable, overloaded and shutting_down. Writes carry a
+/// request id, so that a retry has one effect. When the deadline passes, the reply says what is
+/// known:
+///   timed_out            nothing was done (for a read: no answer came)
+///   outcome_unknown      the write was sent and may have happened
+///   any other code       the last answer; unavailable, overloaded, shutting_down: nothing was done
+///
+/// Order: a call that starts after another one has returned sees its effect. Calls that overlap,
+/// asynchronous ones included, may be done in any order; operations within one batch that touch the
+/// same key keep theirs.
+class client {
+public:
+  /// Connects and logs in. unavailable: no address answered, the message has the last reason;
+  /// unauthorized; invalid_argument: an address or option that makes no sense.
+  static op_result<std::unique_ptr<client>> connect(client_options options = {});
+
+  /// Calls under way end first: with unavailable, or outcome_unknown for writes that were sent.
+  ~client();
+  client(const client&) = delete;
+  client& operator=(const client&) = delete;
+
+  // -- one operation; blocks until the reply or the deadline
+  // -----------------------------------------------------------
+
+  [[nodiscard]] client_reply get(std::string_view key, durability level = durability::unspecified);
+  /// ok or not_found, with version and expiry.
+  [[nodiscard]] client_reply exists(std::string_view key,
+                                    durability level = durability::unspecified);
+  [[nodiscard]] client_reply put(std::string_view key, std::string_view value,
+                                 const write_options& options = {});
+  [[nodiscard]] client_reply erase(std::string_view key, const write_options& options = {});
+  /// Writes `value` if the record's version is `expected` (0: it is absent); version_mismatch
+  /// carries the one it met.
+  [[nodiscard]] client_reply compare_and_set(std::string_view key, lsn_t expected,
+                                             std::string_view value, write_options options = {});
+  /// Adds to a decimal 64-bit integer; an absent key counts as 0. reply.number is the result.
+  [[nodiscard]] client_reply increment(std::string_view key, std::int64_t delta = 1,
+                                       durability level = durability::unspecified);
+  /// Sets the expiry from `options` (none given: never) and leaves the value.
+  [[nodiscard]] client_reply expire(std::string_view key, const write_options& options);
+
+  // -- many operations; block likewise
+  // ---------------------------------------------------------------------------------
+
+  /// Each key on its own; replies[i] answers keys[i].
+  [[nodiscard]] std::vector<client_reply> multi_get(std::span<const std::string_view> keys);
+  [[nodiscard]] std::vector<client_reply>
+  multi_put(std::span<const std::pair<std::string_view, std::string_view>> pairs,
+            const write_options& options = {});
+  /// Each operation on its own; any number of them: a long batch travels in several messages.
+  [[nodiscard]] std::vector<client_reply> execute(const client_batch& batch);
+
+  /// All or nothing. status: ok, or the code of the first condition that failed, or why it could
+  /// not be done.
+  struct atomic_reply {
+    op_status status;
+    std::vector<client_reply> replies; ///< empty when the call as a whole was refused
+  };
+  /// At most server_info::batch_operations_max operations.
+  [[nodiscard]] atomic_reply execute_atomic(const client_batch& batch);
+
+  // -- without blocking: for many batches in flight
+  // ----------------------------------------------------------------------
+
+  using callback = std::function<void(std::vector<client_reply>)>;
+  /// Sends the batch and calls `done` on the client's thread, exactly once; it must not block, but
+  /// may send the next batch (which is dropped when the client is being destroyed). Blocks only
+  /// while more than options.queued_bytes_max are under way (never on the client's thread).
+  void execute_async(client_batch batch, callback done);
+  [[nodiscard]] std::future<std::vector<client_reply>> execute_async(client_batch batch);
+
+  // -- everything else; block likewise
+  // ------------------------------------------------------------------------------------
+
+  /// A page of about `limit` records in hash order whose key starts with `prefix`; cursor 0 starts,
+  /// next_cursor 0 ends.
+  [[nodiscard]] op_result<client_scan_page> scan_page(std::uint64_t cursor, std::string_view prefix,
+                                                      std::size_t limit = 1'000,
+                                                      bool keys_only = false);
+  /// Visits all records with the prefix until visit returns false. What is present for the whole
+  /// scan is visited; some keys may come twice. The deadline holds for each page.
+  op_status scan(std::string_view prefix, const std::function<bool(const client_record&)>& visit,
+                 bool keys_only = false);
+
+  /// Round trip of an empty call.
+  [[nodiscard]] op_result<std::chrono::nanoseconds> ping();
+  [[nodiscard]] op_result<server_info> info();
+
+  /// The operator's calls. Borrows this client.
+  [[nodiscard]] client_admin admin();
+
+  // -- observation
+  // ---------------------------------------------------------------------------------------------------------
+
+  /// Since connect(); any thread.
+  struct counters {
+    std::uint64_t operations = 0, messages = 0, retries = 0, reconnects = 0;
+  };
+  [[nodiscard]] counters count() const noexcept;
+  [[nodiscard]] std::uint64_t client_id() const noexcept;
+
+private:
+  friend class client_admin;
+  struct state;
+  explicit client(std::shared_ptr<state> s);
+  std::shared_ptr<state> state_;
+};
+
+/// The operator's calls of a client: see `Admin` in messages/warp.capnp. Blocking, thread-safe; the
+/// client must outlive it.
+class client_admin {
+public:
+  [[nodiscard]] op_result<std::vector<shard_summary>> shards();
+  [[nodiscard]] op_result<std::vector<stream_summary>> streams();
+  /// Of these shards, of all when empty. `deadline` because it may take long.
+  op_status checkpoint(std::span<const shard_id> shards = {},
+                       std::chrono::milliseconds deadline = std::chrono::minutes{10});
+  [[nodiscard]] op_result<std::vector<actor_summary>> tree();
+  /// Ends an actor on purpose; never retried.
+  op_status chaos(std::string_view path);
+  [[nodiscard]] op_result<log_page> log_frames(shard_id shard, lsn_t from,
+                                               std::size_t limit = 1'000, bool with_values = false);
+
+private:
+  friend class client;
+  explicit client_admin(client& owner) : owner_(&owner) {}
+  client* owner_;
+};
+
+} // namespace warp

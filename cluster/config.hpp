@@ -1,0 +1,98 @@
+#pragma once
+
+#include "cluster/rpc_server.hpp"
+#include "messages/status.hpp"
+#include "storage/engine_options.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace warp::cluster {
+
+/// Everything `warpd` can be told. The initializers are the defaults; names, units, ranges and
+/// meaning of each knob stand in config_knobs.cpp, and for people in deploy/warp.toml.reference,
+/// which is generated from there.
+struct server_config {
+  server_config() {
+    engine.folder = "warp-data";
+    rpc.threads = 0;
+  }
+
+  storage::engine_options engine;
+  bool memory_only = false;        ///< no data folder: engine_options() leaves `folder` empty
+  bool checkpoint_on_stop = false; ///< a stop by signal ends with a checkpoint of what has changed
+  std::chrono::milliseconds stop_timeout{30'000};
+
+  rpc_server_options rpc; ///< threads: 0 stands for one per core, at most 16
+
+  struct {
+    std::string listen = "127.0.0.1:7480";
+    std::uint32_t connections_max = 64;
+    std::chrono::milliseconds header_timeout{10'000};
+  } http;
+
+  struct {
+    std::string level = "info";
+    std::string format = "text";
+  } log;
+
+  struct {
+    std::uint32_t threads = 0;
+    std::uint32_t restarts_max = 10;
+    std::chrono::seconds restart_window{60};
+  } actors;
+
+  bool insecure = false;
+
+  /// What the engine is opened with.
+  [[nodiscard]] storage::engine_options engine_options() const {
+    auto options = engine;
+    if (memory_only) options.folder.clear();
+    return options;
+  }
+};
+
+/// Who has set a knob. Later ones win: default < file < environment < flag.
+enum class config_origin : std::uint8_t { built_in, file, environment, flag };
+
+/// A knob as it is in force.
+struct config_setting {
+  std::string name;  ///< "section.key"
+  std::string value; ///< as the file would say it: 64MiB, "text", true
+  config_origin origin = config_origin::built_in;
+  std::string where; ///< "warp.toml:12", "WARP_RPC_LISTEN", "--rpc.listen"; empty for the default
+};
+
+struct loaded_config {
+  server_config values;
+  std::vector<config_setting> settings; ///< all knobs, in the order of the reference
+  std::vector<std::string> warnings;    ///< WARP_* variables that look like a knob and are none
+};
+
+/// Where a configuration comes from; texts in, so that a test needs neither a file nor the
+/// process's environment.
+struct config_inputs {
+  std::string file_name;                ///< for messages; empty: no file
+  std::optional<std::string> file_text; ///< TOML
+  std::vector<std::pair<std::string, std::string>>
+      environment; ///< all variables; those of other programs are ignored
+  std::vector<std::pair<std::string, std::string>> flags; ///< "section.key" and value
+};
+
+/// Puts defaults, file, environment and flags together and checks each value and all of them
+/// together. On failure: invalid_argument, with one line per mistake, each with the place it was
+/// made at and, where a name was mistyped, the one that was probably meant.
+op_result<loaded_config> load_config(const config_inputs& inputs);
+
+/// Reads the file for config_inputs; an empty path leaves it without one. not_found or io_error
+/// with the reason.
+op_result<config_inputs> read_config_file(const std::string& path);
+/// The environment of this process.
+std::vector<std::pair<std::string, std::string>> process_environment();
+
+} // namespace warp::cluster

@@ -1,0 +1,505 @@
+#include "cluster/config_knobs.hpp"
+
+#include "cluster/config_units.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <type_traits>
+
+namespace warp::cluster {
+
+namespace {
+
+constexpr std::string_view durability_names[] = {"memory", "async", "sync"};
+constexpr std::string_view level_names[] = {"trace", "debug", "info", "warn", "error"};
+constexpr std::string_view format_names[] = {"text", "json"};
+
+template <class T>
+knob_value to_value(const T& field) {
+  if constexpr (std::is_same_v<T, std::string> || std::is_same_v<T, bool>)
+    return field;
+  else if constexpr (std::is_same_v<T, durability>)
+    return std::string(durability_names[static_cast<std::size_t>(field) -
+                                        static_cast<std::size_t>(durability::memory)]);
+  else if constexpr (std::is_integral_v<T>)
+    return std::uint64_t{field};
+  else
+    return static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(field).count());
+}
+
+template <class T>
+void from_value(T& field, const knob_value& value) {
+  if constexpr (std::is_same_v<T, std::string> || std::is_same_v<T, bool>)
+    field = std::get<T>(value);
+  else if constexpr (std::is_same_v<T, durability>) {
+    const auto found = std::ranges::find(durability_names, std::get<std::string>(value));
+    field = static_cast<durability>(static_cast<std::size_t>(durability::memory) +
+                                    static_cast<std::size_t>(found - std::begin(durability_names)));
+  } else if constexpr (std::is_integral_v<T>)
+    field = static_cast<T>(std::get<std::uint64_t>(value));
+  else
+    field =
+        std::chrono::duration_cast<T>(std::chrono::milliseconds(std::get<std::uint64_t>(value)));
+}
+
+/// Ties a row of the table to the field that it sets; Field: a captureless lambda from the
+/// configuration to the field.
+template <auto Field>
+knob bind(knob k) {
+  k.read = [](const server_config& c) { return to_value(Field(c)); };
+  k.write = [](server_config& c, const knob_value& v) { from_value(Field(c), v); };
+  return k;
+}
+
+#define WARP_FIELD(field)                                                                          \
+  [](auto& c) -> auto& {                                                                           \
+    return c.field;                                                                                \
+  }
+
+constexpr std::uint64_t kib = 1024, mib = 1024 * kib, gib = 1024 * mib, tib = 1024 * gib;
+constexpr std::uint64_t second = 1'000, minute = 60 * second, hour = 60 * minute, day = 24 * hour;
+
+const std::vector<knob>& table() {
+  using enum knob_kind;
+  static const std::vector<knob> rows = {
+      // -- storage --
+      bind<WARP_FIELD(engine.folder)>(
+          {.section = "storage",
+           .key = "folder",
+           .kind = text,
+           .explanation = "Data folder; created when it is not there. One process at a time"}),
+      bind<WARP_FIELD(memory_only)>(
+          {.section = "storage",
+           .key = "memory_only",
+           .kind = yes_no,
+           .explanation =
+               "Keep everything in memory only: no data folder, no log, nothing survives a stop"}),
+      bind<WARP_FIELD(engine.shard_count)>(
+          {.section = "storage",
+           .key = "shards",
+           .kind = count,
+           .explanation =
+               "Partitions of the key space, a power of two; fixed when the data folder is created",
+           .min = 1,
+           .max = shard_count_max,
+           .unit = "shards",
+           .zero_means = "what the folder has, 64 for a new one"}),
+      bind<WARP_FIELD(engine.wal_streams)>(
+          {.section = "storage",
+           .key = "wal_streams",
+           .kind = count,
+           .explanation = "Log streams (file chains with a writer each), at most one per shard; "
+                          "may change at any start",
+           .min = 1,
+           .max = shard_count_max,
+           .unit = "streams",
+           .zero_means = "1 up to 4 cores, then cores / 4, at most 8"}),
+      bind<WARP_FIELD(engine.segment_bytes)>({.section = "storage",
+                                              .key = "segment_size",
+                                              .kind = size,
+                                              .explanation = "Size of one log file",
+                                              .min = 64 * kib,
+                                              .max = 4 * gib,
+                                              .step = 4096}),
+      bind<WARP_FIELD(engine.wal_max_bytes)>(
+          {.section = "storage",
+           .key = "wal_max",
+           .kind = size,
+           .explanation = "Log kept on disk at most; checkpoints are made to stay below it",
+           .min = mib,
+           .max = 64 * tib}),
+      bind<WARP_FIELD(engine.log_buffer_bytes)>(
+          {.section = "storage",
+           .key = "log_buffer",
+           .kind = size,
+           .explanation =
+               "Unwritten log of one stream at most; a full buffer slows its writers down",
+           .min = mib,
+           .max = 16 * gib}),
+      bind<WARP_FIELD(engine.write_stall_max)>(
+          {.section = "storage",
+           .key = "write_stall_max",
+           .kind = duration,
+           .explanation =
+               "How long a write waits for room in a full log buffer before it answers overloaded",
+           .min = 1,
+           .max = hour}),
+      bind<WARP_FIELD(engine.flush_interval)>(
+          {.section = "storage",
+           .key = "flush_interval",
+           .kind = duration,
+           .explanation = "An async write is on disk after this plus one write and sync; async "
+                          "promises 100 ms",
+           .min = 1,
+           .max = minute}),
+      bind<WARP_FIELD(engine.compress_min_bytes)>(
+          {.section = "storage",
+           .key = "compress_min",
+           .kind = size,
+           .explanation = "Values from this size are compressed for the log when that saves space",
+           .min = 256,
+           .max = tib}),
+      bind<WARP_FIELD(engine.value_bytes_max)>({.section = "storage",
+                                                .key = "value_max",
+                                                .kind = size,
+                                                .explanation = "Longest value that is accepted",
+                                                .min = 1,
+                                                .max = value_size_hard_max}),
+      bind<WARP_FIELD(engine.default_level)>(
+          {.section = "storage",
+           .key = "durability",
+           .kind = choice,
+           .explanation = "What an acknowledged write is worth when it does not say: memory is "
+                          "lost in a crash, async is on disk within "
+                          "100 ms, sync is on disk before the answer",
+           .choices = durability_names}),
+      bind<WARP_FIELD(engine.checkpoint_interval)>(
+          {.section = "storage",
+           .key = "checkpoint_interval",
+           .kind = duration,
+           .explanation = "A changed shard is checkpointed at the latest after this",
+           .min = second,
+           .max = 30 * day,
+           .step = second}),
+      bind<WARP_FIELD(engine.checkpoint_log_records)>(
+          {.section = "storage",
+           .key = "checkpoint_records",
+           .kind = count,
+           .explanation = "Or when its log since then has passed this many records and the size of "
+                          "its last checkpoint",
+           .min = 1'000,
+           .max = 1'000'000'000'000,
+           .unit = "records"}),
+      bind<WARP_FIELD(engine.checkpoint_rate_bytes)>(
+          {.section = "storage",
+           .key = "checkpoint_rate",
+           .kind = size,
+           .explanation = "Bytes a second that a checkpoint writes at most",
+           .min = mib,
+           .max = tib,
+           .zero_means = "no limit"}),
+      bind<WARP_FIELD(engine.checkpoints_kept)>(
+          {.section = "storage",
+           .key = "checkpoints_kept",
+           .kind = count,
+           .explanation = "Checkpoints of a shard that are kept",
+           .min = 1,
+           .max = 100,
+           .unit = "checkpoints"}),
+      bind<WARP_FIELD(engine.recovery_threads)>(
+          {.section = "storage",
+           .key = "recovery_threads",
+           .kind = count,
+           .explanation = "Threads that read checkpoints and log at the start",
+           .min = 1,
+           .max = 1'024,
+           .unit = "threads",
+           .zero_means = "one per core"}),
+      bind<WARP_FIELD(checkpoint_on_stop)>(
+          {.section = "storage",
+           .key = "checkpoint_on_stop",
+           .kind = yes_no,
+           .explanation = "Checkpoint what has changed when stopped by a signal, so that the next "
+                          "start reads no log"}),
+      // -- rpc --
+      bind<WARP_FIELD(rpc.listen)>(
+          {.section = "rpc",
+           .key = "listen",
+           .kind = address,
+           .explanation = "Address of the Cap'n Proto port; port 0 takes a free one"}),
+      bind<WARP_FIELD(rpc.threads)>({.section = "rpc",
+                                     .key = "threads",
+                                     .kind = count,
+                                     .explanation = "I/O threads that serve clients",
+                                     .min = 1,
+                                     .max = 256,
+                                     .unit = "threads",
+                                     .zero_means = "one per core, at most 16"}),
+      bind<WARP_FIELD(rpc.connections_max)>(
+          {.section = "rpc",
+           .key = "connections_max",
+           .kind = count,
+           .explanation = "Clients connected at the same time; one more is refused",
+           .min = 1,
+           .max = 1'000'000,
+           .unit = "connections"}),
+      bind<WARP_FIELD(rpc.output_buffer_bytes)>(
+          {.section = "rpc",
+           .key = "output_buffer",
+           .kind = size,
+           .explanation =
+               "Answers that a client may leave unread before its requests are not read any more",
+           .min = 64 * kib,
+           .max = 16 * gib}),
+      bind<WARP_FIELD(rpc.output_stall_max)>(
+          {.section = "rpc",
+           .key = "output_stall_max",
+           .kind = duration,
+           .explanation =
+               "And for how long nothing of them may get through before it is disconnected",
+           .min = 100,
+           .max = hour}),
+      bind<WARP_FIELD(rpc.login_max)>(
+          {.section = "rpc",
+           .key = "login_max",
+           .kind = duration,
+           .explanation = "A client that has not logged in after this time is disconnected",
+           .min = 100,
+           .max = hour}),
+      bind<WARP_FIELD(rpc.durable_wait_max)>(
+          {.section = "rpc",
+           .key = "durable_wait_max",
+           .kind = duration,
+           .explanation = "How long a call without a deadline of its own waits for the disk",
+           .min = 100,
+           .max = hour}),
+      bind<WARP_FIELD(rpc.drain_max)>(
+          {.section = "rpc",
+           .key = "drain_max",
+           .kind = duration,
+           .explanation = "At a stop, how long calls under way may take to end",
+           .min = 1,
+           .max = hour}),
+      // -- http --
+      bind<WARP_FIELD(http.listen)>({.section = "http",
+                                     .key = "listen",
+                                     .kind = address,
+                                     .explanation = "Address of the HTTP port (/metrics, /livez, "
+                                                    "/readyz, /healthz); port 0 takes a free one",
+                                     .zero_means = "no HTTP port"}),
+      bind<WARP_FIELD(http.connections_max)>(
+          {.section = "http",
+           .key = "connections_max",
+           .kind = count,
+           .explanation = "Connections at the same time; one more is closed at once",
+           .min = 1,
+           .max = 10'000,
+           .unit = "connections"}),
+      bind<WARP_FIELD(http.header_timeout)>(
+          {.section = "http",
+           .key = "header_timeout",
+           .kind = duration,
+           .explanation = "How long a client may take to send a request's head",
+           .min = 100,
+           .max = 10 * minute}),
+      // -- log --
+      bind<WARP_FIELD(log.level)>(
+          {.section = "log",
+           .key = "level",
+           .kind = choice,
+           .explanation = "Least important messages that are written to standard error",
+           .choices = level_names}),
+      bind<WARP_FIELD(log.format)>(
+          {.section = "log",
+           .key = "format",
+           .kind = choice,
+           .explanation = "text for people, json (an object a line) for programs",
+           .choices = format_names}),
+      // -- actors --
+      bind<WARP_FIELD(actors.threads)>(
+          {.section = "actors",
+           .key = "threads",
+           .kind = count,
+           .explanation = "Threads of the actor scheduler; the data path does not use them",
+           .min = 1,
+           .max = 256,
+           .unit = "threads",
+           .zero_means = "2"}),
+      bind<WARP_FIELD(actors.restarts_max)>(
+          {.section = "actors",
+           .key = "restarts_max",
+           .kind = count,
+           .explanation =
+               "Restarts that a supervisor makes within restart_window before it gives up",
+           .min = 1,
+           .max = 10'000,
+           .unit = "restarts"}),
+      bind<WARP_FIELD(actors.restart_window)>(
+          {.section = "actors",
+           .key = "restart_window",
+           .kind = duration,
+           .explanation = "The time in which restarts are counted",
+           .min = second,
+           .max = day,
+           .step = second}),
+      // -- server --
+      bind<WARP_FIELD(stop_timeout)>(
+          {.section = "server",
+           .key = "stop_timeout",
+           .kind = duration,
+           .explanation = "How long a stop by signal may take before the process ends without it",
+           .min = second,
+           .max = hour}),
+      // -- security --
+      bind<WARP_FIELD(insecure)>(
+          {.section = "security",
+           .key = "insecure",
+           .kind = yes_no,
+           .explanation =
+               "Permit ports that other machines can reach, without encryption and without users"}),
+  };
+  return rows;
+}
+
+} // namespace
+
+std::span<const knob> knobs() {
+  return table();
+}
+
+std::string_view section_explanation(std::string_view section) {
+  if (section == "storage") return "The data folder: log, checkpoints, durability";
+  if (section == "rpc") return "The native port, for warp::client and the warp tool";
+  if (section == "http") return "Metrics and health";
+  if (section == "log") return "What the server says about itself";
+  if (section == "actors") return "The supervision tree";
+  if (section == "server") return "The process";
+  if (section == "security") return "Who may reach the ports";
+  return {};
+}
+
+std::string knob::name() const {
+  return fmt::format("{}.{}", section, key);
+}
+
+std::string knob::variable() const {
+  auto text = fmt::format("WARP_{}_{}", section, key);
+  std::ranges::transform(text, text.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  return text;
+}
+
+std::string knob::range() const {
+  std::string text;
+  switch (kind) {
+  case knob_kind::text:
+    text = "text";
+    break;
+  case knob_kind::address:
+    text = "host:port";
+    break;
+  case knob_kind::yes_no:
+    text = "true or false";
+    break;
+  case knob_kind::count:
+    text = fmt::format("{} to {} {}", min, max, unit);
+    break;
+  case knob_kind::size:
+    text = fmt::format("{} to {}", format_size(min), format_size(max));
+    break;
+  case knob_kind::duration:
+    text = fmt::format("{} to {}", format_duration_ms(min), format_duration_ms(max));
+    break;
+  case knob_kind::choice:
+    text = fmt::format("{}", fmt::join(choices, ", "));
+    break;
+  }
+  if (kind == knob_kind::size && step > 1)
+    text += fmt::format(", a multiple of {}", format_size(step));
+  if (kind == knob_kind::duration && step > 1)
+    text += fmt::format(", a multiple of {}", format_duration_ms(step));
+  if (!zero_means.empty())
+    text += fmt::format("; {}: {}", kind == knob_kind::address ? "\"\"" : "0", zero_means);
+  return text;
+}
+
+std::string knob::show(const knob_value& value) const {
+  switch (kind) {
+  case knob_kind::text:
+  case knob_kind::address:
+  case knob_kind::choice: {
+    std::string text = "\"";
+    for (const char c : std::get<std::string>(value)) {
+      if (c == '"' || c == '\\') text += '\\';
+      text += c;
+    }
+    return text + '"';
+  }
+  case knob_kind::yes_no:
+    return std::get<bool>(value) ? "true" : "false";
+  case knob_kind::count:
+    return fmt::format("{}", std::get<std::uint64_t>(value));
+  case knob_kind::size:
+    return fmt::format("\"{}\"", format_size(std::get<std::uint64_t>(value)));
+  case knob_kind::duration:
+    return fmt::format("\"{}\"", format_duration_ms(std::get<std::uint64_t>(value)));
+  }
+  return {};
+}
+
+op_status check_knob(const knob& k, const knob_value& value) {
+  const auto refuse = [&](std::string_view what) {
+    return op_status(op_code::invalid_argument, fmt::format("{} = {} {}: it must be {}", k.name(),
+                                                            k.show(value), what, k.range()));
+  };
+  if (const auto* text = std::get_if<std::string>(&value)) {
+    if (text->find_first_of("\n\r\0") != std::string::npos) return refuse("has a line break");
+    if (k.kind == knob_kind::choice && std::ranges::find(k.choices, *text) == k.choices.end()) {
+      const auto near = closest_name(*text, {k.choices.begin(), k.choices.end()});
+      return refuse(near ? fmt::format("is not known (did you mean {}?)", *near) : "is not known");
+    }
+    if (k.kind == knob_kind::address && !(text->empty() && !k.zero_means.empty()) &&
+        !parse_address(*text))
+      return refuse("is no address with a port, as in 127.0.0.1:7400 or [::1]:7400");
+    if (k.kind == knob_kind::text && text->empty()) return refuse("is empty");
+    return {};
+  }
+  if (const auto* number = std::get_if<std::uint64_t>(&value)) {
+    if (*number == 0 && !k.zero_means.empty()) return {};
+    if (*number < k.min) return refuse("is too small");
+    if (*number > k.max) return refuse("is too large");
+    if (*number % k.step != 0) return refuse("does not fit");
+  }
+  return {};
+}
+
+op_result<knob_value> parse_knob(const knob& k, std::string_view text) {
+  const auto refuse = [&](std::string_view what) {
+    return op_status(op_code::invalid_argument,
+                     fmt::format("{} = \"{}\" {}", k.name(), text, what));
+  };
+  knob_value value;
+  switch (k.kind) {
+  case knob_kind::text:
+  case knob_kind::address:
+  case knob_kind::choice:
+    value = std::string(text);
+    break;
+  case knob_kind::yes_no:
+    if (text == "true" || text == "1" || text == "yes")
+      value = true;
+    else if (text == "false" || text == "0" || text == "no")
+      value = false;
+    else
+      return refuse("is neither true nor false");
+    break;
+  case knob_kind::count: {
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{} || end != text.data() + text.size())
+      return refuse("is not a whole number");
+    value = number;
+    break;
+  }
+  case knob_kind::size:
+    if (const auto bytes = parse_size(text))
+      value = *bytes;
+    else
+      return refuse("is not a size: write 64MiB, 4GiB, 512KiB or a number of bytes");
+    break;
+  case knob_kind::duration:
+    if (const auto ms = parse_duration_ms(text))
+      value = *ms;
+    else
+      return refuse("is not a duration: write a number with its unit, as in 50ms, 5s, 10min, 2h");
+    break;
+  }
+  if (auto status = check_knob(k, value); !status.ok()) return status;
+  return value;
+}
+
+} // namespace warp::cluster

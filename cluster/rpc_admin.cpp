@@ -1,0 +1,201 @@
+#include "cluster/rpc_admin.hpp"
+
+#include "messages/conversion.hpp"
+
+#include <algorithm>
+#include <string>
+
+namespace warp::cluster {
+
+namespace {
+
+constexpr std::size_t log_records_default = 1'000, log_records_max = 10'000;
+
+void write_shard(std::uint32_t number, const storage::shard_stats& from,
+                 wire::ShardInfo::Builder to) {
+  to.setShard(number);
+  to.setGets(from.gets);
+  to.setGetHits(from.get_hits);
+  to.setPuts(from.puts);
+  to.setErases(from.erases);
+  to.setOtherOperations(from.other_ops);
+  to.setBytesRead(from.bytes_read);
+  to.setBytesWritten(from.bytes_written);
+  to.setExpired(from.expired);
+  to.setLogRecords(from.log_records);
+  to.setLogBytes(from.log_bytes);
+  to.setStalls(from.stalls);
+  to.setLastLsn(from.last_lsn);
+  to.setDurableLsn(from.durable_lsn);
+  to.setDurableLagMs(from.durable_lag_ms);
+  to.setCheckpointLsn(from.checkpoint_lsn);
+  to.setCheckpointAtMs(from.checkpoint_at_ms);
+  to.setCheckpointBytes(from.checkpoint_bytes);
+  to.setKeys(from.table.keys);
+  to.setExpiringKeys(from.table.expiring_keys);
+  to.setKeyBytes(from.table.key_bytes);
+  to.setValueBytes(from.table.value_bytes);
+  to.setRecordBytes(from.table.record_bytes);
+  to.setIndexBytes(from.table.index_bytes);
+  to.setEpoch(from.epoch);
+}
+
+void write_stream(std::uint32_t number, const storage::stream_stats& from,
+                  wire::StreamInfo::Builder to) {
+  to.setStream(number);
+  to.setRounds(from.rounds);
+  to.setFrames(from.frames);
+  to.setBytes(from.bytes);
+  to.setSyncs(from.syncs);
+  to.setSegments(from.segments);
+  to.setSegmentBytes(from.segment_bytes);
+  if (!from.failure.empty()) to.setFailure(as_text(from.failure));
+}
+
+void write_actor(const actor_summary& from, wire::ActorInfo::Builder to) {
+  to.setPath(as_text(from.path));
+  to.setState(as_text(from.state));
+  to.setRestarts(from.restarts);
+  if (!from.last_failure.empty()) to.setLastFailure(as_text(from.last_failure));
+}
+
+void write_frame(const log_frame_summary& from, wire::LogFrame::Builder to) {
+  to.setEpoch(from.epoch);
+  to.setPreviousLsn(from.previous_lsn);
+  to.setFirstLsn(from.first_lsn);
+  to.setLastLsn(from.last_lsn);
+  to.setTimestampUs(from.timestamp_us);
+  to.setBytes(from.bytes);
+  auto records = to.initRecords(static_cast<unsigned>(from.records.size()));
+  for (unsigned i = 0; i < records.size(); ++i) {
+    const auto& r = from.records[i];
+    auto out = records[i];
+    out.setLsn(r.lsn);
+    out.setOperation(as_text(r.operation));
+    out.setKey(as_data(r.key));
+    if (!r.value.empty()) out.setValue(as_data(r.value));
+    out.setValueBytes(r.value_bytes);
+    out.setExpiresAtMs(r.expires_at_ms);
+    out.setClient(r.request.client);
+    out.setNumber(r.request.number);
+  }
+}
+
+/// Cuts a page down to what fits one message and says where to go on.
+void cut_to(std::size_t bytes, log_page& page) {
+  std::size_t used = 0;
+  for (std::size_t i = 0; i < page.frames.size(); ++i) {
+    for (auto& r : page.frames[i].records)
+      used += r.key.size() + r.value.size() + r.operation.size() + 128;
+    used += 128;
+    if (used <= bytes) continue;
+    if (i == 0) {
+      // A frame that is too long on its own travels without its values.
+      for (auto& r : page.frames[0].records) r.value.clear();
+      i = 1;
+    }
+    if (i == page.frames.size()) return;
+    page.next_lsn = page.frames[i].first_lsn;
+    page.frames.resize(i);
+  }
+}
+
+} // namespace
+
+template <class Results>
+void rpc_admin::answer_status(const op_status& status, Results results) {
+  if (status.ok()) return;
+  context_.counters.errors.fetch_add(1, std::memory_order_relaxed);
+  write_status(status, results.initStatus());
+}
+
+template <class Job, class Answer>
+kj::Promise<void> rpc_admin::beside(Job job, Answer answer) {
+  context_.counters.calls.fetch_add(1, std::memory_order_relaxed);
+  ++context_.admin_calls;
+  return context_.admin_jobs.run(std::move(job))
+      .then(std::move(answer))
+      .attach(kj::defer([&context = context_] { --context.admin_calls; }));
+}
+
+kj::Promise<void> rpc_admin::shards(ShardsContext call) {
+  context_.counters.calls.fetch_add(1, std::memory_order_relaxed);
+  const auto& engine = context_.engine;
+  auto results = call.getResults();
+  auto shards = results.initShards(engine.shard_count());
+  for (std::uint32_t i = 0; i < engine.shard_count(); ++i)
+    write_shard(i, engine.stats(shard_id{i}), shards[i]);
+  auto streams = results.initStreams(engine.stream_count());
+  for (std::uint32_t i = 0; i < engine.stream_count(); ++i)
+    write_stream(i, engine.stats_of_stream(i), streams[i]);
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> rpc_admin::checkpoint(CheckpointContext call) {
+  std::vector<shard_id> shards;
+  for (const auto number : call.getParams().getShards()) {
+    if (number >= context_.engine.shard_count()) {
+      answer_status({op_code::invalid_argument,
+                     "there is no shard " + std::to_string(number) + ": the last one is " +
+                         std::to_string(context_.engine.shard_count() - 1)},
+                    call.getResults());
+      return kj::READY_NOW;
+    }
+    shards.push_back(shard_id{number});
+  }
+  return beside(
+      [admin = context_.admin, shards = std::move(shards)] { return admin->checkpoint(shards); },
+      [this, call](kj::Own<op_status> status) mutable {
+        answer_status(*status, call.getResults());
+      });
+}
+
+kj::Promise<void> rpc_admin::tree(TreeContext call) {
+  return beside([admin = context_.admin] { return admin->tree(); },
+                [this, call](kj::Own<op_result<std::vector<actor_summary>>> asked) mutable {
+                  auto& tree = *asked;
+                  auto results = call.getResults();
+                  if (!tree.ok()) return answer_status(tree.status(), results);
+                  auto actors = results.initActors(static_cast<unsigned>(tree->size()));
+                  for (unsigned i = 0; i < actors.size(); ++i) write_actor((*tree)[i], actors[i]);
+                });
+}
+
+kj::Promise<void> rpc_admin::chaos(ChaosContext call) {
+  return beside(
+      [admin = context_.admin, path = std::string{as_view(call.getParams().getPath())}] {
+        return admin->chaos(path);
+      },
+      [this, call](kj::Own<op_status> status) mutable {
+        answer_status(*status, call.getResults());
+      });
+}
+
+kj::Promise<void> rpc_admin::walDump(WalDumpContext call) {
+  const auto params = call.getParams();
+  const shard_id shard{params.getShard()};
+  if (shard.value >= context_.engine.shard_count()) {
+    answer_status({op_code::invalid_argument, "there is no shard " + std::to_string(shard.value)},
+                  call.getResults());
+    return kj::READY_NOW;
+  }
+  const std::size_t limit = params.getLimit() == 0
+                                ? log_records_default
+                                : std::min<std::size_t>(params.getLimit(), log_records_max);
+  return beside(
+      [admin = context_.admin, shard, from = params.getFromLsn(), limit,
+       with_values = params.getWithValues()] {
+        return admin->log_frames(shard, from, limit, with_values);
+      },
+      [this, call](kj::Own<op_result<log_page>> asked) mutable {
+        auto& page = *asked;
+        auto results = call.getResults();
+        if (!page.ok()) return answer_status(page.status(), results);
+        cut_to(message_bytes_max(context_.engine.options().value_bytes_max) / 2, *page);
+        auto frames = results.initFrames(static_cast<unsigned>(page->frames.size()));
+        for (unsigned i = 0; i < frames.size(); ++i) write_frame(page->frames[i], frames[i]);
+        results.setNextLsn(page->next_lsn);
+      });
+}
+
+} // namespace warp::cluster

@@ -1,0 +1,31 @@
+#pragma once
+
+#include "cluster/rpc_context.hpp"
+#include "messages/warp.capnp.h"
+
+namespace warp::cluster {
+
+/// The `Admin` capability: hands the operator's calls to the thread that may block, and the
+/// engine's counters out directly. Lives on an I/O thread; a call under way survives its
+/// capability, not its server.
+class rpc_admin final : public wire::Admin::Server {
+public:
+  /// context.admin must not be null.
+  explicit rpc_admin(rpc_context& context) : context_(context) {}
+
+  kj::Promise<void> shards(ShardsContext call) override;
+  kj::Promise<void> checkpoint(CheckpointContext call) override;
+  kj::Promise<void> tree(TreeContext call) override;
+  kj::Promise<void> chaos(ChaosContext call) override;
+  kj::Promise<void> walDump(WalDumpContext call) override;
+
+private:
+  template <class Job, class Answer>
+  kj::Promise<void> beside(Job job, Answer answer);
+  template <class Results>
+  void answer_status(const op_status& status, Results results);
+
+  rpc_context& context_;
+};
+
+} // namespace warp::cluster

@@ -1,0 +1,69 @@
+#pragma once
+
+#include "cluster/rpc_context.hpp"
+#include "messages/conversion.hpp"
+#include "messages/warp.capnp.h"
+
+#include <span>
+#include <vector>
+
+namespace warp::cluster {
+
+/// Whether an answer is a failure in the eyes of the metrics: what a well-behaved client asks for
+/// in passing is none.
+[[nodiscard]] constexpr bool counts_as_error(op_code code) noexcept {
+  return code != op_code::ok && code != op_code::not_found && code != op_code::already_exists &&
+         code != op_code::version_mismatch;
+}
+
+/// Fills the Info that clients are told.
+void write_info(const rpc_context& context, wire::Info::Builder to);
+
+/// The `Session` capability of one connection: turns calls into operations, executes them on the
+/// spot, and answers at once or when the disk has them. Lives on an I/O thread.
+class rpc_session final : public wire::Session::Server {
+public:
+  explicit rpc_session(rpc_context& context) : context_(context) {}
+
+  kj::Promise<void> ping(PingContext call) override;
+  kj::Promise<void> info(InfoContext call) override;
+  kj::Promise<void> get(GetContext call) override;
+  kj::Promise<void> exists(ExistsContext call) override;
+  kj::Promise<void> put(PutContext call) override;
+  kj::Promise<void> erase(EraseContext call) override;
+  kj::Promise<void> increment(IncrementContext call) override;
+  kj::Promise<void> expire(ExpireContext call) override;
+  kj::Promise<void> execute(ExecuteContext call) override;
+  kj::Promise<void> executeAtomic(ExecuteAtomicContext call) override;
+  kj::Promise<void> scan(ScanContext call) override;
+  kj::Promise<void> ingest(IngestContext call) override;
+  kj::Promise<void> admin(AdminContext call) override;
+
+private:
+  /// One operation that has been answered in the results already and waits for the disk.
+  struct pending {
+    std::uint32_t index;
+    bool is_write;
+    durable_waiters::target target;
+  };
+  using replies_builder = capnp::List<wire::Reply>::Builder;
+
+  template <class Call>
+  kj::Promise<void> single(operation op, op_status asked, Call& call);
+  template <class Params>
+  static op_status read_options(Params params, std::uint64_t now_ms, operation& op);
+
+  void write_chunk(std::span<const operation> operations,
+                   std::span<const storage::op_reply> replies, std::span<const std::uint32_t> at,
+                   replies_builder to, std::size_t& room, std::vector<pending>& waiting);
+  template <class Call>
+  kj::Promise<void> when_durable(std::vector<pending> waiting, call_header header, Call& call);
+  void write_outcome(op_code outcome, const pending& p, wire::Reply::Builder to);
+  template <class Call>
+  kj::Promise<void> refuse(op_status status, Call& call);
+  [[nodiscard]] op_status refusal(std::size_t operations) const;
+
+  rpc_context& context_;
+};
+
+} // namespace warp::cluster

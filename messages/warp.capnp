@@ -1,0 +1,195 @@
+@0x8643e473e3d544e0;
+# WarpEngine's native interface: specification and schema at once.
+#
+# A client connects by TCP (default port 7400), takes the bootstrap capability, `Warp`, logs in, and works on the
+# `Session` it gets. Calls may be pipelined: login, admin() and the first batch can leave in one packet.
+#
+# Errors that a caller can act on are fields, `Status` or `Reply.code`, never RPC exceptions. An RPC exception means that the
+# two sides do not understand each other (a malformed message, a method of a later version) or that the connection is lost;
+# what became of a write is then unknown, and its request id makes a retry safe.
+#
+# Limits, on both sides, so that no peer can take more memory than it brings: a message is at most the largest value
+# (Info.valueBytesMax) + 1 MiB long and has at most 512 segments; nesting is at most 32 deep (a batch needs 8). A peer that
+# exceeds them is disconnected. A server reads nothing more from a client that does not read its answers.
+#
+# Evolution: see operation.capnp. A method that a server does not know fails with "unimplemented".
+
+using Cxx = import "/capnp/c++.capnp";
+using Op = import "operation.capnp";
+$Cxx.namespace("warp::wire");
+
+interface Warp {
+  # The bootstrap capability of a server: anybody who can connect has it, and it only opens the door.
+
+  login @0 (token :Data) -> (session :Session, info :Info, status :Op.Status);
+  # Sent by the client, once per connection. A server without users takes the empty token only. `unauthorized`: the
+  # token is not known; `session` is then absent.
+}
+
+struct Info {
+  # What a client should know about the server it talks to.
+
+  version @0 :Text;                       # Of the program, "0.1.0".
+  shardCount @1 :UInt32;
+  defaultDurability @2 :Op.Durability;    # What `unspecified` means here; never `unspecified` itself.
+  valueBytesMax @3 :UInt64;               # Longest value.
+  batchOperationsMax @4 :UInt32;          # Most operations in one call.
+  inMemoryOnly @5 :Bool;                  # No data folder: levels above `memory` are answered with noReplicas.
+  uptimeMs @6 :UInt64;                    # Since this server began to listen.
+}
+
+interface Session {
+  # What a client that has logged in may do with data. Lives as long as the connection.
+  #
+  # Calls on one connection start in the order in which they were sent. A write that waits for the disk holds back no later
+  # call. Reads and writes at level memory and async are answered at once.
+
+  ping @0 (payload :Data) -> (payload :Data);
+  # The empty round trip: answers with the same bytes, 64 KiB at most.
+
+  info @1 () -> (info :Info);
+
+  # -- one operation each. See operation.capnp for the codes. `durability` of a read: answer only what is durable at that level.
+
+  get @2 (key :Data, durability :Op.Durability, call :Op.Call) -> (reply :Op.Reply);
+  exists @3 (key :Data, durability :Op.Durability, call :Op.Call) -> (reply :Op.Reply);
+  # ok or notFound with version and expiry: the answer to "exists" and to "ttl".
+
+  put @4 (key :Data, value :Data, durability :Op.Durability, write :Op.Write, call :Op.Call) -> (reply :Op.Reply);
+  # With write.condition ifAbsent, ifPresent or ifVersion this is also create, replace and compare-and-set.
+
+  erase @5 (key :Data, durability :Op.Durability, write :Op.Write, call :Op.Call) -> (reply :Op.Reply);
+  increment @6 (key :Data, delta :Int64 = 1, durability :Op.Durability, call :Op.Call) -> (reply :Op.Reply);
+  expire @7 (key :Data, durability :Op.Durability, write :Op.Write, call :Op.Call) -> (reply :Op.Reply);
+
+  # -- many operations in one message
+
+  execute @8 (operations :List(Op.Operation), call :Op.Call) -> (replies :List(Op.Reply), status :Op.Status);
+  # The form for throughput: each operation on its own, answered by the reply at the same index; operations on the same key
+  # keep their order. The answer leaves when every operation in it may be answered. Reads whose values would make
+  # the answer longer than a message may be are answered `overloaded`: ask for fewer at a time. `status` is ok unless the
+  # call as a whole was refused (too many operations, shuttingDown, ...): then nothing was done and there are no replies.
+
+  executeAtomic @9 (operations :List(Op.Operation), call :Op.Call) -> (replies :List(Op.Reply), status :Op.Status);
+  # All or nothing, across shards, for readers and after a crash. If a condition fails nothing is done: that reply has its
+  # code, the others `unavailable`, and `status` the code of the first failure. A read inside sees the writes before it.
+
+  scan @10 (cursor :UInt64, prefix :Data, limit :UInt32, keysOnly :Bool)
+      -> (entries :List(Op.Entry), nextCursor :UInt64, status :Op.Status);
+  # About `limit` records (0: 100; at most 10,000) whose key starts with `prefix`, in hash order. Cursor 0 starts, and
+  # nextCursor 0 ends; a page may be empty without being the last. Every key that is present for the whole scan
+  # is returned; some may come twice. Cursors stay valid over writes and over restarts.
+
+  ingest @11 (durability :Op.Durability) -> (ingest :Ingest, status :Op.Status);
+  # Bulk load with flow control: see Ingest. At most `async`: the client checks for the end of it all with finish().
+
+  admin @12 () -> (admin :Admin, status :Op.Status);
+  # The operator's capability; `unauthorized` without the right to it, `notSupported` where this server offers none.
+}
+
+interface Ingest {
+  # A stream of unconditional puts. put() has no answer of its own: Cap'n Proto lets the client send on as long as its
+  # window is open. Puts are applied in the order in which they were sent. There is no request id: to send
+  # all of it again is safe as long as nobody else writes the same keys.
+
+  put @0 (entries :List(Op.Entry)) -> stream;
+
+  finish @1 () -> (stored :UInt64, failed :UInt64, status :Op.Status);
+  # Answers when all of it is on disk (in a universe with a data folder). `status`: the first failure, else ok; entries
+  # after a failed one were tried all the same.
+}
+
+interface Admin {
+  # For operators. None of it is on the data path; what takes long runs beside it.
+
+  shards @0 () -> (shards :List(ShardInfo), streams :List(StreamInfo));
+
+  checkpoint @1 (shards :List(UInt32)) -> (status :Op.Status);
+  # Writes a checkpoint of these shards now, of all when the list is absent or empty, and answers when they are published.
+
+  tree @2 () -> (actors :List(ActorInfo), status :Op.Status);
+  # The supervision tree, each actor after its supervisor.
+
+  chaos @3 (path :Text) -> (status :Op.Status);
+  # Ends the actor at that path on purpose, as a crash would. notFound: no actor has that path.
+
+  walDump @4 (shard :UInt32, fromLsn :UInt64, limit :UInt32, withValues :Bool)
+      -> (frames :List(LogFrame), nextLsn :UInt64, status :Op.Status);
+  # Frames of one shard's log as far as it is on disk, from the frame that holds `fromLsn` on (0: the oldest that is kept),
+  # about `limit` records (0: 1,000; at most 10,000). `nextLsn`: where to go on; 0: the end for now.
+}
+
+struct ShardInfo {
+  # Counters of one shard since the server started; bytes, milliseconds.
+
+  shard @0 :UInt32;
+  gets @1 :UInt64;
+  getHits @2 :UInt64;
+  puts @3 :UInt64;
+  erases @4 :UInt64;
+  otherOperations @5 :UInt64;
+  bytesRead @6 :UInt64;        # Keys and values of reads.
+  bytesWritten @7 :UInt64;     # Keys and values of writes.
+  expired @8 :UInt64;          # Records that ran out.
+  logRecords @9 :UInt64;
+  logBytes @10 :UInt64;
+  stalls @11 :UInt64;          # Writes that waited for room in the log buffer.
+  lastLsn @12 :UInt64;         # Newest write.
+  durableLsn @13 :UInt64;      # On disk up to here.
+  durableLagMs @14 :UInt64;    # Age of the oldest write that is not on disk yet.
+  checkpointLsn @15 :UInt64;   # The newest checkpoint ends here; 0: none.
+  checkpointAtMs @16 :UInt64;  # When, milliseconds since 1970.
+  checkpointBytes @17 :UInt64;
+  keys @18 :UInt64;            # Records in the table; those that have expired and are not swept yet included.
+  expiringKeys @19 :UInt64;    # Of them, with an expiry.
+  keyBytes @20 :UInt64;
+  valueBytes @21 :UInt64;
+  recordBytes @22 :UInt64;     # Allocated for records, headers and rounding included.
+  indexBytes @23 :UInt64;
+  epoch @24 :UInt64;
+}
+
+struct StreamInfo {
+  # Counters of one log stream since the server started.
+
+  stream @0 :UInt32;
+  rounds @1 :UInt64;           # Group commits.
+  frames @2 :UInt64;
+  bytes @3 :UInt64;
+  syncs @4 :UInt64;
+  segments @5 :UInt64;         # Files kept now.
+  segmentBytes @6 :UInt64;
+  failure @7 :Text;            # Why it refuses writes; absent: it does not.
+}
+
+struct ActorInfo {
+  # One actor of the supervision tree.
+
+  path @0 :Text;               # "universe/storage/shard-3": supervisors first.
+  state @1 :Text;              # "running", "restarting", "stopped".
+  restarts @2 :UInt64;         # Since the server started.
+  lastFailure @3 :Text;        # Why it was last restarted; absent: never.
+}
+
+struct LogFrame {
+  # What one shard wrote in one group commit.
+
+  epoch @0 :UInt64;
+  previousLsn @1 :UInt64;      # Of the frame before; a gap to firstLsn is no hole.
+  firstLsn @2 :UInt64;
+  lastLsn @3 :UInt64;
+  timestampUs @4 :UInt64;      # Since 1970; never goes back within a shard.
+  bytes @5 :UInt64;            # In the log.
+  records @6 :List(LogRecord);
+}
+
+struct LogRecord {
+  lsn @0 :UInt64;
+  operation @1 :Text;          # "put", "erase", ...: the after-image that replay applies.
+  key @2 :Data;
+  value @3 :Data;              # Absent unless asked for.
+  valueBytes @4 :UInt64;       # Its length, whether it is here or not.
+  expiresAtMs @5 :UInt64;      # 0: never.
+  client @6 :UInt64;           # The request id; 0: none.
+  number @7 :UInt64;
+}

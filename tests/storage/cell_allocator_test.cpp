@@ -1,0 +1,95 @@
+#include "storage/cell_allocator.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+#include <cstring>
+#include <random>
+#include <vector>
+
+using namespace warp::storage;
+
+namespace {
+
+struct owned_cell {
+  cell_allocator::cell cell;
+  std::size_t size;
+  unsigned char mark;
+};
+
+} // namespace
+
+TEST_CASE("a rare size comes from malloc, a common one from pages", "[storage][memory]") {
+  block_pool pool(cell_allocator::page_bytes);
+  cell_allocator cells(pool);
+  std::vector<cell_allocator::cell> all;
+  bool seen_outside = false, seen_in_page = false;
+  for (int i = 0; i < 1000; ++i) {
+    all.push_back(cells.allocate(128));
+    seen_outside |= !all.back().in_page;
+    seen_in_page |= all.back().in_page;
+    CHECK(reinterpret_cast<std::uintptr_t>(all.back().memory) % 8 == 0);
+  }
+  CHECK(seen_outside);
+  CHECK(seen_in_page);
+  CHECK_FALSE(all.front().in_page);
+  CHECK(all.back().in_page);
+  const auto large = cells.allocate(cell_allocator::cell_bytes_max + 1);
+  CHECK_FALSE(large.in_page);
+  cells.free(large, cell_allocator::cell_bytes_max + 1);
+  for (auto& c : all) cells.free(c, 128);
+  CHECK(cells.used_bytes() == 0);
+  CHECK(cells.free_bytes() == 0); // no page is held for a size that is gone
+}
+
+TEST_CASE("cells never overlap and their bytes are counted exactly, whatever comes and goes",
+          "[storage][memory]") {
+  const auto seed = std::random_device{}();
+  CAPTURE(seed);
+  std::mt19937 random(seed);
+  block_pool pool(cell_allocator::page_bytes);
+  cell_allocator cells(pool);
+  std::vector<owned_cell> all;
+  const auto give_back = [&](std::size_t i) {
+    const auto* bytes = static_cast<const unsigned char*>(all[i].cell.memory);
+    for (std::size_t b = 0; b < all[i].size; ++b) REQUIRE(bytes[b] == all[i].mark);
+    cells.free(all[i].cell, all[i].size);
+    all[i] = all.back();
+    all.pop_back();
+  };
+  std::size_t wanted = 0;
+  for (int round = 0; round < 30'000; ++round) {
+    if (round % 5'000 == 0) wanted = random() % 8'000; // grows and shrinks
+    if (all.size() < wanted || all.empty()) {
+      const auto size = 1 + random() % (random() % 8 == 0 ? 700 : 60);
+      owned_cell fresh{cells.allocate(size), size, static_cast<unsigned char>(random())};
+      std::memset(fresh.cell.memory, fresh.mark, size);
+      all.push_back(fresh);
+    } else {
+      give_back(random() % all.size());
+    }
+  }
+  std::uint64_t sizes = 0;
+  for (const auto& c : all) sizes += c.size;
+  CHECK(cells.used_bytes() >= sizes);
+  CHECK(cells.used_bytes() <= sizes + all.size() * 31);
+  while (!all.empty()) give_back(all.size() - 1);
+  CHECK(cells.used_bytes() == 0);
+  CHECK(cells.free_bytes() == 0);
+}
+
+TEST_CASE("a cell fits sizes that need the same cell and no others", "[storage][memory]") {
+  block_pool pool(cell_allocator::page_bytes);
+  cell_allocator cells(pool);
+  const auto small = cells.allocate(100);
+  CHECK(cell_allocator::fits(small, 100, 97));
+  CHECK(cell_allocator::fits(small, 100, 104));
+  CHECK_FALSE(cell_allocator::fits(small, 100, 105));
+  CHECK_FALSE(cell_allocator::fits(small, 100, 96));
+  cells.free(small, 104);
+  const auto large = cells.allocate(4000);
+  CHECK(cell_allocator::fits(large, 4000, 2500));
+  CHECK_FALSE(cell_allocator::fits(large, 4000, 1500));
+  CHECK_FALSE(cell_allocator::fits(large, 4000, 5000));
+  CHECK_FALSE(cell_allocator::fits(large, 4000, 100));
+  cells.free(large, 2500);
+  CHECK(cells.used_bytes() == 0);
+}

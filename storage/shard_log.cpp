@@ -160,6 +160,16 @@ void shard_log::cut(lsn_t last) {
   mark_dirty();
 }
 
+void shard_log::start_at(log_position at) {
+  last_ = at.last;
+  next_ = std::max(next_, at.next);
+  last_appended_.store(at.last, std::memory_order_release);
+  if (at.epoch > epoch()) set_epoch(at.epoch);
+  std::lock_guard guard{publish_mutex_};
+  on_disk_ = std::max(on_disk_, at.last);
+  durable_.store(std::max(durable_.load(std::memory_order_relaxed), at.last), std::memory_order_release);
+}
+
 durable_state shard_log::durable(lsn_t lsn) const noexcept {
   const auto on_disk = durable_.load(std::memory_order_acquire);
   if (lsn <= on_disk) return durable_state::durable;

@@ -405,7 +405,7 @@ void client_core::await(client_link& link, lane way, slices parts,
       },
       [this, shared, back, &link, generation = link.generation](kj::Exception&& e) {
         back();
-        explain(link, e,
+        explain(link, generation, e,
                 [this, shared](const op_status& status) { take_loss(std::move(*shared), status); });
       }));
 }

@@ -66,17 +66,22 @@ void universe::state::event::wait() const {
 
 op_status universe::state::start() {
   config = make_config(options);
-  system = std::make_unique<caf::actor_system>(*config);
   actors::node_tree_options tree{
       .intensity = options.intensity,
       .physics = options.physics,
       .on_give_up = options.on_fatal ? options.on_fatal : end_process,
   };
   const std::string path{actors::root_path};
-  root = system->spawn([this, tree, path](caf::event_based_actor* self) {
-    self->attach_functor([ended = root_ended](const caf::error&) { ended->set(); });
-    return actors::supervise(self, {.path = path}, actors::node_tree(node, tree));
-  });
+  // CAF 0.17 leaves a reference to its logger with every thread that makes a system or spawns from
+  // outside, and the system's end waits for all of them: so neither the caller's thread nor any
+  // other that lives on may be that one.
+  std::thread{[&] {
+    system = std::make_unique<caf::actor_system>(*config);
+    root = system->spawn([this, tree, path](caf::event_based_actor* self) {
+      self->attach_functor([ended = root_ended](const caf::error&) { ended->set(); });
+      return actors::supervise(self, {.path = path}, actors::node_tree(node, tree));
+    });
+  }}.join();
   const auto up = node.registry->wait_until(
       std::chrono::steady_clock::now() + tree_start_bound,
       [&](const std::vector<actors::tree_node>& nodes) {
@@ -108,8 +113,8 @@ op_status universe::state::shut_down(const stop_options& how,
   if (root) {
     caf::anon_send<caf::message_priority::high>(
         root, caf::exit_msg{root.address(), caf::exit_reason::user_shutdown});
-    root = {};
     root_ended->wait();
+    root = {};
   }
   system.reset(); // waits for every actor, so from here on nobody else drives a stream
   for (auto& stream : node.streams) stream->wait_free();

@@ -35,7 +35,7 @@ struct universe_options {
   bool physics = true;
   /// Called once, on an actor thread, when the root of the tree has given up: `cause` is a sentence
   /// for people. The universe can still be read, stopped and destroyed, but nothing drives its log
-  /// any more. Empty: logs it and ends the process.
+  /// any more. Must not stop it itself: tell another thread. Empty: logs it and ends the process.
   std::function<void(const std::string& cause)> on_fatal;
 };
 

@@ -14,7 +14,8 @@ namespace warp::storage {
 namespace {
 
 constexpr std::uint16_t no_cell = 0xffff;
-constexpr std::size_t outside_bytes_max = 2 * cell_allocator::page_bytes;
+constexpr std::uint64_t heap_bytes_max = 16 * 1024;        // of one size
+constexpr std::uint64_t small_page_bytes_max = 256 * 1024; // likewise
 
 constexpr std::size_t rounded(std::size_t size) noexcept {
   return size <= 16 ? 16 : (size + 7) & ~std::size_t{7};
@@ -43,18 +44,27 @@ void unpoison([[maybe_unused]] void* memory, [[maybe_unused]] std::size_t size) 
 /// bytes; cells that were never used are not on it, so that a page is touched from its start as it
 /// fills.
 struct alignas(64) cell_allocator::page {
-  page* previous;
-  page* next;
+  page* previous = nullptr;
+  page* next = nullptr;
+  cell_source source;
   std::uint16_t cell_size;
   std::uint16_t capacity;
-  std::uint16_t live;
-  std::uint16_t carved;     ///< cells that were ever handed out
-  std::uint16_t first_free; ///< number of a freed cell, or no_cell
+  std::uint16_t live = 0;
+  std::uint16_t carved = 0; ///< cells that were ever handed out
+  std::uint16_t first_free = no_cell;
 
-  static page* of(void* memory) noexcept {
-    return reinterpret_cast<page*>(reinterpret_cast<std::uintptr_t>(memory) &
-                                   ~(cell_allocator::page_bytes - 1));
+  page(cell_source from, std::size_t cell)
+      : source(from), cell_size(static_cast<std::uint16_t>(cell)),
+        capacity(static_cast<std::uint16_t>((bytes() - sizeof(page)) / cell)) {}
+
+  static page* of(cell c) noexcept {
+    return reinterpret_cast<page*>(reinterpret_cast<std::uintptr_t>(c.memory) &
+                                   ~(bytes(c.source) - 1));
   }
+  static std::size_t bytes(cell_source source) noexcept {
+    return source == cell_source::small_page ? cell_pages::small_bytes : cell_pages::large_bytes;
+  }
+  std::size_t bytes() const noexcept { return bytes(source); }
   char* cell_at(std::size_t number) noexcept {
     return reinterpret_cast<char*>(this + 1) + number * cell_size;
   }
@@ -82,15 +92,11 @@ struct alignas(64) cell_allocator::page {
   }
 };
 
-cell_allocator::cell_allocator(block_pool& pool) : pool_(pool) {}
+cell_allocator::cell_allocator(cell_pages& pages) : pages_(pages) {}
 
 cell_allocator::~cell_allocator() {
   for (auto& cls : classes_)
-    while (page* p = cls.with_room) {
-      cls.with_room = p->next;
-      unpoison(p, cell_allocator::page_bytes);
-      pool_.free(p);
-    }
+    while (cls.with_room) free_page(cls, cls.with_room);
 }
 
 void cell_allocator::link(size_class& cls, page* p) noexcept {
@@ -106,61 +112,63 @@ void cell_allocator::unlink(size_class& cls, page* p) noexcept {
 }
 
 cell_allocator::page* cell_allocator::add_page(size_class& cls, std::size_t cell_size) {
-  auto* p = new (pool_.allocate()) page{};
-  p->cell_size = static_cast<std::uint16_t>(cell_size);
-  p->capacity = static_cast<std::uint16_t>((cell_allocator::page_bytes - sizeof(page)) / cell_size);
-  p->first_free = no_cell;
-  poison(p + 1, cell_allocator::page_bytes - sizeof(page));
+  const bool large = cls.page_bytes >= small_page_bytes_max;
+  void* const memory = (large ? pages_.large : pages_.small).allocate();
+  auto* p = new (memory) page(large ? cell_source::large_page : cell_source::small_page, cell_size);
+  poison(p + 1, p->bytes() - sizeof(page));
   link(cls, p);
-  ++cls.pages;
-  page_bytes_ += cell_allocator::page_bytes;
+  cls.page_bytes += p->bytes();
+  page_bytes_ += p->bytes();
   return p;
+}
+
+void cell_allocator::free_page(size_class& cls, page* p) noexcept {
+  unlink(cls, p);
+  cls.page_bytes -= p->bytes();
+  page_bytes_ -= p->bytes();
+  unpoison(p, p->bytes());
+  (p->source == cell_source::large_page ? pages_.large : pages_.small).free(p);
 }
 
 cell_allocator::cell cell_allocator::allocate(std::size_t size) {
   const auto cell_size = rounded(size);
   if (cell_size <= cell_bytes_max) {
     auto& cls = classes_[cell_size / step];
-    if (cls.pages != 0 || cls.outside * cell_size >= outside_bytes_max) {
+    if (cls.page_bytes != 0 || cls.heap_cells * cell_size >= heap_bytes_max) {
       page* p = cls.with_room ? cls.with_room : add_page(cls, cell_size);
       void* memory = p->take();
       if (p->full()) unlink(cls, p);
       used_bytes_ += cell_size;
       page_used_bytes_ += cell_size;
-      return {memory, true};
+      return {memory, p->source};
     }
   }
   void* memory = std::malloc(cell_size); // rounded, so that fits() need not ask for the size
   if (!memory) throw std::bad_alloc{};
-  if (cell_size <= cell_bytes_max) ++classes_[cell_size / step].outside;
+  if (cell_size <= cell_bytes_max) ++classes_[cell_size / step].heap_cells;
   used_bytes_ += malloc_bytes(memory);
-  return {memory, false};
+  return {memory, cell_source::heap};
 }
 
 void cell_allocator::free(cell c, std::size_t size) noexcept {
-  if (c.in_page) return free_in_page(c.memory, size);
+  if (c.source != cell_source::heap) return free_in_page(c, size);
   const auto cell_size = rounded(size);
-  if (cell_size <= cell_bytes_max) --classes_[cell_size / step].outside;
+  if (cell_size <= cell_bytes_max) --classes_[cell_size / step].heap_cells;
   used_bytes_ -= malloc_bytes(c.memory);
   std::free(c.memory);
 }
 
-void cell_allocator::free_in_page(void* memory, std::size_t size) noexcept {
+void cell_allocator::free_in_page(cell c, std::size_t size) noexcept {
   const auto cell_size = rounded(size);
   auto& cls = classes_[cell_size / step];
-  page* p = page::of(memory);
+  page* p = page::of(c);
   if (p->full()) link(cls, p);
-  p->give_back(memory);
+  p->give_back(c.memory);
   used_bytes_ -= cell_size;
   page_used_bytes_ -= cell_size;
   // An empty page goes back to the pool unless it is all the room that this size has left.
   const bool only_room = p->previous == nullptr && p->next == nullptr;
-  if (p->live != 0 || (only_room && cls.pages > 1)) return;
-  unlink(cls, p);
-  --cls.pages;
-  page_bytes_ -= cell_allocator::page_bytes;
-  unpoison(p, cell_allocator::page_bytes);
-  pool_.free(p);
+  if (p->live == 0 && (!only_room || cls.page_bytes == p->bytes())) free_page(cls, p);
 }
 
 bool cell_allocator::fits(cell c, std::size_t size, std::size_t new_size) noexcept {

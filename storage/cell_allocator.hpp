@@ -8,26 +8,37 @@
 
 namespace warp::storage {
 
-/// Memory for the records of one table: cells in steps of 8 B up to 512 B, cut from pages of a pool
-/// without a header per cell, and malloc above. A size that is rare in this table (below 32 KiB in
-/// all) comes from malloc as well, so that 64 tables with 64 sizes each do not hold 4,096 pages
-/// that are almost empty. Cells are aligned to 8 B. Used under the shard's lock.
+/// Where a cell came from; its owner remembers it and hands it to free().
+enum class cell_source : std::uint8_t { heap = 0, small_page = 1, large_page = 2 };
+
+/// The pages that the allocators of an engine's tables share. Thread-safe.
+struct cell_pages {
+  static constexpr std::size_t small_bytes = 8 * 1024, large_bytes = 32 * 1024;
+  block_pool small{small_bytes};
+  block_pool large{large_bytes};
+};
+
+/// Memory for the records of one table: cells in steps of 8 B up to 512 B, cut from pages without a
+/// header per cell, and malloc above. Aligned to 8 B. Used under the shard's lock.
 ///
-/// Cost per cell beyond its size: below 4 B of rounding on average, 64 B in 16 KiB for the page's
-/// header, and on average half a page per size and table. glibc's malloc takes 8 B and rounds
-/// to 16.
+/// Each size has its own pages, so what is not used of the last one counts 64 tables times as many
+/// sizes as there are. So a size comes from malloc until this table has 16 KiB of it, from small
+/// pages until it has 256 KiB, and from large ones then: half a page is never more than an eighth,
+/// and mostly below a twentieth.
+///
+/// Cost per cell beyond its size: rounding, below 4 B on average, 64 B per page for its header, and
+/// that half page. malloc takes 8 B and rounds to 16.
 class cell_allocator {
 public:
   static constexpr std::size_t cell_bytes_max = 512;
-  static constexpr std::size_t page_bytes = 16 * 1024;
 
   struct cell {
     void* memory;
-    bool in_page; ///< to be remembered by the owner and handed to free()
+    cell_source source;
   };
 
-  /// `pool` has blocks of page_bytes and must outlive this.
-  explicit cell_allocator(block_pool& pool);
+  /// `pages` must outlive this.
+  explicit cell_allocator(cell_pages& pages);
   ~cell_allocator(); ///< every cell must have come back
   cell_allocator(const cell_allocator&) = delete;
   cell_allocator& operator=(const cell_allocator&) = delete;
@@ -49,17 +60,18 @@ private:
   struct page;
   struct size_class {
     page* with_room = nullptr; ///< doubly linked list of the pages that are not full
-    std::uint32_t pages = 0;
-    std::uint32_t outside = 0; ///< live cells of this size from malloc
+    std::uint64_t page_bytes = 0;
+    std::uint64_t heap_cells = 0; ///< live ones
   };
   static constexpr std::size_t step = 8;
 
   page* add_page(size_class& cls, std::size_t cell_size);
   void link(size_class& cls, page* p) noexcept;
   void unlink(size_class& cls, page* p) noexcept;
-  void free_in_page(void* memory, std::size_t size) noexcept;
+  void free_page(size_class& cls, page* p) noexcept;
+  void free_in_page(cell c, std::size_t size) noexcept;
 
-  block_pool& pool_;
+  cell_pages& pages_;
   std::array<size_class, cell_bytes_max / step + 1> classes_{};
   std::uint64_t used_bytes_ = 0;
   std::uint64_t page_bytes_ = 0;

@@ -53,7 +53,7 @@ op_status engine::open_in_memory(state& s) {
   if (s.options.shard_count == 0) s.options.shard_count = shard_count_default;
   if (s.options.default_level != durability::memory) s.options.default_level = durability::memory;
   for (std::uint32_t i = 0; i < s.options.shard_count; ++i)
-    s.shards.push_back(std::make_unique<shard>(shard_id{i}, s.options, *s.time, s.pool));
+    s.shards.push_back(std::make_unique<shard>(shard_id{i}, s.options, *s.time, s.memory));
   s.report.created = true;
   return {};
 }
@@ -64,7 +64,7 @@ op_status engine::open_folder(state& s) {
   s.folder = std::move(*folder);
   const auto count = s.options.shard_count = s.folder->shard_count();
   for (std::uint32_t i = 0; i < count; ++i) {
-    s.shards.push_back(std::make_unique<shard>(shard_id{i}, s.options, *s.time, s.pool));
+    s.shards.push_back(std::make_unique<shard>(shard_id{i}, s.options, *s.time, s.memory));
     s.checkpoints.push_back(std::make_unique<checkpoint_state>());
   }
 

@@ -37,7 +37,7 @@ struct engine::state {
   std::shared_ptr<const clock> time;
   file_system* files = nullptr;
   std::unique_ptr<data_folder> folder; ///< null: memory only
-  std::shared_ptr<page_pool> pool = std::make_shared<page_pool>(); ///< memory of all shards' records
+  std::shared_ptr<table_memory> memory = std::make_shared<table_memory>(); ///< memory of all shards' records
   std::vector<std::unique_ptr<shard>> shards;
   std::vector<std::unique_ptr<shard_log>> logs;
   std::unique_ptr<segment_store> segments;

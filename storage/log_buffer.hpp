@@ -49,7 +49,8 @@ public:
 
   /// Starts a frame: leaves `header_bytes` free at its front.
   void open_frame(chunk_pool& pool, epoch_t epoch, lsn_t previous, std::size_t header_bytes);
-  void close_frame() noexcept;
+  /// Ends it and pads it with zeros to a multiple of `alignment` (not counted in its length).
+  void close_frame(chunk_pool& pool, std::size_t alignment);
   [[nodiscard]] bool frame_open() const noexcept { return open_; }
   [[nodiscard]] frame& current() noexcept { return frames_.back(); }
   /// Bytes of the open frame so far.
@@ -86,7 +87,7 @@ public:
 
 private:
   void next_chunk(chunk_pool& pool);
-  void close_piece() noexcept;
+  void close_piece();
 
   std::vector<chunk_pool::chunk> chunks_;
   std::vector<blob_ref> blobs_;

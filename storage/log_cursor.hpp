@@ -40,15 +40,19 @@ public:
   [[nodiscard]] lsn_t position() const noexcept { return position_; }
 
 private:
-  op_status open_segment();
+  op_result<bool> find_run();
+  [[nodiscard]] op_status behind() const;
+  op_result<std::string_view> bytes_at(std::uint64_t offset, std::size_t size);
 
   segment_store& store_;
   const shard_id shard_;
   lsn_t position_;
-  std::shared_ptr<segment_info> segment_; ///< being read; null: to be looked up
+  std::shared_ptr<segment_info> segment_; ///< being read; holding it keeps its file
+  shard_run run_;                         ///< a copy of the run being read
+  std::uint64_t offset_ = 0;              ///< of the next frame
   std::unique_ptr<file> file_;
-  std::uint64_t offset_ = 0; ///< of the next frame
-  std::vector<char> buffer_;
+  std::vector<char> window_; ///< bytes of the segment from window_offset_ on
+  std::uint64_t window_offset_ = 0;
 };
 
 } // namespace warp::storage

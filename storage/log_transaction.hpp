@@ -12,8 +12,9 @@ namespace warp::storage {
 class shard_log;
 
 /// What the shards of one transaction share until all its parts are on disk. Made by whoever holds
-/// the locks of all the shards, handed to shard_log::begin_part() of each of them. No durable LSN
-/// passes a part before all parts are on disk.
+/// the locks of all the shards, handed to
+/// shard_log::begin_part() of each of them before the first of the locks is given back. No durable
+/// LSN passes a part before all parts are on disk.
 class log_transaction {
 public:
   /// At least two parts, each of another shard.
@@ -27,7 +28,9 @@ public:
     return missing_.load(std::memory_order_acquire) == 0;
   }
   /// A part will never get to disk: a stream has failed.
-  [[nodiscard]] bool failed() const noexcept { return failed_.load(std::memory_order_acquire); }
+  [[nodiscard]] bool failed() const noexcept {
+    return failures_.load(std::memory_order_acquire) != 0;
+  }
 
 private:
   friend class shard_log;
@@ -37,7 +40,7 @@ private:
   std::vector<shard_log*>
       logs_; ///< of the parts; complete before the last shard's lock is given back
   std::atomic<std::uint32_t> missing_;
-  std::atomic<bool> failed_{false};
+  std::atomic<std::uint32_t> failures_{0}; ///< parts in failed streams
 };
 
 } // namespace warp::storage

@@ -25,14 +25,14 @@ record::layout record::layout_for(std::size_t key_size, const new_value& value,
 }
 
 void record::write_header(const record_meta& meta, const layout& form, std::size_t key_size,
-                          std::size_t inline_value_size, bool in_page) noexcept {
+                          std::size_t inline_value_size, cell_source source) noexcept {
   std::uint32_t flags = static_cast<std::uint32_t>(meta.type) & 15u;
   flags |= (static_cast<std::uint32_t>(meta.rank) & 7u) << rank_shift;
   flags |= (static_cast<std::uint32_t>(meta.pattern) & 3u) << pattern_shift;
   if (form.expiry) flags |= flag_expiry;
   if (form.long_form) flags |= flag_long;
   if (form.blob) flags |= flag_blob;
-  if (in_page) flags |= flag_in_page;
+  flags |= static_cast<std::uint32_t>(source) << source_shift;
   version_low_ = static_cast<std::uint32_t>(meta.version);
   version_high_and_flags_ = static_cast<std::uint32_t>(meta.version >> 32 & 0xffffu) | flags << 16;
   const auto value_size = static_cast<std::uint32_t>(inline_value_size);

@@ -3,6 +3,7 @@
 #include "messages/ids.hpp"
 #include "messages/operations.hpp"
 #include "storage/blob.hpp"
+#include "storage/cell_allocator.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -43,7 +44,7 @@ struct new_value {
 ///     key, then value or blob pointer (both without alignment)
 ///
 /// So a small record costs 12 B over key and value. Flags: type 4 bits, priority 3, access pattern
-/// 2, heat 2 (for eviction), has expiry, long form, has blob, lies in a page of the record store.
+/// 2, heat 2 (for eviction), has expiry, long form, has blob, source of the memory 2 (cell_source).
 class record {
 public:
   record() = delete;
@@ -79,8 +80,8 @@ private:
   friend class record_store;
 
   static constexpr unsigned rank_shift = 4, pattern_shift = 7, heat_shift = 9;
-  static constexpr std::uint32_t flag_expiry = 1u << 11, flag_long = 1u << 12, flag_blob = 1u << 13,
-                                 flag_in_page = 1u << 14;
+  static constexpr std::uint32_t flag_expiry = 1u << 11, flag_long = 1u << 12, flag_blob = 1u << 13;
+  static constexpr unsigned source_shift = 14;
 
   /// Where things stand in a record of these sizes; decides the form.
   struct layout {
@@ -90,6 +91,9 @@ private:
   static layout layout_for(std::size_t key_size, const new_value& value,
                            std::uint64_t expires_at_ms) noexcept;
 
+  [[nodiscard]] cell_source source() const noexcept {
+    return static_cast<cell_source>(flags() >> source_shift);
+  }
   [[nodiscard]] std::uint32_t flags() const noexcept { return version_high_and_flags_ >> 16; }
   [[nodiscard]] bool has(std::uint32_t flag) const noexcept { return (flags() & flag) != 0; }
   [[nodiscard]] std::size_t expiry_offset() const noexcept { return has(flag_long) ? 16 : 12; }
@@ -120,7 +124,7 @@ private:
   }
 
   void write_header(const record_meta& meta, const layout& form, std::size_t key_size,
-                    std::size_t inline_value_size, bool in_page) noexcept;
+                    std::size_t inline_value_size, cell_source source) noexcept;
 
   std::uint32_t version_low_;
   std::uint32_t version_high_and_flags_;

@@ -36,7 +36,7 @@ record* record_store::make(std::string_view key, const new_value& value, const r
   // derive from it.
   auto* r = static_cast<record*>(cell.memory);
   const auto inline_size = form.blob ? 0 : value.bytes.size();
-  r->write_header(meta, form, key.size(), inline_size, cell.in_page);
+  r->write_header(meta, form, key.size(), inline_size, cell.source);
   std::memcpy(r->at(form.key_offset), key.data(), key.size());
   char* const to = r->at(form.key_offset + key.size());
   if (form.blob) {
@@ -55,9 +55,15 @@ record* record_store::make(std::string_view key, const new_value& value, const r
 bool record_store::overwrite(record* r, const new_value& value, const record_meta& meta) noexcept {
   const auto key_size = r->key_size();
   const auto form = record::layout_for(key_size, value, meta.expires_at_ms);
-  const bool in_page = r->has(record::flag_in_page);
+  if (!form.blob && form.key_offset == r->key_offset() && !r->has(record::flag_blob) &&
+      r->inline_value_size() == value.bytes.size()) [[likely]] { // same sizes: nothing to count
+    std::memmove(r->at(form.key_offset + key_size), value.bytes.data(), value.bytes.size());
+    r->write_header(meta, form, key_size, value.bytes.size(), r->source());
+    return true;
+  }
+  const auto source = r->source();
   if (form.key_offset != r->key_offset()) return false; // an expiry or the long form comes or goes
-  if (!cell_allocator::fits({r, in_page}, r->total_size(), form.total)) return false;
+  if (!cell_allocator::fits({r, source}, r->total_size(), form.total)) return false;
   subtract(r);
   const auto old_blob = blob_ref::adopt(r->large()); // released last: value.bytes may lie in it
   const auto inline_size = form.blob ? 0 : value.bytes.size();
@@ -68,7 +74,7 @@ bool record_store::overwrite(record* r, const new_value& value, const record_met
   } else if (inline_size != 0) {
     std::memmove(to, value.bytes.data(), inline_size);
   }
-  r->write_header(meta, form, key_size, inline_size, in_page);
+  r->write_header(meta, form, key_size, inline_size, source);
   add(r);
   publish_sizes();
   return true;
@@ -81,8 +87,7 @@ bool record_store::overwrite_meta(record* r, const record_meta& meta) noexcept {
   form.expiry = r->has(record::flag_expiry);
   form.blob = r->has(record::flag_blob);
   const auto heat = r->heat();
-  r->write_header(meta, form, r->key_size(), form.blob ? 0 : r->inline_value_size(),
-                  r->has(record::flag_in_page));
+  r->write_header(meta, form, r->key_size(), form.blob ? 0 : r->inline_value_size(), r->source());
   r->set_heat(heat);
   return true;
 }
@@ -92,9 +97,9 @@ void record_store::free(record* r) noexcept {
   --stats_.keys;
   stats_.key_bytes -= r->key_size();
   const auto size = r->total_size();
-  const bool in_page = r->has(record::flag_in_page);
+  const auto source = r->source();
   const auto value = blob_ref::adopt(r->large());
-  cells_.free({r, in_page}, size);
+  cells_.free({r, source}, size);
   publish_sizes();
 }
 

@@ -14,7 +14,7 @@ class record_store {
 public:
   /// Keeps every field of `stats` but index_bytes exact from now on. `stats` must outlive the
   /// store.
-  record_store(block_pool& pages, table_stats& stats) : cells_(pages), stats_(stats) {}
+  record_store(cell_pages& pages, table_stats& stats) : cells_(pages), stats_(stats) {}
 
   /// A new record; takes a reference to value.large if that is set. Throws std::bad_alloc.
   [[nodiscard]] record* make(std::string_view key, const new_value& value, const record_meta& meta);

@@ -81,9 +81,7 @@ public:
     if (auto status = load_checkpoints(); !status.ok()) return status;
     std::vector<lsn_t> checkpoint_lsn;
     for (const auto& s : result_.shards) checkpoint_lsn.push_back(s.checkpoint.end_lsn);
-    auto cut = survey->cut_transactions(checkpoint_lsn);
-    if (!cut) return cut.status();
-    result_.report.transactions_cut = *cut;
+    result_.report.transactions_cut = survey->cut_transactions(checkpoint_lsn);
     if (auto status = check_gaps(*survey); !status.ok()) return status;
     // What the replay will build on must not vanish in the next crash.
     if (auto status = survey->sync_tails(files_); !status.ok()) return status;

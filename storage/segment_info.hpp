@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace warp::storage {
@@ -34,17 +35,20 @@ struct segment_info {
   bool closed = false;         ///< nothing more is written to it
 };
 
+/// A line of a state table as the frame without records that it stands for.
+[[nodiscard]] frame_header state_line(const table_entry& line) noexcept;
+
 /// Collects the frames of a segment, in file order, into runs.
 class run_builder {
 public:
   explicit run_builder(std::vector<shard_run>& runs) : runs_(runs) {}
-  /// A frame of kind `records`, or a line of the state table with `previous` = `first` = `last` and
-  /// count 0.
-  void add(const frame_header& frame, std::uint64_t offset);
+  /// A frame of kind `records`, or a state_line(). Returns the index of its run.
+  std::uint32_t add(const frame_header& frame, std::uint64_t offset);
 
 private:
   std::vector<shard_run>& runs_;
-  std::vector<std::uint32_t> last_run_; ///< by shard: 1 + index of its last run
+  std::unordered_map<std::uint32_t, std::uint32_t>
+      last_run_; ///< by shard: 1 + index of its last run
 };
 
 } // namespace warp::storage

@@ -58,7 +58,8 @@ private:
 /// makes new ones, and lets go of those that nobody needs. Shared by all streams. Thread-safe.
 class segment_store {
 public:
-  /// `recovered`: what log_survey found (its segments()); spares and unfinished files in the folder
+  /// `recovered`: log_survey::infos(); drop the survey afterwards, a segment that somebody
+  /// holds is never released. Spares and unfinished files in the folder
   /// are used or removed.
   static op_result<std::unique_ptr<segment_store>>
   open(segment_store_options options, std::vector<std::shared_ptr<segment_info>> recovered = {});
@@ -70,16 +71,26 @@ public:
   op_result<std::unique_ptr<segment_builder>> begin(std::uint32_t stream, std::uint64_t sequence,
                                                     std::uint64_t bytes_min,
                                                     bool after_failure = false);
-  /// Enters a complete segment: from now on cursors see it and release() considers it once it is
+  /// Enters a complete segment: from now on cursors see it, and release() considers it once it is
   /// closed.
   void enter(const std::shared_ptr<segment_info>& info);
-  /// Changes the entry of a segment under the store's lock.
-  void update(const std::function<void()>& change);
+  /// A frame of a live segment and where it is.
+  struct placed_frame {
+    frame_header header;
+    std::uint64_t offset;
+  };
+  /// These frames of a live segment are on disk now, and with them everything below `data_end`;
+  /// `close`: it gets no more. A frame that cuts makes what it cuts void.
+  void append(segment_info& info, run_builder& runs, const std::vector<placed_frame>& frames,
+              std::uint64_t data_end, bool close);
+  /// A complete segment that was never entered: becomes a spare.
+  void discard(std::unique_ptr<segment_builder> builder);
 
   /// Lets go of closed segments all of whose records have LSNs below needed_from(shard) (lsn_max:
-  /// needs nothing; a record that was cut does not count): a few become spares, the others are
-  /// removed. Segments that a cursor is reading stay. Blocks for a sync of the folder and some
-  /// renames. What is not released stays and is tried again by the next call.
+  /// needs nothing; a record that was cut does not count; called under the store's lock): a few
+  /// become spares, the others are removed. Segments that somebody holds, a cursor above all, stay.
+  /// Blocks for a sync of the folder and some renames. What is not released is tried again by the
+  /// next call.
   op_status release(const std::function<lsn_t(shard_id)>& needed_from);
 
   /// All segments by start, stream and sequence; shared with their writer: read them inside
@@ -100,11 +111,16 @@ private:
   friend class segment_builder;
   segment_store() = default;
   std::uint64_t new_id();
+  /// Removes the file, or renames it to a spare, whose path it leaves in `spare`: then
+  /// keep_spares() must follow.
+  op_status let_go(const segment_info& info, std::string& spare);
+  op_status keep_spares(std::vector<std::string> spares);
 
   segment_store_options options_;
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<segment_info>> segments_;
   std::vector<std::string> spares_; ///< paths
+  std::size_t spares_coming_ = 0;   ///< renamed, not in spares_ yet
   std::uint64_t spare_number_ = 0;
   std::uint64_t created_ = 0, recycled_ = 0;
 };

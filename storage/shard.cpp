@@ -20,8 +20,8 @@ bool is_expired(const record& r, std::uint64_t now_ms) noexcept {
 
 } // namespace
 
-shard::shard(shard_id id, const engine_options& options, const clock& time, std::shared_ptr<page_pool> pool)
-    : id_(id), options_(options), time_(time), table_(std::move(pool)) {}
+shard::shard(shard_id id, const engine_options& options, const clock& time, std::shared_ptr<table_memory> memory)
+    : id_(id), options_(options), time_(time), table_(std::move(memory)) {}
 
 // -- the data path -----------------------------------------------------------------------------------------------------
 

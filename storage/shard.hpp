@@ -6,6 +6,7 @@
 #include "storage/clock.hpp"
 #include "storage/engine_options.hpp"
 #include "storage/log_record.hpp"
+#include "storage/table_memory.hpp"
 #include "storage/reply.hpp"
 #include "storage/request_window.hpp"
 #include "storage/shard_lock.hpp"
@@ -29,8 +30,8 @@ namespace warp::storage {
 /// before the lock is let go, so log order is apply order; (3) LSNs only grow.
 class shard {
 public:
-  /// `options` and `time` are borrowed and outlive the shard; `pool` is shared by all shards of a universe.
-  shard(shard_id id, const engine_options& options, const clock& time, std::shared_ptr<page_pool> pool);
+  /// `options` and `time` are borrowed and outlive the shard; `memory` is shared by all shards of a universe.
+  shard(shard_id id, const engine_options& options, const clock& time, std::shared_ptr<table_memory> memory);
 
   /// Before first use; borrowed. A shard without a log (a universe in memory only) counts its LSNs itself.
   void attach(shard_log* log) noexcept { log_ = log; }

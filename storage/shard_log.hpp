@@ -63,10 +63,15 @@ public:
   // -- under the lock
   // -----------------------------------------------------------------------------------------------
 
-  /// May a batch that assigns `lsns` LSNs and appends something be done now? ok; overloaded (the
-  /// stream's buffers or the reserved LSNs are used up: wait_for_room); no_space; io_error (the log
-  /// has failed, or that of a shard it shares a transaction with).
-  [[nodiscard]] op_code admit(std::uint64_t lsns = 1) noexcept;
+  /// May a batch that assigns `lsns` LSNs and appends keys and values of `bytes` in all be done
+  /// now?
+  ///   ok
+  ///   overloaded        the stream's buffers or the reserved LSNs are used up: wait_for_room()
+  ///   no_space          the disk is full; goes away by itself
+  ///   io_error          the log has failed, or that of a shard it shares a transaction with
+  ///   shutting_down     the stream is closed
+  ///   invalid_argument  no frame takes so much: never
+  [[nodiscard]] op_code admit(std::uint64_t lsns = 1, std::uint64_t bytes = 0) noexcept;
 
   /// The LSN that assign_lsn() returns next.
   [[nodiscard]] lsn_t next_lsn() const noexcept { return next_; }
@@ -94,9 +99,15 @@ public:
   /// A follower that catches up: the records that follow were written in this epoch, not above
   /// epoch(). Not inside a batch.
   void set_record_epoch(epoch_t epoch);
-  /// A follower cuts its tail: the next record has the LSN `last` + 1 or more, records above `last`
-  /// are void. Takes the durable LSN back to `last` as well. Not inside a batch.
+  /// The log goes on behind `last`: the next record has the LSN `last` + 1 or more. Below
+  /// last_appended(): a follower cuts its tail, the records above are void, and the durable LSN
+  /// goes back. Above: a checkpoint was installed that covers everything up to `last`. Not inside a
+  /// batch.
   void cut(lsn_t last);
+
+  /// An empty copy takes over a checkpoint: the count goes on where the checkpoint ends. What the checkpoint holds counts as
+  /// durable here: the caller makes it so before it relies on that. Not inside a batch, and only while nothing was appended.
+  void start_at(log_position at);
 
   // -- any thread
   // ---------------------------------------------------------------------------------------------------
@@ -132,11 +143,13 @@ public:
   /// steady_clock time of the oldest append that is not on disk yet, in ns since its epoch; 0: all
   /// is. About as exact as a round.
   [[nodiscard]] std::uint64_t oldest_pending_ns() const noexcept {
-    return oldest_pending_ns_.load(std::memory_order_relaxed);
+    const auto taken = taken_since_ns_.load(std::memory_order_relaxed);
+    return taken != 0 ? taken : dirty_since_ns_.load(std::memory_order_relaxed);
   }
 
 private:
   friend class wal_stream;
+
   /// A transaction's part that is appended but not known to be on disk with all others.
   struct hold {
     std::shared_ptr<log_transaction> transaction;
@@ -151,48 +164,59 @@ private:
     lsn_t reserved = 0;
     epoch_t epoch = 0;
     std::uint64_t cuts = 0;
-    bool force_frame = false, cut = false;
+    bool force_frame = false; ///< also when no record waits: something is in the header
+    bool cut = false;         ///< that forced frame cuts the log
   };
 
-  void attach(std::shared_ptr<stream_gate> gate, std::uint32_t index, lsn_t reserved,
-              std::uint64_t block);
+  void attach(std::shared_ptr<stream_gate> gate, std::uint32_t index, std::uint64_t frame_bytes,
+              lsn_t reserved, std::uint64_t block);
   void take(taken_round& round);          ///< takes the lock
   bool publish(const taken_round& round); ///< its bytes are on disk; true: the durable LSN moved
-  bool advance(); ///< some transaction has changed its state; true: something changed
+  bool advance(); ///< some transaction has changed its state; true: something changed here
   void fail();    ///< nothing more gets to disk
+  void revive(lsn_t assigned); ///< a checkpoint holds everything up to `assigned`
   bool advance_locked();
   void open_frame();
   void mark_dirty() noexcept;
+
+  static constexpr std::uint8_t stream_failed = 1, transaction_failed = 2;
+  static constexpr std::uint64_t account_bytes =
+      4'096; ///< the stream learns of bytes in steps of this size
 
   const shard_id shard_;
   shard_lock& lock_;
   std::shared_ptr<stream_gate> gate_; ///< of its stream
   std::uint32_t index_ = 0;           ///< in the stream
+  std::uint64_t frame_bytes_ = 0;
 
   // Under the shard's lock.
   lsn_t next_, last_;
   epoch_t record_epoch_;
-  lsn_t renew_at_ = 0; ///< a new block is reserved when next_ gets here
   std::uint64_t block_ = 0;
+  lsn_t reserve_to_ = 0; ///< what the next frames will reserve
+  lsn_t renew_at_ = 0;   ///< when next_ gets here another block is reserved
   log_buffer active_;
   std::vector<hold> active_parts_;
-  bool dirty_ = false, force_frame_ = false, cut_ = false;
+  bool dirty_ = false, force_frame_ = false, renew_ = false, cut_ = false;
   std::uint64_t accounted_ = 0; ///< bytes of active_ that the stream knows of
-  std::uint64_t records_count_ = 0, bytes_count_ = 0, cuts_count_ = 0;
+  std::uint64_t cuts_made_ = 0;
 
   std::atomic<lsn_t> last_appended_; ///< last_, for durable()
   std::atomic<epoch_t> epoch_;
   std::atomic<lsn_t> reserved_{0}; ///< LSNs up to here may be handed out
   std::atomic<lsn_t> durable_;
   std::atomic<epoch_t> durable_epoch_;
-  std::atomic<bool> failed_{false};
-  std::atomic<std::uint64_t> records_{0}, bytes_{0}, oldest_pending_ns_{0};
+  std::atomic<std::uint8_t> failed_{0};
+  std::atomic<bool> starved_{false}; ///< admit() found too few reserved LSNs
+  std::atomic<std::uint64_t> records_{0}, bytes_{0};
+  std::atomic<std::uint64_t> dirty_since_ns_{0}, taken_since_ns_{0};
 
   std::mutex publish_mutex_; ///< guards what follows; taken inside the shard's lock by cut()
-  lsn_t on_disk_; ///< everything logged up to here is; durable_ may lag behind for a hold
+  lsn_t on_disk_; ///< everything logged up to here is; durable_ lags behind while a hold is in the
+                  ///< way
   std::uint64_t cuts_ = 0;
-  lsn_t cut_to_ = lsn_max;
-  std::deque<hold> holds_; ///< parts on disk whose transaction is not
+  lsn_t cut_to_ = lsn_max; ///< lowest cut that a round in progress may not know of
+  std::deque<hold> holds_; ///< parts on disk, by LSN, from the first whose transaction is not
 };
 
 } // namespace warp::storage

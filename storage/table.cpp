@@ -64,7 +64,7 @@ struct alignas(64) table::directory_line {
 
 table::table(std::shared_ptr<table_memory> memory, hash_function hasher)
     : root_(join(empty().directory, 1)), hasher_(hasher), memory_(std::move(memory)),
-      records_(memory_->record_pages, stats_) {}
+      records_(memory_->records, stats_) {}
 
 table::table() : table(std::make_shared<table_memory>()) {}
 

@@ -9,7 +9,7 @@ namespace warp::storage {
 /// Where tables take their memory from. The tables of one engine share one, so that they fill its
 /// regions together and what one frees serves the others. Thread-safe.
 struct table_memory {
-  block_pool record_pages{cell_allocator::page_bytes};
+  cell_pages records;
   block_pool segments{sizeof(segment)};
 };
 

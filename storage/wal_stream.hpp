@@ -3,6 +3,7 @@
 #include "messages/status.hpp"
 #include "storage/clock.hpp"
 #include "storage/segment_store.hpp"
+#include "storage/segment_writer.hpp"
 #include "storage/shard_log.hpp"
 #include "storage/stats.hpp"
 
@@ -85,34 +86,45 @@ public:
   [[nodiscard]] stream_stats stats() const;
 
 private:
-  /// A shard of the stream, and what of it is in the segments so far.
   struct member {
-    shard_log* log;
-    shard_log::taken_round round; ///< taken and not yet published
-    bool taken = false;
-    lsn_t last = 0, reserved = 0; ///< as the state table of the next segment must have them
-    epoch_t epoch = 0;
+    shard_log* log = nullptr;
+    shard_log::taken_round round; ///< taken and not published yet
   };
-  /// A frame of the round in progress.
-  struct waiting_frame {
-    member* owner;
-    const log_buffer::frame* frame; ///< null: header only
-  };
+  using time_point = std::chrono::steady_clock::time_point;
+  using transactions = std::vector<std::shared_ptr<log_transaction>>;
 
   wal_stream(segment_store& store, wal_stream_options options, std::vector<shard_log*> logs);
 
+  bool wait_for_work(time_point until);
   bool take_round();
-  op_status write_round();
-  op_status write_group(std::size_t end);
+  void take_member(std::uint32_t index);
+  bool write_round();
   void publish_round();
-  void fail(const op_status& why);
-  op_status roll();
-  op_status start_segment();
+  void finish(const transactions& changed);
+  void fail(op_status why);
+  void drop_everything();
+  [[nodiscard]] bool round_in_progress() const noexcept { return next_frame_ < frames_.size(); }
 
-  segment_store& store_;
   const wal_stream_options options_;
+  const std::shared_ptr<stream_gate> gate_;
+  segment_writer writer_;
   std::vector<member> members_;
-  std::shared_ptr<stream_gate> gate_;
+
+  // The running thread's.
+  std::vector<std::uint32_t> round_members_;
+  std::vector<outgoing_frame> frames_;
+  std::size_t next_frame_ = 0; ///< those before it are on disk
+  time_point flush_due_{};     ///< of the first unflushed append; zero: none seen
+  time_point retry_at_{};      ///< after no_space
+  time_point idle_mark_at_{};
+  bool idle_mark_missing_ = true;
+  bool sync_owed_ = false;  ///< a request came while there was no space
+  transactions lost_parts_; ///< one entry per part that a failure kept from the disk
+
+  mutable std::mutex stats_mutex_;
+  std::uint64_t rounds_ = 0;
+  op_status failure_;
+  segment_store& store_;
 };
 
 } // namespace warp::storage

@@ -108,11 +108,11 @@ struct store {
   }
 };
 
-/// Best of three: the machine has other work.
+/// Best of five: the machine has other work.
 template <class F>
 void time(const char* name, std::size_t operations, F&& run) {
   double best = 1e99;
-  for (int round = 0; round < 3; ++round) {
+  for (int round = 0; round < 5; ++round) {
     const auto start = steady::now();
     run();
     best = std::min(best, std::chrono::duration<double>(steady::now() - start).count());

@@ -1,5 +1,6 @@
 #include "storage/cell_allocator.hpp"
 
+#include <array>
 #include <catch2/catch_test_macros.hpp>
 #include <cstring>
 #include <random>
@@ -17,23 +18,23 @@ struct owned_cell {
 
 } // namespace
 
-TEST_CASE("a rare size comes from malloc, a common one from pages", "[storage][memory]") {
-  block_pool pool(cell_allocator::page_bytes);
-  cell_allocator cells(pool);
+TEST_CASE("a size comes from the heap while it is rare, then from small and from large pages",
+          "[storage][memory]") {
+  cell_pages pages;
+  cell_allocator cells(pages);
   std::vector<cell_allocator::cell> all;
-  bool seen_outside = false, seen_in_page = false;
-  for (int i = 0; i < 1000; ++i) {
+  std::array<int, 3> count{};
+  for (int i = 0; i < 10'000; ++i) {
     all.push_back(cells.allocate(128));
-    seen_outside |= !all.back().in_page;
-    seen_in_page |= all.back().in_page;
+    ++count[static_cast<std::size_t>(all.back().source)];
     CHECK(reinterpret_cast<std::uintptr_t>(all.back().memory) % 8 == 0);
+    CHECK(cells.free_bytes() <= 64 * 100 + cells.used_bytes() / 5);
   }
-  CHECK(seen_outside);
-  CHECK(seen_in_page);
-  CHECK_FALSE(all.front().in_page);
-  CHECK(all.back().in_page);
+  CHECK(count[0] == 16 * 1024 / 128);
+  CHECK(count[1] == 32 * 63); // 256 KiB in pages of 8 KiB, one cell's room for the header
+  CHECK(count[2] == 10'000 - count[0] - count[1]);
   const auto large = cells.allocate(cell_allocator::cell_bytes_max + 1);
-  CHECK_FALSE(large.in_page);
+  CHECK(large.source == cell_source::heap);
   cells.free(large, cell_allocator::cell_bytes_max + 1);
   for (auto& c : all) cells.free(c, 128);
   CHECK(cells.used_bytes() == 0);
@@ -45,8 +46,8 @@ TEST_CASE("cells never overlap and their bytes are counted exactly, whatever com
   const auto seed = std::random_device{}();
   CAPTURE(seed);
   std::mt19937 random(seed);
-  block_pool pool(cell_allocator::page_bytes);
-  cell_allocator cells(pool);
+  cell_pages pages;
+  cell_allocator cells(pages);
   std::vector<owned_cell> all;
   const auto give_back = [&](std::size_t i) {
     const auto* bytes = static_cast<const unsigned char*>(all[i].cell.memory);
@@ -77,8 +78,8 @@ TEST_CASE("cells never overlap and their bytes are counted exactly, whatever com
 }
 
 TEST_CASE("a cell fits sizes that need the same cell and no others", "[storage][memory]") {
-  block_pool pool(cell_allocator::page_bytes);
-  cell_allocator cells(pool);
+  cell_pages pages;
+  cell_allocator cells(pages);
   const auto small = cells.allocate(100);
   CHECK(cell_allocator::fits(small, 100, 97));
   CHECK(cell_allocator::fits(small, 100, 104));

@@ -13,7 +13,7 @@ namespace {
 
 struct fixture {
   table_stats stats;
-  block_pool pages{cell_allocator::page_bytes};
+  cell_pages pages;
   record_store records{pages, stats};
 
   record* make(std::string_view key, std::string_view value, record_meta meta = {.version = 1}) {

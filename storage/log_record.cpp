@@ -1,0 +1,194 @@
+#include "storage/log_record.hpp"
+
+#include "storage/byte_order.hpp"
+
+#include <cstring>
+#include <fmt/format.h>
+#include <memory>
+#include <zstd.h>
+
+namespace warp::storage {
+
+namespace {
+
+// First byte of a record: operation in the low three bits, then what optional fields follow.
+constexpr std::uint8_t op_mask = 0x07, has_expiry = 0x08, has_request = 0x10, has_skip = 0x20,
+                       is_compressed = 0x40;
+constexpr std::uint8_t known_bits = op_mask | has_expiry | has_request | has_skip | is_compressed;
+// Second byte: type 3 bits, priority 3 bits, access pattern 2 bits.
+constexpr unsigned priority_shift = 3, pattern_shift = 6;
+constexpr std::size_t skip_bytes = 6, expiry_bytes = 8, request_bytes = 24;
+static_assert(record_head_bytes_max ==
+              record_head_bytes + skip_bytes + expiry_bytes + request_bytes);
+static_assert(key_size_max - 1 <= 0xffff && value_size_hard_max <= 0xffff'ffff);
+
+} // namespace
+
+std::size_t encode_record_head(const log_record& record, lsn_t expected, char* to) noexcept {
+  const char* begin = to;
+  auto first = static_cast<std::uint8_t>(record.op);
+  const bool with_meta = record.op == log_op::put || record.op == log_op::meta;
+  const bool expiry = with_meta && record.meta.expires_at_ms != 0;
+  if (expiry) first |= has_expiry;
+  if (record.request) first |= has_request;
+  if (record.lsn != expected) first |= has_skip;
+  if (record.compressed) first |= is_compressed;
+  const auto attributes = with_meta
+                              ? static_cast<unsigned>(record.meta.type) |
+                                    static_cast<unsigned>(record.meta.rank) << priority_shift |
+                                    static_cast<unsigned>(record.meta.pattern) << pattern_shift
+                              : 0u;
+  to = store_le<std::uint8_t>(to, first);
+  to = store_le<std::uint8_t>(to, static_cast<std::uint8_t>(attributes));
+  to = store_le<std::uint16_t>(to, static_cast<std::uint16_t>(record.key.size() - 1));
+  to = store_le<std::uint32_t>(
+      to, static_cast<std::uint32_t>(record.op == log_op::put ? record.payload().size() : 0));
+  if ((first & has_skip) != 0) {
+    const lsn_t skipped = record.lsn - expected; // below 2^48
+    std::memcpy(to, &skipped, skip_bytes);
+    to += skip_bytes;
+  }
+  if (expiry) to = store_le<std::uint64_t>(to, record.meta.expires_at_ms);
+  if (record.request) {
+    to = store_le<std::uint64_t>(to, record.request.client);
+    to = store_le<std::uint64_t>(to, record.request.number);
+    to = store_le<std::uint64_t>(to, record.request.oldest_unanswered);
+  }
+  return static_cast<std::size_t>(to - begin);
+}
+
+void encode_parts(std::span<const transaction_part> parts, char* to) noexcept {
+  to = store_le<std::uint8_t>(to, static_cast<std::uint8_t>(log_op::parts));
+  to = store_le<std::uint8_t>(to, 0);
+  to = store_le<std::uint16_t>(to, 0);
+  to = store_le<std::uint32_t>(to, static_cast<std::uint32_t>(parts.size() * part_bytes));
+  for (const auto& part : parts) {
+    to = store_le<std::uint32_t>(to, part.shard.value);
+    to = store_le<std::uint64_t>(to, part.first);
+    to = store_le<std::uint64_t>(to, part.last);
+  }
+}
+
+bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noexcept {
+  if (bytes.size() < record_head_bytes) return false;
+  const char* at = bytes.data();
+  const auto first = load_le<std::uint8_t>(at);
+  const auto attributes = load_le<std::uint8_t>(at + 1);
+  const std::size_t key_size = std::size_t{load_le<std::uint16_t>(at + 2)} + 1;
+  const std::size_t value_size = load_le<std::uint32_t>(at + 4);
+  const auto op = static_cast<log_op>(first & op_mask);
+  if ((first & ~known_bits) != 0 || op < log_op::put || op > log_op::parts) return false;
+  bytes.remove_prefix(record_head_bytes);
+
+  record = {};
+  record.op = op;
+  if (op == log_op::parts) { // no key, no LSN of its own
+    if (first != static_cast<std::uint8_t>(op) || attributes != 0 || key_size != 1 ||
+        value_size > bytes.size())
+      return false;
+    record.lsn = lsn;
+    record.value = bytes.substr(0, value_size);
+    bytes.remove_prefix(value_size);
+    return true;
+  }
+
+  std::size_t optional = 0;
+  if ((first & has_skip) != 0) optional += skip_bytes;
+  if ((first & has_expiry) != 0) optional += expiry_bytes;
+  if ((first & has_request) != 0) optional += request_bytes;
+  if (bytes.size() < optional || bytes.size() - optional < key_size + value_size) return false;
+  at = bytes.data();
+  lsn_t skipped = 0;
+  if ((first & has_skip) != 0) {
+    std::memcpy(&skipped, at, skip_bytes);
+    at += skip_bytes;
+  }
+  if (lsn >= lsn_max || skipped > lsn_max - lsn - 1) return false;
+  record.lsn = lsn + 1 + skipped;
+  record.meta.version = record.lsn;
+  if ((first & has_expiry) != 0) {
+    record.meta.expires_at_ms = load_le<std::uint64_t>(at);
+    at += expiry_bytes;
+  }
+  if ((first & has_request) != 0) {
+    record.request = {load_le<std::uint64_t>(at), load_le<std::uint64_t>(at + 8),
+                      load_le<std::uint64_t>(at + 16)};
+    if (!record.request) return false;
+  }
+  const auto type = attributes & 0x07u, rank = attributes >> priority_shift & 0x07u;
+  if (type > static_cast<unsigned>(value_type::bytes) ||
+      rank > static_cast<unsigned>(priority::background))
+    return false;
+  record.meta.type = static_cast<value_type>(type);
+  record.meta.rank = static_cast<priority>(rank);
+  record.meta.pattern = static_cast<access_pattern>(attributes >> pattern_shift);
+  record.compressed = (first & is_compressed) != 0;
+  if (op != log_op::put && (value_size != 0 || record.compressed)) return false;
+  if (op == log_op::erase && (attributes != 0 || (first & has_expiry) != 0)) return false;
+  bytes.remove_prefix(optional);
+  record.key = bytes.substr(0, key_size);
+  record.value = bytes.substr(key_size, value_size);
+  bytes.remove_prefix(key_size + value_size);
+  lsn = record.lsn;
+  return true;
+}
+
+std::vector<transaction_part> decode_parts(const log_record& record) {
+  const auto list = record.value;
+  if (record.op != log_op::parts || list.size() % part_bytes != 0 || list.size() < 2 * part_bytes)
+    return {};
+  std::vector<transaction_part> parts(list.size() / part_bytes);
+  const char* at = list.data();
+  for (auto& part : parts) {
+    part = {shard_id{load_le<std::uint32_t>(at)}, load_le<std::uint64_t>(at + 4),
+            load_le<std::uint64_t>(at + 12)};
+    if (part.first == 0 || part.first > part.last || part.last > lsn_max) return {};
+    at += part_bytes;
+  }
+  return parts;
+}
+
+blob_ref compress_value(std::string_view value) {
+  struct free_context {
+    void operator()(ZSTD_CCtx* c) const { ZSTD_freeCCtx(c); }
+  };
+  thread_local const std::unique_ptr<ZSTD_CCtx, free_context> context{ZSTD_createCCtx()};
+  thread_local std::vector<char> buffer;
+  if (!context || value.empty()) return {};
+  // Room for a result that saves a tenth; the compressor gives up when it needs more.
+  const auto limit = value.size() - value.size() / 10;
+  if (buffer.size() < limit) buffer.resize(limit);
+  const auto size =
+      ZSTD_compressCCtx(context.get(), buffer.data(), limit, value.data(), value.size(), 1);
+  blob_ref compressed;
+  if (ZSTD_isError(size) == 0) compressed = blob_ref::copy_of({buffer.data(), size});
+  constexpr std::size_t kept_max =
+      1u << 20; // a thread that has met one huge value need not keep its memory
+  if (buffer.size() > kept_max) std::vector<char>{}.swap(buffer);
+  return compressed;
+}
+
+op_status expand(log_record& record, std::size_t value_bytes_max) {
+  if (!record.compressed) return {};
+  const auto packed = record.payload();
+  const auto size = ZSTD_getFrameContentSize(packed.data(), packed.size());
+  if (size == ZSTD_CONTENTSIZE_UNKNOWN || size == ZSTD_CONTENTSIZE_ERROR)
+    return {op_code::corruption,
+            "a compressed value is damaged: it does not begin with a zstd header"};
+  if (size > value_bytes_max)
+    return {op_code::corruption,
+            fmt::format("a compressed value says it is {} bytes long; at most {} are allowed", size,
+                        value_bytes_max)};
+  auto value = blob_ref::of_size(size);
+  const auto got = ZSTD_decompress(value.fill(), size, packed.data(), packed.size());
+  if (ZSTD_isError(got) != 0 || got != size)
+    return {op_code::corruption,
+            fmt::format("a compressed value is damaged: {}",
+                        ZSTD_isError(got) != 0 ? ZSTD_getErrorName(got) : "it is too short")};
+  record.large = std::move(value);
+  record.value = {};
+  record.compressed = false;
+  return {};
+}
+
+} // namespace warp::storage

@@ -1,0 +1,87 @@
+#pragma once
+
+#include "messages/ids.hpp"
+#include "messages/status.hpp"
+#include "storage/file_system.hpp"
+#include "storage/segment_scan.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace warp::storage {
+
+/// Records `after` + 1 .. `resumes_at` of a shard are not in the log: harmless where a checkpoint
+/// covers them, else lost.
+struct log_gap {
+  lsn_t after = 0;
+  lsn_t resumes_at = 0; ///< last LSN that is missing
+  std::string path;     ///< of the segment that goes on behind the gap
+  std::uint64_t offset = 0;
+};
+
+/// One shard's log as a whole.
+struct shard_chain {
+  std::vector<log_gap> gaps;
+  lsn_t begin = 0; ///< first record in the log; 0: none
+  lsn_t end =
+      0; ///< last record that counts, whether it is still in the log or not; 0: never written
+  lsn_t next = 1;    ///< first LSN that was never handed out: exact after a clean stop, else behind
+                     ///< the reservation
+  epoch_t epoch = 0; ///< highest seen
+  bool seen = false; ///< some segment names the shard
+  bool clean = true; ///< its last writer stopped cleanly (or there is none)
+  std::uint64_t records = 0; ///< in the log; a run that was cut counts whole
+};
+
+/// What is in a log folder, put together.
+class log_survey {
+public:
+  /// Orders the segments and follows each shard through them. corruption, with path and offset: a
+  /// chain is broken in a way no crash leaves behind, or a shard is not below `shard_count`.
+  static op_result<log_survey> build(std::vector<segment_scan> scans, std::uint32_t shard_count);
+
+  /// Ends the logs of shards before a transaction's part that lacks another part, in a log or below
+  /// a checkpoint (checkpoint_lsn[shard]: end LSN of the checkpoint that will be loaded; 0: none).
+  /// Returns how many parts were cut.
+  std::uint64_t cut_transactions(std::span<const lsn_t> checkpoint_lsn);
+
+  /// Makes durable what was read from segments that did not end cleanly, so that a later crash
+  /// cannot take back what recovery has used.
+  op_status sync_tails(file_system& files) const;
+
+  [[nodiscard]] const shard_chain& shard(shard_id s) const { return chains_[s.value]; }
+  /// In replay order: by start, sequence, stream.
+  [[nodiscard]] const std::vector<segment_scan>& segments() const noexcept { return scans_; }
+  /// For segment_store::open().
+  [[nodiscard]] std::vector<std::shared_ptr<segment_info>> infos() const;
+
+  [[nodiscard]] bool clean() const noexcept; ///< every shard's last writer stopped cleanly
+  [[nodiscard]] std::uint64_t start_max() const noexcept; ///< highest start number seen; 0: no log
+  [[nodiscard]] std::uint64_t timestamp_us_max() const noexcept;
+  [[nodiscard]] std::uint64_t torn_bytes() const noexcept;
+  [[nodiscard]] std::uint64_t bytes() const noexcept;   ///< valid, in all segments
+  [[nodiscard]] std::uint64_t records() const noexcept; ///< in all segments, void ones included
+
+private:
+  using run_place = std::pair<std::uint32_t, std::uint32_t>; ///< segment, run
+
+  op_status follow(std::uint32_t segment, std::uint32_t run);
+  void cut(std::uint32_t shard, lsn_t last);
+  [[nodiscard]] shard_run& run_at(run_place place) {
+    return scans_[place.first].info->runs[place.second];
+  }
+  [[nodiscard]] const shard_run& run_at(run_place place) const {
+    return scans_[place.first].info->runs[place.second];
+  }
+  void summarize();
+
+  std::vector<segment_scan> scans_;
+  std::vector<shard_chain> chains_;
+  std::vector<std::vector<run_place>> runs_; ///< by shard, in log order
+};
+
+} // namespace warp::storage

@@ -1,0 +1,283 @@
+#include "storage/segment_store.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <random>
+
+namespace warp::storage {
+
+namespace {
+
+constexpr std::uint64_t zero_block_bytes = 256 * 1024;
+constexpr std::uint64_t file_alignment = 4'096;
+constexpr std::string_view temporary_suffix = ".tmp";
+
+std::string_view zeros(std::uint64_t size) {
+  static const std::string block(zero_block_bytes, '\0');
+  return std::string_view{block}.substr(0, std::min(size, zero_block_bytes));
+}
+
+bool log_order(const std::shared_ptr<segment_info>& a, const std::shared_ptr<segment_info>& b) {
+  const auto key = [](const segment_header& h) {
+    return std::tuple{h.start, h.sequence, h.stream};
+  };
+  return key(a->header) < key(b->header);
+}
+
+} // namespace
+
+// -- a segment in the making
+// ----------------------------------------------------------------------------------------
+
+segment_builder::~segment_builder() {
+  if (complete_ || temporary_.empty()) return;
+  file_.reset();
+  // What stays behind after a failure here is removed by the next start.
+  static_cast<void>(store_->options_.files->remove(temporary_));
+}
+
+op_result<bool> segment_builder::step(std::uint64_t bytes_max) {
+  auto& files = *store_->options_.files;
+  if (!file_) {
+    auto opened = files.open(temporary_, recycled_ ? open_mode::read_write : open_mode::create);
+    if (!opened) return opened.status();
+    file_ = std::move(*opened);
+    if (recycled_) zeroed_ = info_->file_bytes; // old frames have another id: as good as zeros
+  }
+  const auto stop =
+      bytes_max == 0 ? info_->file_bytes : std::min(info_->file_bytes, zeroed_ + bytes_max);
+  const bool wrote = zeroed_ < stop;
+  while (zeroed_ < stop) {
+    const auto block = zeros(stop - zeroed_);
+    if (auto s = file_->write_at(zeroed_, block); !s.ok()) return s;
+    zeroed_ += block.size();
+  }
+  if (zeroed_ < info_->file_bytes) {
+    // Slice by slice, so that no sync of the log has to wait for a whole segment of zeros.
+    if (wrote)
+      if (auto s = file_->sync(); !s.ok()) return s;
+    return false;
+  }
+  if (auto s = finish(); !s.ok()) return s;
+  return true;
+}
+
+op_status segment_builder::finish() {
+  auto& files = *store_->options_.files;
+  char header[segment_header_bytes];
+  encode(info_->header, header);
+  if (auto s = file_->write_at(0, {header, sizeof header}); !s.ok()) return s;
+  if (auto s = file_->sync(); !s.ok()) return s;
+  if (auto s = files.rename(temporary_, info_->path); !s.ok()) return s;
+  temporary_ = info_->path;
+  if (auto s = files.sync_folder(store_->options_.folder); !s.ok()) return s;
+  complete_ = true;
+  std::lock_guard guard{store_->mutex_};
+  ++(recycled_ ? store_->recycled_ : store_->created_);
+  return {};
+}
+
+// -- the store
+// ------------------------------------------------------------------------------------------------------
+
+op_result<std::unique_ptr<segment_store>>
+segment_store::open(segment_store_options options,
+                    std::vector<std::shared_ptr<segment_info>> recovered) {
+  auto store = std::unique_ptr<segment_store>{new segment_store};
+  auto names = options.files->list(options.folder);
+  if (!names) return names.status();
+  for (const auto& name : *names) {
+    const auto path = options.folder + "/" + name;
+    const bool spare = name.starts_with(spare_prefix) && store->spares_.size() < options.spares_max;
+    if (spare) {
+      auto f = options.files->open(path, open_mode::read);
+      if (!f) return f.status();
+      auto size = (*f)->size();
+      if (!size) return size.status();
+      if (*size == options.segment_bytes) {
+        store->spares_.push_back(path);
+        continue;
+      }
+    }
+    if (name.starts_with(spare_prefix) || name.ends_with(temporary_suffix))
+      if (auto s = options.files->remove(path); !s.ok()) return s;
+  }
+  // The names as they are now may not be durable yet: a process may have died between a rename and
+  // its sync.
+  if (auto s = options.files->sync_folder(options.folder); !s.ok()) return s;
+  for (auto& info : recovered) info->closed = true; // this start writes files of its own
+  store->options_ = std::move(options);
+  store->segments_ = std::move(recovered);
+  std::sort(store->segments_.begin(), store->segments_.end(), log_order);
+  return store;
+}
+
+std::uint64_t segment_store::new_id() {
+  if (options_.random_id) return options_.random_id();
+  std::random_device random;
+  for (;;)
+    if (const auto id = std::uint64_t{random()} << 32 | random(); id != 0) return id;
+}
+
+op_result<std::unique_ptr<segment_builder>> segment_store::begin(std::uint32_t stream,
+                                                                 std::uint64_t sequence,
+                                                                 std::uint64_t bytes_min,
+                                                                 bool after_failure) {
+  auto builder = std::unique_ptr<segment_builder>{new segment_builder};
+  builder->store_ = this;
+  builder->info_ = std::make_shared<segment_info>();
+  auto& info = *builder->info_;
+  const segment_name name{options_.start, stream, sequence};
+  info.path = options_.folder + "/" + segment_file_name(name);
+  info.header.stream = stream;
+  info.header.universe = options_.universe;
+  info.header.generation = options_.generation;
+  info.header.start = options_.start;
+  info.header.sequence = sequence;
+  info.header.after_failure = after_failure;
+  info.data_end = segment_header_bytes;
+  info.file_bytes = std::max(options_.segment_bytes,
+                             (bytes_min + file_alignment - 1) / file_alignment * file_alignment);
+  std::lock_guard guard{mutex_};
+  info.header.id = new_id();
+  if (info.file_bytes == options_.segment_bytes && !spares_.empty()) {
+    builder->temporary_ = std::move(spares_.back());
+    builder->recycled_ = true;
+    spares_.pop_back();
+  } else {
+    builder->temporary_ = info.path + std::string{temporary_suffix};
+  }
+  return builder;
+}
+
+void segment_store::enter(const std::shared_ptr<segment_info>& info) {
+  std::lock_guard guard{mutex_};
+  segments_.insert(std::upper_bound(segments_.begin(), segments_.end(), info, log_order), info);
+}
+
+void segment_store::append(segment_info& info, run_builder& runs,
+                           const std::vector<placed_frame>& frames, std::uint64_t data_end,
+                           bool close) {
+  std::lock_guard guard{mutex_};
+  for (const auto& [header, offset] : frames) {
+    if ((header.flags & frame_cuts) != 0)
+      for (auto& segment : segments_)
+        for (auto& run : segment->runs)
+          if (run.shard == header.shard) run.keep = std::min(run.keep, header.previous);
+    runs.add(header, offset);
+  }
+  info.data_end = data_end;
+  info.closed = info.closed || close;
+}
+
+op_status segment_store::let_go(const segment_info& info, std::string& spare) {
+  {
+    std::lock_guard guard{mutex_};
+    if (info.file_bytes == options_.segment_bytes &&
+        spares_.size() + spares_coming_ < options_.spares_max) {
+      ++spares_coming_;
+      spare = fmt::format("{}/{}{:010}-{}.wal", options_.folder, spare_prefix, options_.start,
+                          ++spare_number_);
+    }
+  }
+  if (spare.empty()) return options_.files->remove(info.path);
+  auto s = options_.files->rename(info.path, spare);
+  if (!s.ok()) {
+    std::lock_guard guard{mutex_};
+    --spares_coming_;
+  }
+  return s;
+}
+
+op_status segment_store::keep_spares(std::vector<std::string> spares) {
+  // Only when its new name is durable may a spare be written to: after a crash it must not be found
+  // under the old one.
+  auto synced = options_.files->sync_folder(options_.folder);
+  std::lock_guard guard{mutex_};
+  spares_coming_ -= spares.size();
+  if (synced.ok()) spares_.insert(spares_.end(), spares.begin(), spares.end());
+  return synced;
+}
+
+void segment_store::discard(std::unique_ptr<segment_builder> builder) {
+  builder->file_.reset();
+  std::string spare;
+  // On failure the file stays, without a frame: the next start lets go of it.
+  if (!let_go(*builder->info_, spare).ok() || spare.empty()) return;
+  static_cast<void>(keep_spares({std::move(spare)}));
+}
+
+op_status segment_store::release(const std::function<lsn_t(shard_id)>& needed_from) {
+  std::vector<std::shared_ptr<segment_info>> released;
+  {
+    std::lock_guard guard{mutex_};
+    const auto needed = [&](const std::shared_ptr<segment_info>& segment) {
+      if (!segment->closed || segment.use_count() > 1) return true;
+      return std::any_of(segment->runs.begin(), segment->runs.end(), [&](const shard_run& run) {
+        return run.records != 0 && run.first <= run.keep &&
+               std::min(run.last, run.keep) >= needed_from(run.shard);
+      });
+    };
+    const auto first = std::stable_partition(segments_.begin(), segments_.end(), needed);
+    released.assign(std::make_move_iterator(first), std::make_move_iterator(segments_.end()));
+    segments_.erase(first, segments_.end());
+  }
+  if (released.empty()) return {};
+
+  std::vector<std::string> spares;
+  op_status failure;
+  for (auto& segment : released) {
+    std::string spare;
+    if (auto s = let_go(*segment, spare); s.ok()) {
+      if (!spare.empty()) spares.push_back(std::move(spare));
+    } else {
+      failure = std::move(s);
+      enter(segment);
+    }
+  }
+  if (auto s = keep_spares(std::move(spares)); !s.ok()) return s;
+  return failure;
+}
+
+void segment_store::with_segments(
+    const std::function<void(const std::vector<std::shared_ptr<segment_info>>&)>& reader) const {
+  std::lock_guard guard{mutex_};
+  reader(segments_);
+}
+
+std::vector<std::shared_ptr<segment_info>> segment_store::segments_of(shard_id shard,
+                                                                      lsn_t after) const {
+  std::vector<std::shared_ptr<segment_info>> found;
+  std::lock_guard guard{mutex_};
+  for (const auto& segment : segments_)
+    if (std::any_of(segment->runs.begin(), segment->runs.end(), [&](const shard_run& run) {
+          return run.shard == shard && run.records != 0 && run.first <= run.keep &&
+                 std::min(run.last, run.keep) > after;
+        }))
+      found.push_back(segment);
+  return found;
+}
+
+std::uint64_t segment_store::bytes_kept() const {
+  std::lock_guard guard{mutex_};
+  auto bytes = spares_.size() * options_.segment_bytes;
+  for (const auto& segment : segments_) bytes += segment->file_bytes;
+  return bytes;
+}
+
+std::uint64_t segment_store::segments_kept() const {
+  std::lock_guard guard{mutex_};
+  return segments_.size();
+}
+
+std::uint64_t segment_store::created() const {
+  std::lock_guard guard{mutex_};
+  return created_;
+}
+
+std::uint64_t segment_store::recycled() const {
+  std::lock_guard guard{mutex_};
+  return recycled_;
+}
+
+} // namespace warp::storage

@@ -1,0 +1,363 @@
+#include "storage/wal_stream.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <fmt/format.h>
+
+namespace warp::storage {
+
+using steady = std::chrono::steady_clock;
+
+namespace {
+constexpr std::uint64_t prepare_slice_bytes = 1u << 20;
+} // namespace
+
+wal_stream::wal_stream(segment_store& store, wal_stream_options options,
+                       std::vector<shard_log*> logs)
+    : options_(std::move(options)),
+      gate_(std::make_shared<stream_gate>(static_cast<std::uint32_t>(logs.size()),
+                                          options_.buffer_bytes, options_.round_bytes)),
+      writer_(store, options_.stream, options_.time, options_.timestamp_us_min),
+      members_(logs.size()), store_(store) {
+  for (std::size_t i = 0; i < logs.size(); ++i) members_[i].log = logs[i];
+}
+
+wal_stream::~wal_stream() {
+  gate_->set_condition(stream_condition::closed);
+  gate_->end_round();
+}
+
+op_result<std::unique_ptr<wal_stream>>
+wal_stream::open(segment_store& store, wal_stream_options options, std::vector<shard_log*> logs) {
+  auto stream =
+      std::unique_ptr<wal_stream>{new wal_stream{store, std::move(options), std::move(logs)}};
+  std::vector<shard_place> places;
+  for (const auto& m : stream->members_) {
+    std::lock_guard guard{m.log->lock_};
+    places.push_back({m.log->shard_, m.log->epoch(), m.log->last_,
+                      m.log->next_ - 1 + stream->options_.reservation});
+  }
+  // What the state table reserves must be on disk before the first LSN is handed out.
+  if (auto s = stream->writer_.start(places, false); !s.ok()) return s;
+  for (std::uint32_t i = 0; i < places.size(); ++i)
+    stream->members_[i].log->attach(stream->gate_, i, stream->options_.frame_bytes,
+                                    places[i].reserved, stream->options_.reservation);
+  stream->idle_mark_at_ = steady::now() + stream->options_.flush_interval;
+  return stream;
+}
+
+// -- the loop
+// -------------------------------------------------------------------------------------------------------
+
+bool wal_stream::run(std::chrono::milliseconds wait_max) {
+  if (!wait_for_work(steady::now() + wait_max)) return false;
+  if (!round_in_progress() && !take_round()) return false;
+  return write_round();
+}
+
+bool wal_stream::wait_for_work(time_point until) {
+  const auto condition = gate_->condition();
+  if (condition == stream_condition::failed || condition == stream_condition::closed) {
+    gate_->wait_urgent(until, true);
+    gate_->begin_round();
+    if (condition == stream_condition::failed && gate_->any_dirty())
+      drop_everything(); // admitted just before the failure
+    return false;
+  }
+  if (round_in_progress()) { // there was no space for the rest of it
+    if (gate_->wait_urgent(std::min(until, retry_at_), false)) {
+      sync_owed_ = true;
+      gate_->begin_round();
+    }
+    return steady::now() >= retry_at_;
+  }
+  for (;;) {
+    const auto now = steady::now();
+    if (gate_->urgent() || sync_owed_) return true;
+    if (gate_->any_dirty()) {
+      if (gate_->buffered_bytes() >= options_.round_bytes) return true;
+      if (flush_due_ == time_point{}) flush_due_ = now + options_.flush_interval;
+      if (now >= flush_due_) return true;
+      if (now >= until) return false;
+      gate_->wait_urgent(std::min(flush_due_, until), false);
+      continue;
+    }
+    flush_due_ = {};
+    if (now >= until) return false;
+    if (writer_.next_wanted() && writer_.prepare_next(prepare_slice_bytes).ok() &&
+        writer_.next_wanted())
+      continue; // slice by slice, with an eye on work
+    if (!idle_mark_missing_) {
+      gate_->wait_urgent(until, true);
+    } else if (now < idle_mark_at_) {
+      gate_->wait_urgent(std::min(until, idle_mark_at_), true);
+    } else {
+      idle_mark_missing_ = false;
+      if (auto s = writer_.write_idle_mark(); s == op_code::io_error) fail(std::move(s));
+      if (gate_->condition() == stream_condition::failed) return false;
+    }
+  }
+}
+
+bool wal_stream::take_round() {
+  const auto begin = steady::now();
+  sync_owed_ = false;
+  flush_due_ = {};
+  gate_->begin_round();
+  round_members_.clear();
+  frames_.clear();
+  next_frame_ = 0;
+  for (std::size_t word = 0; word < gate_->dirty_words(); ++word)
+    for (auto marks = gate_->take_dirty(word); marks != 0; marks &= marks - 1)
+      take_member(static_cast<std::uint32_t>(word * 64 +
+                                             static_cast<std::size_t>(std::countr_zero(marks))));
+  if (round_members_.empty()) return false;
+  flush_due_ = begin + options_.flush_interval; // for what is appended from now on
+  return true;
+}
+
+void wal_stream::take_member(std::uint32_t index) {
+  auto& m = members_[index];
+  m.log->take(m.round);
+  round_members_.push_back(index);
+  const auto& round = m.round;
+  const auto& pieces = round.buffer.pieces();
+  for (const auto& f : round.buffer.frames()) {
+    outgoing_frame out;
+    out.place = index;
+    out.header.shard = m.log->shard();
+    out.header.flags =
+        static_cast<std::uint16_t>((f.has_parts ? frame_has_parts : 0) | (f.cuts ? frame_cuts : 0));
+    out.header.count = f.count;
+    out.header.epoch = f.epoch;
+    out.header.previous = f.previous;
+    out.header.first = f.first;
+    out.header.last = f.last;
+    out.header.reserved = round.reserved;
+    out.pieces = std::span{pieces}.subspan(f.piece_begin, f.piece_end - f.piece_begin);
+    out.length = f.length;
+    out.epoch = round.epoch;
+    frames_.push_back(out);
+  }
+  const auto& frames = round.buffer.frames();
+  if (!frames.empty() && !round.cut && (!round.force_frame || frames.back().epoch == round.epoch))
+    return;
+  outgoing_frame out; // a reservation, an epoch or a cut, without records
+  out.place = index;
+  out.header.shard = m.log->shard();
+  out.header.flags = round.cut ? frame_cuts : std::uint16_t{0};
+  out.header.epoch = out.epoch = round.epoch;
+  out.header.previous = out.header.first = out.header.last = round.last;
+  out.header.reserved = round.reserved;
+  out.length = frame_header_bytes;
+  frames_.push_back(out);
+}
+
+bool wal_stream::write_round() {
+  auto s = writer_.write(frames_, next_frame_);
+  if (s.ok()) {
+    gate_->set_condition(stream_condition::writing);
+    publish_round();
+    if (writer_.next_wanted())
+      static_cast<void>(writer_.prepare_next(
+          prepare_slice_bytes)); // tried again, and reported, when it is needed
+    return true;
+  }
+  if (s == op_code::no_space) {
+    {
+      std::lock_guard guard{stats_mutex_};
+      failure_ = std::move(s);
+    }
+    retry_at_ = steady::now() + options_.space_retry;
+    gate_->set_condition(stream_condition::no_space);
+    gate_->end_round();
+    return false;
+  }
+  fail(std::move(s));
+  return false;
+}
+
+void wal_stream::publish_round() {
+  transactions complete;
+  for (const auto index : round_members_)
+    for (const auto& part : members_[index].round.parts)
+      if (part.transaction->missing_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+        complete.push_back(part.transaction);
+  std::uint64_t bytes = 0;
+  for (const auto index : round_members_) {
+    auto& m = members_[index];
+    m.log->publish(m.round);
+    bytes += m.round.buffer.bytes();
+    m.round.buffer.clear(gate_->pool());
+    m.round.parts.clear();
+  }
+  round_members_.clear();
+  frames_.clear();
+  next_frame_ = 0;
+  gate_->remove_bytes(bytes);
+  idle_mark_missing_ = true;
+  idle_mark_at_ = steady::now() + options_.flush_interval;
+  {
+    std::lock_guard guard{stats_mutex_};
+    ++rounds_;
+    failure_ = {};
+  }
+  finish(complete);
+  gate_->end_round();
+  if (options_.on_round) options_.on_round();
+}
+
+void wal_stream::finish(const transactions& changed) {
+  for (const auto& transaction : changed)
+    for (auto* log : transaction->logs_)
+      if (log->advance() && log->gate_ != gate_) log->gate_->end_round();
+}
+
+op_status wal_stream::flush() {
+  while (round_in_progress() || gate_->any_dirty()) {
+    if (auto s = condition(); s == op_code::io_error) return s;
+    if (!round_in_progress() && !take_round()) break;
+    if (!write_round()) return condition();
+  }
+  return condition();
+}
+
+op_status wal_stream::close() {
+  std::vector<lsn_t> next_lsn;
+  do {
+    if (auto s = flush(); !s.ok()) return s;
+    next_lsn.clear();
+    for (auto& m : members_) {
+      std::lock_guard guard{m.log->lock_};
+      next_lsn.push_back(m.log->next_);
+    }
+  } while (gate_->any_dirty());
+  if (auto s = writer_.write_end_mark(next_lsn); !s.ok()) {
+    if (s == op_code::io_error) fail(s);
+    return s;
+  }
+  gate_->set_condition(stream_condition::closed);
+  gate_->end_round();
+  return {};
+}
+
+// -- failure
+// --------------------------------------------------------------------------------------------------------
+
+void wal_stream::fail(op_status why) {
+  {
+    std::lock_guard guard{stats_mutex_};
+    failure_ = {op_code::io_error, why.message()};
+  }
+  gate_->set_condition(stream_condition::failed);
+  for (auto& m : members_) m.log->fail();
+  drop_everything();
+}
+
+/// What waits will never get to disk by this chain: frees it, and fails the transactions it had a
+/// share in.
+void wal_stream::drop_everything() {
+  for (std::size_t word = 0; word < gate_->dirty_words(); ++word)
+    static_cast<void>(gate_->take_dirty(word));
+  transactions lost;
+  std::uint64_t bytes = 0;
+  const auto drop = [&](shard_log::taken_round& round) {
+    for (const auto& part : round.parts) lost.push_back(part.transaction);
+    round.parts.clear();
+    bytes += round.buffer.bytes();
+    round.buffer.clear(gate_->pool());
+  };
+  for (auto& m : members_) {
+    drop(m.round);
+    m.log->take(m.round);
+    drop(m.round);
+  }
+  round_members_.clear();
+  frames_.clear();
+  next_frame_ = 0;
+  gate_->remove_bytes(bytes);
+  for (const auto& transaction : lost)
+    transaction->failures_.fetch_add(1, std::memory_order_acq_rel);
+  lost_parts_.insert(lost_parts_.end(), lost.begin(), lost.end());
+  finish(lost);
+  gate_->end_round();
+  if (options_.on_round) options_.on_round();
+}
+
+op_status wal_stream::revive() {
+  if (gate_->condition() != stream_condition::failed)
+    return {op_code::invalid_argument, "this log stream has not failed"};
+  drop_everything();
+  std::vector<shard_place> places;
+  std::vector<lsn_t> assigned;
+  for (const auto& m : members_) {
+    std::lock_guard guard{m.log->lock_};
+    assigned.push_back(m.log->next_ - 1);
+    places.push_back(
+        {m.log->shard_, m.log->epoch(), m.log->last_, assigned.back() + options_.reservation});
+  }
+  if (auto s = writer_.start(places, true); !s.ok()) return s;
+  transactions changed;
+  for (auto& transaction : lost_parts_) {
+    transaction->missing_.fetch_sub(1, std::memory_order_acq_rel);
+    transaction->failures_.fetch_sub(1, std::memory_order_acq_rel);
+    changed.push_back(std::move(transaction));
+  }
+  lost_parts_.clear();
+  for (std::uint32_t i = 0; i < members_.size(); ++i) {
+    members_[i].log->attach(gate_, i, options_.frame_bytes, places[i].reserved,
+                            options_.reservation);
+    members_[i].log->revive(assigned[i]);
+  }
+  {
+    std::lock_guard guard{stats_mutex_};
+    failure_ = {};
+  }
+  gate_->set_condition(stream_condition::writing);
+  finish(changed);
+  gate_->end_round();
+  if (options_.on_round) options_.on_round();
+  return {};
+}
+
+// -- from other threads
+// ---------------------------------------------------------------------------------------------
+
+void wal_stream::interrupt() noexcept {
+  gate_->request_round();
+}
+void wal_stream::request_sync() noexcept {
+  gate_->request_round();
+}
+op_status wal_stream::prepare_next() {
+  return writer_.prepare_next(0);
+}
+
+op_status wal_stream::condition() const {
+  std::lock_guard guard{stats_mutex_};
+  switch (gate_->condition()) {
+  case stream_condition::failed:
+  case stream_condition::no_space:
+    return failure_;
+  case stream_condition::writing:
+  case stream_condition::closed:
+    break;
+  }
+  return {};
+}
+
+stream_stats wal_stream::stats() const {
+  auto stats = writer_.stats();
+  stats.segments_created = store_.created();
+  stats.segments_recycled = store_.recycled();
+  stats.segments = store_.segments_kept();
+  stats.segment_bytes = store_.bytes_kept();
+  stats.failed = gate_->condition() == stream_condition::failed;
+  stats.no_space = gate_->condition() == stream_condition::no_space;
+  std::lock_guard guard{stats_mutex_};
+  stats.rounds = rounds_;
+  if (stats.failed || stats.no_space) stats.failure = failure_.message();
+  return stats;
+}
+
+} // namespace warp::storage

@@ -45,8 +45,7 @@ client::client(std::shared_ptr<state> s) : state_(std::move(s)) {}
 
 client::~client() = default;
 
-// -- batches
-// ---------------------------------------------------------------------------------------------------------
+// -- batches ------------------------------------------------------------------------------------
 
 namespace {
 
@@ -215,8 +214,7 @@ std::future<std::vector<client_reply>> client::execute_async(client_batch batch)
   return future;
 }
 
-// -- everything else
-// -----------------------------------------------------------------------------------------------------
+// -- everything else ----------------------------------------------------------------------------
 
 op_result<client_scan_page> client::scan_page(std::uint64_t cursor, std::string_view prefix,
                                               std::size_t limit, bool keys_only) {

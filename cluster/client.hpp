@@ -44,8 +44,7 @@ public:
   client(const client&) = delete;
   client& operator=(const client&) = delete;
 
-  // -- one operation; blocks until the reply or the deadline
-  // -----------------------------------------------------------
+  // -- one operation; blocks until the reply or the deadline ------------------------------------
 
   [[nodiscard]] client_reply get(std::string_view key, durability level = durability::unspecified);
   /// ok or not_found, with version and expiry.
@@ -64,8 +63,7 @@ public:
   /// Sets the expiry from `options` (none given: never) and leaves the value.
   [[nodiscard]] client_reply expire(std::string_view key, const write_options& options);
 
-  // -- many operations; block likewise
-  // ---------------------------------------------------------------------------------
+  // -- many operations; block likewise ----------------------------------------------------------
 
   /// Each key on its own; replies[i] answers keys[i].
   [[nodiscard]] std::vector<client_reply> multi_get(std::span<const std::string_view> keys);
@@ -84,8 +82,7 @@ public:
   /// At most server_info::batch_operations_max operations.
   [[nodiscard]] atomic_reply execute_atomic(const client_batch& batch);
 
-  // -- without blocking: for many batches in flight
-  // ----------------------------------------------------------------------
+  // -- without blocking: for many batches in flight ---------------------------------------------
 
   using callback = std::function<void(std::vector<client_reply>)>;
   /// Sends the batch and calls `done` on the client's thread, exactly once; it must not block, but
@@ -94,8 +91,7 @@ public:
   void execute_async(client_batch batch, callback done);
   [[nodiscard]] std::future<std::vector<client_reply>> execute_async(client_batch batch);
 
-  // -- everything else; block likewise
-  // ------------------------------------------------------------------------------------
+  // -- everything else; block likewise ----------------------------------------------------------
 
   /// A page of about `limit` records in hash order whose key starts with `prefix`; cursor 0 starts,
   /// next_cursor 0 ends.
@@ -114,8 +110,7 @@ public:
   /// The operator's calls. Borrows this client.
   [[nodiscard]] client_admin admin();
 
-  // -- observation
-  // ---------------------------------------------------------------------------------------------------------
+  // -- observation ------------------------------------------------------------------------------
 
   /// Since connect(); any thread.
   struct counters {

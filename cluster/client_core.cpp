@@ -69,8 +69,7 @@ void add(std::vector<client_slice>& to, const std::shared_ptr<client_job>& job,
 
 } // namespace
 
-// -- the callers' side
-// -----------------------------------------------------------------------------------------------
+// -- the callers' side --------------------------------------------------------------------------
 
 client_core::client_core(client_options options)
     : options_(with_id(std::move(options))), next_number_(first_number()),
@@ -123,8 +122,7 @@ void client_core::wait_for_room() {
   room_.wait(lock, [this] { return queued_bytes_ < options_.queued_bytes_max || closed_; });
 }
 
-// -- taking jobs in
-// --------------------------------------------------------------------------------------------------
+// -- taking jobs in -----------------------------------------------------------------------------
 
 kj::Promise<void> client_core::run(kj_loop& loop) {
   on_ = &loop;
@@ -202,8 +200,7 @@ bool client_core::refuse_too_large(client_job& job, const server_info& info) {
   return refused;
 }
 
-// -- sending
-// ---------------------------------------------------------------------------------------------------------
+// -- sending ------------------------------------------------------------------------------------
 
 void client_core::pump_soon() {
   if (pump_scheduled_) return;
@@ -406,9 +403,10 @@ void client_core::await(client_link& link, lane way, slices parts,
         }
         take_answer(*shared, got.getReplies());
       },
-      [this, shared, back](kj::Exception&& e) {
+      [this, shared, back, &link, generation = link.generation](kj::Exception&& e) {
         back();
-        take_loss(std::move(*shared), e);
+        explain(link, generation, e,
+                [this, shared](const op_status& status) { take_loss(std::move(*shared), status); });
       }));
 }
 
@@ -424,19 +422,36 @@ void client_core::send_call(client_link& link, std::shared_ptr<client_call> call
                         call->sent = false;
                         again(call);
                       },
-                      [this, call](kj::Exception&& e) {
-                        if (call->finished) return;
-                        auto status = status_of(e);
-                        if (!cured_by_retry(status.code())) return finish(*call, std::move(status));
-                        if (call->once)
-                          return give_up(*call, op_code::unavailable, status.message());
-                        call->refusal = std::move(status);
-                        again(call);
+                      [this, call, &link, generation = link.generation](kj::Exception&& e) {
+                        explain(link, generation, e, [this, call](const op_status& status) {
+                          if (call->finished) return;
+                          if (!cured_by_retry(status.code())) return finish(*call, status);
+                          if (call->once)
+                            return give_up(*call, op_code::unavailable, status.message());
+                          call->refusal = status;
+                          again(call);
+                        });
                       }));
 }
 
-// -- answers
-// ---------------------------------------------------------------------------------------------------------
+void client_core::explain(client_link& link, std::uint64_t generation, const kj::Exception& e,
+                          std::function<void(const op_status&)> then) {
+  const auto status = status_of(e);
+  const op_status lost{op_code::unavailable, status.message()};
+  if (status == op_code::unavailable) link.lost(generation);
+  if (status.code() != op_code::io_error) return then(status);
+  if (!link.ready() || link.generation != generation) return then(lost);
+  // The call has failed, or the server has ended the connection with a farewell, which looks the
+  // same. Another call tells.
+  tasks_->add(kj::evalNow([&] { return link.session().pingRequest().send().ignoreResult(); })
+                  .then([status, then] { then(status); },
+                        [&link, generation, lost, then](kj::Exception&&) {
+                          link.lost(generation);
+                          then(lost);
+                        }));
+}
+
+// -- answers ------------------------------------------------------------------------------------
 
 void client_core::take_answer(const slices& parts, capnp::List<wire::Reply>::Reader replies) {
   std::size_t count = 0;
@@ -487,8 +502,7 @@ void client_core::take_refusal(const slices& parts, const op_status& status) {
   if (!refused.empty()) again(std::move(refused));
 }
 
-void client_core::take_loss(slices parts, const kj::Exception& e) {
-  const auto status = status_of(e);
+void client_core::take_loss(slices parts, const op_status& status) {
   slices refused;
   for (auto& p : parts) {
     auto& job = *p.job;
@@ -608,8 +622,7 @@ void client_core::again(std::shared_ptr<client_call> call) {
   }));
 }
 
-// -- time, connections, the end
-// ------------------------------------------------------------------------------------------
+// -- time, connections, the end -----------------------------------------------------------------
 
 void client_core::tick_soon() {
   if (ticking_ || (open_jobs_.empty() && open_calls_.empty())) return;

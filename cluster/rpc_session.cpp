@@ -74,8 +74,7 @@ kj::Promise<void> rpc_session::info(InfoContext call) {
   return kj::READY_NOW;
 }
 
-// -- one operation
-// -------------------------------------------------------------------------------------------------
+// -- one operation ------------------------------------------------------------------------------
 
 template <class Call>
 kj::Promise<void> rpc_session::single(operation op, op_status asked, Call& call) {
@@ -169,8 +168,7 @@ kj::Promise<void> rpc_session::expire(ExpireContext call) {
   return single(op, std::move(asked), call);
 }
 
-// -- many operations
-// -----------------------------------------------------------------------------------------------
+// -- many operations ----------------------------------------------------------------------------
 
 op_status rpc_session::refusal(std::size_t operations) const {
   if (context_.draining) return {op_code::shutting_down, "the server is stopping"};
@@ -332,8 +330,7 @@ kj::Promise<void> rpc_session::executeAtomic(ExecuteAtomicContext call) {
   return when_durable(std::move(waiting), header, call);
 }
 
-// -- waiting for the disk
-// ------------------------------------------------------------------------------------------
+// -- waiting for the disk -----------------------------------------------------------------------
 
 template <class Call>
 kj::Promise<void> rpc_session::when_durable(std::vector<pending> waiting, call_header header,
@@ -376,8 +373,7 @@ void rpc_session::write_outcome(op_code outcome, const pending& p, wire::Reply::
   write_reply(answer, to);
 }
 
-// -- scans, bulk load, administration
-// --------------------------------------------------------------------------------
+// -- scans, bulk load, administration -----------------------------------------------------------
 
 kj::Promise<void> rpc_session::scan(ScanContext call) {
   context_.counters.calls.fetch_add(1, std::memory_order_relaxed);

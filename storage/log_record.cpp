@@ -1,6 +1,6 @@
 #include "storage/log_record.hpp"
 
-#include "storage/little_endian.hpp"
+#include "storage/byte_order.hpp"
 
 #include <cstring>
 #include <fmt/format.h>
@@ -38,44 +38,44 @@ std::size_t encode_record_head(const log_record& record, lsn_t expected, char* t
                                     static_cast<unsigned>(record.meta.rank) << priority_shift |
                                     static_cast<unsigned>(record.meta.pattern) << pattern_shift
                               : 0u;
-  to = put_le(to, first);
-  to = put_le(to, static_cast<std::uint8_t>(attributes));
-  to = put_le(to, static_cast<std::uint16_t>(record.key.size() - 1));
-  to = put_le(to,
-              static_cast<std::uint32_t>(record.op == log_op::put ? record.payload().size() : 0));
+  to = store_le<std::uint8_t>(to, first);
+  to = store_le<std::uint8_t>(to, static_cast<std::uint8_t>(attributes));
+  to = store_le<std::uint16_t>(to, static_cast<std::uint16_t>(record.key.size() - 1));
+  to = store_le<std::uint32_t>(
+      to, static_cast<std::uint32_t>(record.op == log_op::put ? record.payload().size() : 0));
   if ((first & has_skip) != 0) {
     const lsn_t skipped = record.lsn - expected; // below 2^48
     std::memcpy(to, &skipped, skip_bytes);
     to += skip_bytes;
   }
-  if (expiry) to = put_le(to, record.meta.expires_at_ms);
+  if (expiry) to = store_le<std::uint64_t>(to, record.meta.expires_at_ms);
   if (record.request) {
-    to = put_le(to, record.request.client);
-    to = put_le(to, record.request.number);
-    to = put_le(to, record.request.oldest_unanswered);
+    to = store_le<std::uint64_t>(to, record.request.client);
+    to = store_le<std::uint64_t>(to, record.request.number);
+    to = store_le<std::uint64_t>(to, record.request.oldest_unanswered);
   }
   return static_cast<std::size_t>(to - begin);
 }
 
 void encode_parts(std::span<const transaction_part> parts, char* to) noexcept {
-  to = put_le(to, static_cast<std::uint8_t>(log_op::parts));
-  to = put_le(to, std::uint8_t{0});
-  to = put_le(to, std::uint16_t{0});
-  to = put_le(to, static_cast<std::uint32_t>(parts.size() * part_bytes));
+  to = store_le<std::uint8_t>(to, static_cast<std::uint8_t>(log_op::parts));
+  to = store_le<std::uint8_t>(to, 0);
+  to = store_le<std::uint16_t>(to, 0);
+  to = store_le<std::uint32_t>(to, static_cast<std::uint32_t>(parts.size() * part_bytes));
   for (const auto& part : parts) {
-    to = put_le(to, part.shard.value);
-    to = put_le(to, part.first);
-    to = put_le(to, part.last);
+    to = store_le<std::uint32_t>(to, part.shard.value);
+    to = store_le<std::uint64_t>(to, part.first);
+    to = store_le<std::uint64_t>(to, part.last);
   }
 }
 
 bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noexcept {
   if (bytes.size() < record_head_bytes) return false;
   const char* at = bytes.data();
-  const auto first = get_le<std::uint8_t>(at);
-  const auto attributes = get_le<std::uint8_t>(at + 1);
-  const std::size_t key_size = std::size_t{get_le<std::uint16_t>(at + 2)} + 1;
-  const std::size_t value_size = get_le<std::uint32_t>(at + 4);
+  const auto first = load_le<std::uint8_t>(at);
+  const auto attributes = load_le<std::uint8_t>(at + 1);
+  const std::size_t key_size = std::size_t{load_le<std::uint16_t>(at + 2)} + 1;
+  const std::size_t value_size = load_le<std::uint32_t>(at + 4);
   const auto op = static_cast<log_op>(first & op_mask);
   if ((first & ~known_bits) != 0 || op < log_op::put || op > log_op::parts) return false;
   bytes.remove_prefix(record_head_bytes);
@@ -107,12 +107,12 @@ bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noex
   record.lsn = lsn + 1 + skipped;
   record.meta.version = record.lsn;
   if ((first & has_expiry) != 0) {
-    record.meta.expires_at_ms = get_le<std::uint64_t>(at);
+    record.meta.expires_at_ms = load_le<std::uint64_t>(at);
     at += expiry_bytes;
   }
   if ((first & has_request) != 0) {
-    record.request = {get_le<std::uint64_t>(at), get_le<std::uint64_t>(at + 8),
-                      get_le<std::uint64_t>(at + 16)};
+    record.request = {load_le<std::uint64_t>(at), load_le<std::uint64_t>(at + 8),
+                      load_le<std::uint64_t>(at + 16)};
     if (!record.request) return false;
   }
   const auto type = attributes & 0x07u, rank = attributes >> priority_shift & 0x07u;
@@ -140,8 +140,8 @@ std::vector<transaction_part> decode_parts(const log_record& record) {
   std::vector<transaction_part> parts(list.size() / part_bytes);
   const char* at = list.data();
   for (auto& part : parts) {
-    part = {shard_id{get_le<std::uint32_t>(at)}, get_le<std::uint64_t>(at + 4),
-            get_le<std::uint64_t>(at + 12)};
+    part = {shard_id{load_le<std::uint32_t>(at)}, load_le<std::uint64_t>(at + 4),
+            load_le<std::uint64_t>(at + 12)};
     if (part.first == 0 || part.first > part.last || part.last > lsn_max) return {};
     at += part_bytes;
   }

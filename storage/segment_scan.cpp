@@ -1,6 +1,6 @@
 #include "storage/segment_scan.hpp"
 
-#include "storage/little_endian.hpp"
+#include "storage/byte_order.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -103,7 +103,7 @@ private:
   /// segment that was written when `end` was already on disk says that something valid was here.
   op_status look_behind(std::uint64_t end) {
     for (std::uint64_t at = end; at + frame_header_bytes <= bytes_.size(); at += frame_alignment) {
-      if (get_le<std::uint64_t>(bytes_.data() + at) != info_.header.id) continue;
+      if (load_le<std::uint64_t>(bytes_.data() + at) != info_.header.id) continue;
       const auto rest = bytes_.substr(at);
       const auto frame = check_frame(rest, info_.header.id, at);
       if (frame && (frame->synced > end || scan_.end != segment_end::open))

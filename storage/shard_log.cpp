@@ -105,7 +105,7 @@ void shard_log::begin_part(const std::shared_ptr<log_transaction>& transaction) 
   active_.write(gate_->pool(), {bytes, size});
   active_.current().has_parts = true;
   for (const auto& part : parts)
-    if (part.shard == shard_) active_parts_.push_back({transaction, part.first});
+    if (part.shard == shard_) active_parts_.push_back({transaction, part.first, false});
   transaction->logs_.push_back(this);
 }
 
@@ -259,7 +259,7 @@ void shard_log::take(taken_round& round) {
   bytes_.fetch_add(round.buffer.bytes(), std::memory_order_relaxed);
 }
 
-bool shard_log::publish(const taken_round& round) {
+bool shard_log::publish(const taken_round& round, transactions& settled) {
   raise(reserved_, round.reserved);
   raise(durable_epoch_, round.epoch);
   starved_.store(false, std::memory_order_seq_cst);
@@ -272,16 +272,21 @@ bool shard_log::publish(const taken_round& round) {
     assigned = std::min(assigned, cut_to_);
   on_disk_ = std::max(on_disk_, assigned);
   holds_.insert(holds_.end(), round.parts.begin(), round.parts.end());
-  return advance_locked();
+  return advance_locked(settled);
 }
 
-bool shard_log::advance() {
+bool shard_log::advance(transactions& settled) {
   std::lock_guard guard{publish_mutex_};
-  return advance_locked();
+  return advance_locked(settled);
 }
 
-bool shard_log::advance_locked() {
-  while (!holds_.empty() && holds_.front().transaction->on_disk()) holds_.pop_front();
+bool shard_log::advance_locked(transactions& settled) {
+  for (; !holds_.empty(); holds_.pop_front()) {
+    auto& front = holds_.front();
+    if (!std::exchange(front.counted, true) && front.transaction->count_part())
+      settled.push_back(front.transaction);
+    if (!front.transaction->settled()) break;
+  }
   auto to = on_disk_;
   bool failed = false;
   if (!holds_.empty()) {
@@ -303,11 +308,14 @@ void shard_log::fail() {
   failed_.fetch_or(stream_failed, std::memory_order_release);
 }
 
-void shard_log::revive(lsn_t assigned) {
+void shard_log::revive(lsn_t assigned, transactions& settled) {
   failed_.fetch_and(static_cast<std::uint8_t>(~stream_failed), std::memory_order_release);
   std::lock_guard guard{publish_mutex_};
   on_disk_ = std::max(on_disk_, assigned);
-  advance_locked();
+  for (auto& hold : holds_) // the checkpoint holds them too
+    if (!hold.counted && hold.transaction->count_part()) settled.push_back(hold.transaction);
+  holds_.clear();
+  advance_locked(settled);
 }
 
 } // namespace warp::storage

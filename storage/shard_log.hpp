@@ -150,11 +150,13 @@ public:
 private:
   friend class wal_stream;
 
-  /// A transaction's part that is appended but not known to be on disk with all others.
+  /// A transaction's part that is appended but not settled.
   struct hold {
     std::shared_ptr<log_transaction> transaction;
     lsn_t first = 0;
+    bool counted = false; ///< it has come to the front, and its transaction knows
   };
+  using transactions = std::vector<std::shared_ptr<log_transaction>>;
   /// What the stream takes for a round.
   struct taken_round {
     log_buffer buffer;
@@ -170,12 +172,16 @@ private:
 
   void attach(std::shared_ptr<stream_gate> gate, std::uint32_t index, std::uint64_t frame_bytes,
               lsn_t reserved, std::uint64_t block);
-  void take(taken_round& round);          ///< takes the lock
-  bool publish(const taken_round& round); ///< its bytes are on disk; true: the durable LSN moved
-  bool advance(); ///< some transaction has changed its state; true: something changed here
-  void fail();    ///< nothing more gets to disk
-  void revive(lsn_t assigned); ///< a checkpoint holds everything up to `assigned`
-  bool advance_locked();
+  void take(taken_round& round); ///< takes the lock
+  /// Its bytes are on disk. True: the durable LSN or the state of failure changed. Adds to
+  /// `settled` the transactions of which the last part was here: all their shards must advance()
+  /// then.
+  bool publish(const taken_round& round, transactions& settled);
+  bool advance(transactions& settled); ///< some transaction has changed its state
+  void fail();                         ///< nothing more gets to disk
+  void revive(lsn_t assigned,
+              transactions& settled); ///< a checkpoint holds everything up to `assigned`
+  bool advance_locked(transactions& settled);
   void open_frame();
   void mark_dirty() noexcept;
 
@@ -216,7 +222,8 @@ private:
                   ///< way
   std::uint64_t cuts_ = 0;
   lsn_t cut_to_ = lsn_max; ///< lowest cut that a round in progress may not know of
-  std::deque<hold> holds_; ///< parts on disk, by LSN, from the first whose transaction is not
+  std::deque<hold>
+      holds_; ///< parts on disk, by LSN, from the first whose transaction is not settled
 };
 
 } // namespace warp::storage

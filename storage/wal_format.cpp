@@ -1,7 +1,7 @@
 #include "storage/wal_format.hpp"
 
+#include "storage/byte_order.hpp"
 #include "storage/crc32c.hpp"
-#include "storage/little_endian.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -55,17 +55,18 @@ bool plausible(const frame_header& f) noexcept {
 
 void encode(const segment_header& header, char* to) noexcept {
   std::memcpy(to, wal_magic.data(), wal_magic.size());
-  put_le(to + in_segment::version, header.version);
-  put_le(to + in_segment::stream, header.stream);
+  store_le<std::uint32_t>(to + in_segment::version, header.version);
+  store_le<std::uint32_t>(to + in_segment::stream, header.stream);
   std::memcpy(to + in_segment::universe, header.universe.bytes.data(),
               header.universe.bytes.size());
-  put_le(to + in_segment::generation, header.generation);
-  put_le(to + in_segment::id, header.id);
-  put_le(to + in_segment::start, header.start);
-  put_le(to + in_segment::sequence, header.sequence);
-  put_le(to + in_segment::flags, header.after_failure ? segment_after_failure : 0u);
+  store_le<std::uint64_t>(to + in_segment::generation, header.generation);
+  store_le<std::uint64_t>(to + in_segment::id, header.id);
+  store_le<std::uint64_t>(to + in_segment::start, header.start);
+  store_le<std::uint64_t>(to + in_segment::sequence, header.sequence);
+  store_le<std::uint32_t>(to + in_segment::flags,
+                          header.after_failure ? segment_after_failure : 0u);
   std::memset(to + in_segment::zero, 0, in_segment::crc - in_segment::zero);
-  put_le(to + in_segment::crc, crc32c({to, in_segment::crc}));
+  store_le<std::uint32_t>(to + in_segment::crc, crc32c({to, in_segment::crc}));
 }
 
 op_result<segment_header> decode_segment_header(std::string_view bytes) {
@@ -77,8 +78,8 @@ op_result<segment_header> decode_segment_header(std::string_view bytes) {
     return op_status{op_code::corruption, "not a log segment: it does not begin with WARPWAL"};
   // The version comes before the checksum: a later version may keep it elsewhere.
   segment_header header;
-  header.version = get_le<std::uint32_t>(at + in_segment::version);
-  const auto crc = get_le<std::uint32_t>(at + in_segment::crc);
+  header.version = load_le<std::uint32_t>(at + in_segment::version);
+  const auto crc = load_le<std::uint32_t>(at + in_segment::crc);
   const auto found = crc32c({at, in_segment::crc});
   if (header.version > wal_format_version && crc != found)
     return op_status{
@@ -93,65 +94,65 @@ op_result<segment_header> decode_segment_header(std::string_view bytes) {
     return op_status{op_code::version_mismatch,
                      fmt::format("a log segment of format version {}; this program knows {}",
                                  header.version, wal_format_version)};
-  header.stream = get_le<std::uint32_t>(at + in_segment::stream);
+  header.stream = load_le<std::uint32_t>(at + in_segment::stream);
   std::memcpy(header.universe.bytes.data(), at + in_segment::universe,
               header.universe.bytes.size());
-  header.generation = get_le<std::uint64_t>(at + in_segment::generation);
-  header.id = get_le<std::uint64_t>(at + in_segment::id);
-  header.start = get_le<std::uint64_t>(at + in_segment::start);
-  header.sequence = get_le<std::uint64_t>(at + in_segment::sequence);
+  header.generation = load_le<std::uint64_t>(at + in_segment::generation);
+  header.id = load_le<std::uint64_t>(at + in_segment::id);
+  header.start = load_le<std::uint64_t>(at + in_segment::start);
+  header.sequence = load_le<std::uint64_t>(at + in_segment::sequence);
   header.after_failure =
-      (get_le<std::uint32_t>(at + in_segment::flags) & segment_after_failure) != 0;
+      (load_le<std::uint32_t>(at + in_segment::flags) & segment_after_failure) != 0;
   return header;
 }
 
 void encode(const frame_header& header, char* to) noexcept {
-  put_le(to + in_frame::segment, header.segment);
-  put_le(to + in_frame::crc, std::uint32_t{0});
-  put_le(to + in_frame::length, header.length);
-  put_le(to + in_frame::kind, static_cast<std::uint16_t>(header.kind));
-  put_le(to + in_frame::flags, header.flags);
-  put_le(to + in_frame::shard, header.shard.value);
-  put_le(to + in_frame::epoch, header.epoch);
-  put_le(to + in_frame::previous, header.previous);
-  put_le(to + in_frame::first, header.first);
-  put_le(to + in_frame::last, header.last);
-  put_le(to + in_frame::reserved, header.reserved);
-  put_le(to + in_frame::timestamp, header.timestamp_us);
-  put_le(to + in_frame::synced, header.synced);
-  put_le(to + in_frame::count, header.count);
-  put_le(to + in_frame::zero, std::uint32_t{0});
+  store_le<std::uint64_t>(to + in_frame::segment, header.segment);
+  store_le<std::uint32_t>(to + in_frame::crc, 0);
+  store_le<std::uint32_t>(to + in_frame::length, header.length);
+  store_le<std::uint16_t>(to + in_frame::kind, static_cast<std::uint16_t>(header.kind));
+  store_le<std::uint16_t>(to + in_frame::flags, header.flags);
+  store_le<std::uint32_t>(to + in_frame::shard, header.shard.value);
+  store_le<std::uint64_t>(to + in_frame::epoch, header.epoch);
+  store_le<std::uint64_t>(to + in_frame::previous, header.previous);
+  store_le<std::uint64_t>(to + in_frame::first, header.first);
+  store_le<std::uint64_t>(to + in_frame::last, header.last);
+  store_le<std::uint64_t>(to + in_frame::reserved, header.reserved);
+  store_le<std::uint64_t>(to + in_frame::timestamp, header.timestamp_us);
+  store_le<std::uint64_t>(to + in_frame::synced, header.synced);
+  store_le<std::uint32_t>(to + in_frame::count, header.count);
+  store_le<std::uint32_t>(to + in_frame::zero, 0);
 }
 
 std::uint32_t frame_crc_begin(const char* header, std::uint64_t offset) noexcept {
   char where[sizeof offset];
-  put_le(where, offset);
+  store_le<std::uint64_t>(where, offset);
   return crc32c({header + in_frame::length, frame_header_bytes - in_frame::length},
                 crc32c({header, in_frame::crc}, crc32c({where, sizeof where})));
 }
 
 void set_frame_crc(char* header, std::uint32_t crc) noexcept {
-  put_le(header + in_frame::crc, crc);
+  store_le<std::uint32_t>(header + in_frame::crc, crc);
 }
 
 std::optional<frame_header> peek_frame(std::string_view bytes, std::uint64_t id) noexcept {
   if (bytes.size() < frame_header_bytes) return {};
   const char* at = bytes.data();
   frame_header f;
-  f.segment = get_le<std::uint64_t>(at + in_frame::segment);
+  f.segment = load_le<std::uint64_t>(at + in_frame::segment);
   if (f.segment != id) return {};
-  f.length = get_le<std::uint32_t>(at + in_frame::length);
-  f.kind = static_cast<frame_kind>(get_le<std::uint16_t>(at + in_frame::kind));
-  f.flags = get_le<std::uint16_t>(at + in_frame::flags);
-  f.shard = shard_id{get_le<std::uint32_t>(at + in_frame::shard)};
-  f.epoch = get_le<std::uint64_t>(at + in_frame::epoch);
-  f.previous = get_le<std::uint64_t>(at + in_frame::previous);
-  f.first = get_le<std::uint64_t>(at + in_frame::first);
-  f.last = get_le<std::uint64_t>(at + in_frame::last);
-  f.reserved = get_le<std::uint64_t>(at + in_frame::reserved);
-  f.timestamp_us = get_le<std::uint64_t>(at + in_frame::timestamp);
-  f.synced = get_le<std::uint64_t>(at + in_frame::synced);
-  f.count = get_le<std::uint32_t>(at + in_frame::count);
+  f.length = load_le<std::uint32_t>(at + in_frame::length);
+  f.kind = static_cast<frame_kind>(load_le<std::uint16_t>(at + in_frame::kind));
+  f.flags = load_le<std::uint16_t>(at + in_frame::flags);
+  f.shard = shard_id{load_le<std::uint32_t>(at + in_frame::shard)};
+  f.epoch = load_le<std::uint64_t>(at + in_frame::epoch);
+  f.previous = load_le<std::uint64_t>(at + in_frame::previous);
+  f.first = load_le<std::uint64_t>(at + in_frame::first);
+  f.last = load_le<std::uint64_t>(at + in_frame::last);
+  f.reserved = load_le<std::uint64_t>(at + in_frame::reserved);
+  f.timestamp_us = load_le<std::uint64_t>(at + in_frame::timestamp);
+  f.synced = load_le<std::uint64_t>(at + in_frame::synced);
+  f.count = load_le<std::uint32_t>(at + in_frame::count);
   if (!plausible(f)) return {};
   return f;
 }
@@ -162,16 +163,16 @@ std::optional<frame_header> check_frame(std::string_view bytes, std::uint64_t id
   if (!f || f->length > bytes.size() || f->synced > offset) return {};
   const auto crc = crc32c(bytes.substr(frame_header_bytes, f->length - frame_header_bytes),
                           frame_crc_begin(bytes.data(), offset));
-  if (crc != get_le<std::uint32_t>(bytes.data() + in_frame::crc)) return {};
+  if (crc != load_le<std::uint32_t>(bytes.data() + in_frame::crc)) return {};
   return f;
 }
 
 void encode(const table_entry& entry, char* to) noexcept {
-  to = put_le(to, entry.shard.value);
-  to = put_le(to, std::uint32_t{0});
-  to = put_le(to, entry.epoch);
-  to = put_le(to, entry.a);
-  put_le(to, entry.b);
+  to = store_le<std::uint32_t>(to, entry.shard.value);
+  to = store_le<std::uint32_t>(to, 0);
+  to = store_le<std::uint64_t>(to, entry.epoch);
+  to = store_le<std::uint64_t>(to, entry.a);
+  store_le<std::uint64_t>(to, entry.b);
 }
 
 std::optional<std::vector<table_entry>> decode_table(const frame_header& header,
@@ -180,8 +181,8 @@ std::optional<std::vector<table_entry>> decode_table(const frame_header& header,
   std::vector<table_entry> entries(header.count);
   for (auto& e : entries) {
     const char* at = body.data();
-    e = {shard_id{get_le<std::uint32_t>(at)}, get_le<std::uint64_t>(at + 8),
-         get_le<std::uint64_t>(at + 16), get_le<std::uint64_t>(at + 24)};
+    e = {shard_id{load_le<std::uint32_t>(at)}, load_le<std::uint64_t>(at + 8),
+         load_le<std::uint64_t>(at + 16), load_le<std::uint64_t>(at + 24)};
     if (e.a > lsn_max || e.b > lsn_max + 1) return {};
     body.remove_prefix(table_entry_bytes);
   }

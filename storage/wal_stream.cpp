@@ -178,15 +178,11 @@ bool wal_stream::write_round() {
 }
 
 void wal_stream::publish_round() {
-  transactions complete;
-  for (const auto index : round_members_)
-    for (const auto& part : members_[index].round.parts)
-      if (part.transaction->missing_.fetch_sub(1, std::memory_order_acq_rel) == 1)
-        complete.push_back(part.transaction);
+  transactions settled;
   std::uint64_t bytes = 0;
   for (const auto index : round_members_) {
     auto& m = members_[index];
-    m.log->publish(m.round);
+    m.log->publish(m.round, settled);
     bytes += m.round.buffer.bytes();
     m.round.buffer.clear(gate_->pool());
     m.round.parts.clear();
@@ -202,15 +198,20 @@ void wal_stream::publish_round() {
     ++rounds_;
     failure_ = {};
   }
-  finish(complete);
+  advance(std::move(settled));
   gate_->end_round();
   if (options_.on_round) options_.on_round();
 }
 
-void wal_stream::finish(const transactions& changed) {
-  for (const auto& transaction : changed)
+/// Lets the shards of these transactions go on, those of other streams too. One that is settled may
+/// settle others.
+void wal_stream::advance(transactions changed) {
+  while (!changed.empty()) {
+    const auto transaction = std::move(changed.back());
+    changed.pop_back();
     for (auto* log : transaction->logs_)
-      if (log->advance() && log->gate_ != gate_) log->gate_->end_round();
+      if (log->advance(changed) && log->gate_ != gate_) log->gate_->end_round();
+  }
 }
 
 op_status wal_stream::flush() {
@@ -279,7 +280,7 @@ void wal_stream::drop_everything() {
   for (const auto& transaction : lost)
     transaction->failures_.fetch_add(1, std::memory_order_acq_rel);
   lost_parts_.insert(lost_parts_.end(), lost.begin(), lost.end());
-  finish(lost);
+  advance(std::move(lost));
   gate_->end_round();
   if (options_.on_round) options_.on_round();
 }
@@ -299,7 +300,7 @@ op_status wal_stream::revive() {
   if (auto s = writer_.start(places, true); !s.ok()) return s;
   transactions changed;
   for (auto& transaction : lost_parts_) {
-    transaction->missing_.fetch_sub(1, std::memory_order_acq_rel);
+    static_cast<void>(transaction->count_part());
     transaction->failures_.fetch_sub(1, std::memory_order_acq_rel);
     changed.push_back(std::move(transaction));
   }
@@ -307,14 +308,14 @@ op_status wal_stream::revive() {
   for (std::uint32_t i = 0; i < members_.size(); ++i) {
     members_[i].log->attach(gate_, i, options_.frame_bytes, places[i].reserved,
                             options_.reservation);
-    members_[i].log->revive(assigned[i]);
+    members_[i].log->revive(assigned[i], changed);
   }
   {
     std::lock_guard guard{stats_mutex_};
     failure_ = {};
   }
   gate_->set_condition(stream_condition::writing);
-  finish(changed);
+  advance(std::move(changed));
   gate_->end_round();
   if (options_.on_round) options_.on_round();
   return {};

@@ -100,7 +100,7 @@ private:
   void take_member(std::uint32_t index);
   bool write_round();
   void publish_round();
-  void finish(const transactions& changed);
+  void advance(transactions changed);
   void fail(op_status why);
   void drop_everything();
   [[nodiscard]] bool round_in_progress() const noexcept { return next_frame_ < frames_.size(); }

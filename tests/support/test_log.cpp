@@ -10,8 +10,8 @@ using namespace storage;
 const std::string test_log::folder = "data/wal";
 const universe_id test_log::universe{{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
 
-test_log::test_log(file_system& files, test_log_options options)
-    : files_(files), options_(std::move(options)) {}
+test_log::test_log(file_system& files, test_log_options initial)
+    : options(std::move(initial)), files_(files) {}
 test_log::~test_log() {
   drop();
 }
@@ -70,7 +70,7 @@ replayed_log test_log::read(file_system& files, std::uint32_t shards,
 op_status test_log::open() {
   drop();
   if (auto s = files_.create_folder(folder); !s.ok()) return s;
-  recovered = read(files_, options_.shards);
+  recovered = read(files_, options.shards);
   if (!recovered.status.ok()) return recovered.status;
   auto& survey = recovered.survey;
 
@@ -79,22 +79,22 @@ op_status test_log::open() {
   store_options.folder = folder;
   store_options.universe = universe;
   store_options.start = survey.start_max() + 1;
-  store_options.segment_bytes = options_.segment_bytes;
-  store_options.spares_max = options_.spares_max;
+  store_options.segment_bytes = options.segment_bytes;
+  store_options.spares_max = options.spares_max;
   auto store = segment_store::open(std::move(store_options), survey.infos());
   if (!store) return store.status();
   store_ = std::move(*store);
 
-  std::vector<std::vector<shard_log*>> members(options_.streams);
-  for (std::uint32_t s = 0; s < options_.shards; ++s) {
+  std::vector<std::vector<shard_log*>> members(options.streams);
+  for (std::uint32_t s = 0; s < options.shards; ++s) {
     const auto& chain = survey.shard(shard_id{s});
     auto& entry = shards_.emplace_back(std::make_unique<shard>());
     entry->log = std::make_unique<shard_log>(shard_id{s}, entry->lock,
                                              log_position{chain.end, chain.next, chain.epoch});
-    members[s % options_.streams].push_back(entry->log.get());
+    members[s % options.streams].push_back(entry->log.get());
   }
-  for (std::uint32_t i = 0; i < options_.streams; ++i) {
-    auto stream_options = options_.stream;
+  for (std::uint32_t i = 0; i < options.streams; ++i) {
+    auto stream_options = options.stream;
     stream_options.stream = i;
     stream_options.timestamp_us_min = survey.timestamp_us_max();
     auto stream = wal_stream::open(*store_, std::move(stream_options), members[i]);

@@ -54,6 +54,7 @@ public:
   /// Recovers and goes on; `recovered` has what was found.
   op_status open();
   replayed_log recovered;
+  test_log_options options; ///< of the next open()
 
   [[nodiscard]] storage::shard_log& log(std::uint32_t shard) { return *shards_[shard]->log; }
   [[nodiscard]] storage::shard_lock& lock(std::uint32_t shard) { return shards_[shard]->lock; }
@@ -83,7 +84,6 @@ private:
     std::unique_ptr<storage::shard_log> log;
   };
   storage::file_system& files_;
-  test_log_options options_;
   std::vector<std::unique_ptr<shard>> shards_;
   std::unique_ptr<storage::segment_store> store_;
   std::vector<std::unique_ptr<storage::wal_stream>> streams_;

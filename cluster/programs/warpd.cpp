@@ -1,0 +1,261 @@
+#include "actors/universe.hpp"
+#include "cluster/config.hpp"
+#include "cluster/http_server.hpp"
+#include "cluster/programs/config_flags.hpp"
+#include "cluster/programs/exit_codes.hpp"
+#include "cluster/programs/port_file.hpp"
+#include "cluster/programs/rpc_service.hpp"
+#include "cluster/programs/server_log.hpp"
+#include "cluster/programs/stop_signals.hpp"
+#include "storage/engine.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <fmt/format.h>
+#include <memory>
+#include <mutex>
+#include <spdlog/spdlog.h>
+#include <string>
+#include <thread>
+
+using namespace warp;
+using namespace warp::programs;
+using cluster::http_server;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+namespace {
+
+constexpr const char* footer = "Without any option: loopback only, data in ./warp-data, RPC on "
+                               "port 7400, HTTP (/metrics, /healthz) on 7480.\n"
+                               "SIGTERM and SIGINT stop it cleanly; a second one ends it at once.\n"
+                               "\n"
+                               "Exit codes: 0 stopped cleanly, 1 failure while running, 2 command "
+                               "line or configuration, 3 data folder, 4 port";
+
+/// What the HTTP port shows, from the first moment of the start to the end.
+class status_board {
+public:
+  void recovering(const storage::recovery_progress& p) {
+    std::lock_guard guard{mutex_};
+    phase_ = fmt::format("recovering: {} of {} shards, {} records", p.shards_done, p.shards_total,
+                         p.records);
+  }
+  void opened(universe& u) {
+    std::lock_guard guard{mutex_};
+    universe_ = &u;
+    phase_ = "starting: the ports are not open yet";
+  }
+  void ready() {
+    std::lock_guard guard{mutex_};
+    ready_ = true;
+  }
+  void stopping() {
+    std::lock_guard guard{mutex_};
+    ready_ = false;
+    phase_ = "stopping";
+  }
+  /// The universe is about to go.
+  void closed() {
+    std::lock_guard guard{mutex_};
+    universe_ = nullptr;
+  }
+
+  health_summary health() {
+    std::lock_guard guard{mutex_};
+    if (universe_ != nullptr && ready_) return universe_->health();
+    return {.ready = false, .problems = {phase_}};
+  }
+  std::string metrics() {
+    std::lock_guard guard{mutex_};
+    return universe_ != nullptr ? universe_->metrics() : std::string();
+  }
+
+private:
+  std::mutex mutex_;
+  universe* universe_ = nullptr;
+  bool ready_ = false;
+  std::string phase_ = "starting";
+};
+
+/// Logs how far recovery is, about once a second.
+class recovery_log {
+public:
+  void operator()(const storage::recovery_progress& p) {
+    std::lock_guard guard{mutex_};
+    const auto now = steady_clock::now();
+    if (now - written_ < std::chrono::seconds(1)) return;
+    written_ = now;
+    const auto share = p.bytes_total == 0 ? 0.0
+                                          : 100.0 * static_cast<double>(p.bytes_done) /
+                                                static_cast<double>(p.bytes_total);
+    spdlog::info("recovering: {:.0f} %, {} of {} shards, {} records", share, p.shards_done,
+                 p.shards_total, p.records);
+  }
+
+private:
+  std::mutex mutex_;
+  steady_clock::time_point written_ = steady_clock::now(); // a short recovery says nothing
+};
+
+int refuse(server_exit code, std::string_view message) {
+  fmt::print(stderr, "warpd: {}\n", message);
+  return static_cast<int>(code);
+}
+
+/// What to do about a data folder that could not be opened.
+std::string_view advice_for(op_code code) {
+  switch (code) {
+  case op_code::unavailable:
+    return "stop that process, or give this one a folder of its own with --storage.folder";
+  case op_code::invalid_argument:
+    return "name another folder with --storage.folder, or correct the setting";
+  case op_code::version_mismatch:
+    return "start the version of WarpEngine that wrote it; nothing was changed";
+  case op_code::corruption:
+    return "nothing was changed; put back the file from a copy of the folder, or keep the folder "
+           "aside and start with another one";
+  case op_code::no_space:
+    return "make room on that disk, or name another folder with --storage.folder";
+  case op_code::io_error:
+    return "check that the folder can be read and written by this user (ls -ld), or name another "
+           "one with --storage.folder";
+  default:
+    return "nothing was changed";
+  }
+}
+
+cluster::rpc_server_options rpc_options_of(const cluster::server_config& c) {
+  auto options = c.rpc;
+  if (options.threads == 0)
+    options.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 16u);
+  options.version = WARP_VERSION;
+  return options;
+}
+
+struct command_line {
+  config_flags flags;
+  std::string port_file;
+  bool checkpoint_on_stop = false;
+};
+
+int serve(const cluster::server_config& config, const command_line& line, stop_signals& signals) {
+  const auto begun = steady_clock::now();
+  status_board board;
+
+  std::shared_ptr<http_server> http;
+  if (!config.http.listen.empty()) {
+    http = std::make_shared<http_server>(
+        cluster::http_server_options{.listen = config.http.listen,
+                                     .connections_max = config.http.connections_max,
+                                     .header_timeout = config.http.header_timeout},
+        cluster::http_answers{.metrics = [&board] { return board.metrics(); },
+                              .health = [&board] { return board.health(); }});
+    // Before recovery, which may take a while: /livez answers, /readyz says how far it is.
+    if (auto status = http->start(); !status.ok())
+      return refuse(server_exit::port, status.message());
+  }
+
+  universe_options options;
+  options.engine = config.engine_options();
+  recovery_log log;
+  options.engine.on_progress = [&](const storage::recovery_progress& p) {
+    board.recovering(p);
+    log(p);
+  };
+  options.scheduler_threads = config.actors.threads;
+  options.intensity = {config.actors.restarts_max,
+                       static_cast<std::uint32_t>(config.actors.restart_window.count())};
+  options.on_fatal = [&signals](const std::string& cause) { signals.failed(cause); };
+  auto opened = universe::open(std::move(options));
+  if (!opened) {
+    const auto& status = opened.status();
+    return refuse(server_exit::folder,
+                  fmt::format("cannot open the data folder {}: {}\n       {}", config.engine.folder,
+                              status.to_string(), advice_for(status.code())));
+  }
+  auto& db = **opened;
+  board.opened(db);
+
+  const auto rpc = std::make_shared<rpc_service>(rpc_options_of(config), db);
+  auto status = db.add_service(rpc);
+  if (status.ok() && http) status = db.add_service(http);
+  if (!status.ok()) {
+    board.closed();
+    return refuse(server_exit::port, status.message());
+  }
+  signals.expect_stop([&db] { db.stop_now(); });
+  board.ready();
+
+  const auto& recovery = db.engine().recovery();
+  const auto took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - begun).count();
+  std::uint64_t keys = 0;
+  for (std::uint32_t i = 0; i < db.engine().shard_count(); ++i)
+    keys += db.engine().stats(shard_id{i}).table.keys;
+  fmt::print(
+      "warpd {} is ready: RPC on {}, HTTP {}, {}, {} keys in {} shards{}, started in {} ms\n",
+      WARP_VERSION, rpc->address(), http ? "on " + http->address() : "off",
+      config.memory_only ? "in memory only" : "data in " + config.engine.folder, keys,
+      db.engine().shard_count(), recovery.clean ? "" : " (the last stop was no clean one)", took);
+  std::fflush(stdout);
+  if (!line.port_file.empty()) {
+    if (status = write_port_file(line.port_file, rpc->port(), http ? http->port() : 0);
+        !status.ok()) {
+      board.closed();
+      return refuse(server_exit::runtime, status.message());
+    }
+  }
+
+  const auto signal = signals.wait();
+  board.stopping();
+  if (signal)
+    spdlog::info("{}: stopping", *signal);
+  else
+    spdlog::critical("{}: stopping", signals.cause());
+  // The universe keeps to its bound; the process ends soon after it in any case.
+  signals.limit_stop(config.stop_timeout + milliseconds(2'000));
+  status = db.stop({.checkpoint = config.checkpoint_on_stop || line.checkpoint_on_stop,
+                    .bound = config.stop_timeout});
+  signals.stopped();
+  board.closed();
+  if (!status.ok()) {
+    spdlog::error("stopped, but not cleanly: {}", status.to_string());
+    // What is stuck cannot be waited for; what was acknowledged as durable is on disk.
+    if (status == op_code::timed_out) {
+      spdlog::default_logger()->flush();
+      std::_Exit(static_cast<int>(server_exit::runtime));
+    }
+    return static_cast<int>(server_exit::runtime);
+  }
+  spdlog::info("stopped");
+  return static_cast<int>(signal ? server_exit::clean : server_exit::runtime);
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  stop_signals signals;
+  command_line line;
+  CLI::App app("The WarpEngine server", "warpd");
+  app.footer(footer);
+  app.set_version_flag("--version", "warpd " WARP_VERSION);
+  app.add_option(
+         "--port-file", line.port_file,
+         "Writes the ports as JSON when it is ready: {\"rpc\": 7400, \"http\": 7480, \"pid\": 1}")
+      ->type_name("FILE");
+  app.add_flag("--checkpoint-on-stop", line.checkpoint_on_stop,
+               "The same as --storage.checkpoint_on_stop true");
+  line.flags.add_to(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : static_cast<int>(server_exit::usage);
+  }
+  const auto loaded = line.flags.load();
+  if (!loaded)
+    return refuse(server_exit::usage,
+                  fmt::format("the configuration is not valid:\n{}", loaded.status().message()));
+  set_up_log(loaded->values.log.level, loaded->values.log.format);
+  for (const auto& warning : loaded->warnings) spdlog::warn("{}", warning);
+  return serve(loaded->values, line, signals);
+}

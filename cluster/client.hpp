@@ -51,17 +51,18 @@ public:
   [[nodiscard]] client_reply exists(std::string_view key,
                                     durability level = durability::unspecified);
   [[nodiscard]] client_reply put(std::string_view key, std::string_view value,
-                                 const write_options& options = {});
-  [[nodiscard]] client_reply erase(std::string_view key, const write_options& options = {});
+                                 const client_write_options& options = {});
+  [[nodiscard]] client_reply erase(std::string_view key, const client_write_options& options = {});
   /// Writes `value` if the record's version is `expected` (0: it is absent); version_mismatch
   /// carries the one it met.
   [[nodiscard]] client_reply compare_and_set(std::string_view key, lsn_t expected,
-                                             std::string_view value, write_options options = {});
+                                             std::string_view value,
+                                             client_write_options options = {});
   /// Adds to a decimal 64-bit integer; an absent key counts as 0. reply.number is the result.
   [[nodiscard]] client_reply increment(std::string_view key, std::int64_t delta = 1,
                                        durability level = durability::unspecified);
   /// Sets the expiry from `options` (none given: never) and leaves the value.
-  [[nodiscard]] client_reply expire(std::string_view key, const write_options& options);
+  [[nodiscard]] client_reply expire(std::string_view key, const client_write_options& options);
 
   // -- many operations; block likewise ----------------------------------------------------------
 
@@ -69,7 +70,7 @@ public:
   [[nodiscard]] std::vector<client_reply> multi_get(std::span<const std::string_view> keys);
   [[nodiscard]] std::vector<client_reply>
   multi_put(std::span<const std::pair<std::string_view, std::string_view>> pairs,
-            const write_options& options = {});
+            const client_write_options& options = {});
   /// Each operation on its own; any number of them: a long batch travels in several messages.
   [[nodiscard]] std::vector<client_reply> execute(const client_batch& batch);
 

@@ -24,10 +24,10 @@ def clean_environment(**more):
 class Server:
     """A warpd on free ports. Its data folder is kept when it ends, so that another one can be started on it."""
 
-    def __init__(self, root, *flags, folder="data", environment=None, ports=True, wait=True):
+    def __init__(self, root, *flags, folder="data", environment=None, ports=True, wait=True, port_file=None):
         self.root = pathlib.Path(root)
-        self.folder = self.root / folder
-        self.port_file = self.root / f"ports-{time.monotonic_ns()}.json"
+        self.folder = self.root / (folder or "warp-data")
+        self.port_file = port_file or self.root / f"ports-{time.monotonic_ns()}.json"
         self.log_path = self.root / f"log-{time.monotonic_ns()}.txt"
         words = [str(WARPD), "--port-file", str(self.port_file)]
         if ports:

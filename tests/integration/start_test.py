@@ -32,7 +32,7 @@ class Start(ProgramTest):
         again = self.start()
         lines = [line for line in again.log().splitlines() if " is ready: " in line]
         self.assertEqual(len(lines), 1, again.log())
-        self.assertIn(f"RPC on port {again.ports['rpc']}", lines[0])
+        self.assertIn(f"RPC on {again.address}", lines[0])
         self.assertIn(f"127.0.0.1:{again.ports['http']}", lines[0])
         self.assertIn(str(again.folder), lines[0])
         self.assertIn(" 1 keys in 64 shards", lines[0])
@@ -196,7 +196,7 @@ class Stop(ProgramTest):
         self.assertEqual(again.stop(), 0)
 
     def test_a_port_file_that_cannot_be_written_ends_it_with_1(self):
-        code, said = self.refused("--port-file", str(self.root / "absent" / "ports.json"))
+        code, said = self.refused(port_file=self.root / "absent" / "ports.json")
         self.assertEqual(code, 1, said)
         self.assertIn("port file", said)
 

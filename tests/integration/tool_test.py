@@ -17,7 +17,7 @@ class Keys(ProgramTest):
             self.assertEqual(self.tool(server, "get", f"key-{level}"), f"value {level}".encode())
             self.assertEqual(self.tool(server, "get", f"key-{level}", "--durability", "sync"), f"value {level}".encode())
         for level in "replicated", "durable":
-            self.assertIn("no_replicas" if False else "repl", self.tool_error(server, "put", "k", "v", "--durability", level, code=1))
+            self.assertIn("replica", self.tool_error(server, "put", "k", "v", "--durability", level, code=1))
         self.tool_error(server, "put", "k", "v", "--durability", "certain", code=2)
 
     def test_values_from_nothing_to_64_mib_come_back_byte_for_byte(self):
@@ -160,7 +160,7 @@ class Connection(ProgramTest):
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_mistakes_on_the_command_line_are_exit_code_2(self):
-        for words in [], ["frobnicate"], ["get"], ["get", "a", "b"], ["put", "k", "v", "--ttl", "x"], ["--deadline", "soon", "ping"], ["-s", "::::", "ping"]:
+        for words in [], ["frobnicate"], ["get"], ["get", "a", "b"], ["put", "k", "v", "--ttl", "x"], ["--deadline", "soon", "ping"]:
             with self.subTest(words):
                 self.assertEqual(self.run_tool(*words).returncode, 2)
 
@@ -245,7 +245,7 @@ class Operation(ProgramTest):
         self.assertEqual([s["shard"] for s in self.tool_json(server, "shards") if s["checkpoint_lsn"]], [2])
         self.tool(server, "checkpoint")
         self.assertTrue(all(s["checkpoint_lsn"] == s["last_lsn"] for s in self.tool_json(server, "shards")))
-        self.assertIn("0 to 3", self.tool_error(server, "checkpoint", "9", code=2))
+        self.assertIn("no shard 9", self.tool_error(server, "checkpoint", "9", code=2))
 
     def test_the_log_is_shown_by_server_and_from_the_folder_alike(self):
         server = self.start("--storage.shards", "2")

@@ -63,6 +63,7 @@ op_result<std::string_view> log_cursor::bytes_at(std::uint64_t offset, std::size
 }
 
 op_result<std::optional<log_frame>> log_cursor::next(lsn_t up_to) {
+  if (position_ >= up_to) return std::optional<log_frame>{};
   for (;;) {
     if (!segment_ || offset_ >= run_.end_offset || std::min(run_.last, run_.keep) <= position_) {
       auto found = find_run();

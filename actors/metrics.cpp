@@ -132,8 +132,10 @@ void add_log(families& out, const storage::engine& engine,
       builder::counter("warp_wal_segments_recycled_total", "Segment files used once more.");
   auto kept = builder::gauge("warp_wal_segments", "Segment files kept.");
   auto size = builder::gauge("warp_wal_segment_bytes", "Size of the segment files kept.");
-  auto failed = builder::gauge("warp_wal_failed", "1 when the stream refuses writes.");
-  auto full = builder::gauge("warp_wal_no_space", "1 when the stream waits for disk space.");
+  auto failed =
+      builder::gauge("warp_wal_failed", "Whether the stream refuses writes (1) or not (0).");
+  auto full = builder::gauge("warp_wal_no_space",
+                             "Whether the stream waits for disk space (1) or not (0).");
   auto writing = builder::histogram("warp_wal_write_seconds", "Duration of log writes.");
   auto syncing = builder::histogram("warp_wal_sync_seconds", "Duration of log syncs.");
   for (std::uint32_t i = 0; i < engine.stream_count(); ++i) {
@@ -199,7 +201,8 @@ void add_recovery(families& out, const storage::recovery_report& r) {
   out.push_back(builder::gauge("warp_recovery_duration_seconds", "Duration of the last recovery.")
                     .value(seconds(r.duration_ms))
                     .done());
-  out.push_back(builder::gauge("warp_recovery_clean", "1 when the stop before it was clean.")
+  out.push_back(builder::gauge("warp_recovery_clean",
+                               "Whether the stop before the last start was clean (1) or not (0).")
                     .value(r.clean ? 1 : 0)
                     .done());
   out.push_back(builder::gauge("warp_recovery_torn_bytes", "Unfinished log that was cut off.")
@@ -245,7 +248,7 @@ void add_actors(families& out, const node& n) {
 }
 
 void add_services(families& out, const node& n) {
-  auto up = builder::gauge("warp_service_up", "1 while the service answers.");
+  auto up = builder::gauge("warp_service_up", "Whether the service answers (1) or not (0).");
   std::vector<metric> metrics;
   for (auto& slot : n.services.all()) {
     up.value(slot->get().health().ok() ? 1 : 0, {{"service", slot->get().name()}});

@@ -132,13 +132,16 @@ private:
       return spec.body(self, context);
     };
     const bool detached = c.spec.kind == child_kind::detached;
+    const auto state = c.spec.wait_ready ? node_state::starting : node_state::running;
+    c.at = c.spec.wait_ready ? phase::starting : phase::running;
+    // In the tree before it lives, since a detached child runs at once; with its address after.
+    tree_registry::member entry{c.spec.supervisor, detached, {}, c.spec.interrupt};
+    spec_.registry->attach(path_of(c), entry, state);
     c.handle = detached ? self_->spawn<caf::monitored + caf::detached>(body)
                         : self_->spawn<caf::monitored>(body);
+    entry.address = c.handle.address();
+    spec_.registry->attach(path_of(c), std::move(entry), state);
     (*alive_)[i] = {c.handle.address(), c.spec.interrupt};
-    c.at = c.spec.wait_ready ? phase::starting : phase::running;
-    spec_.registry->attach(path_of(c),
-                           {c.spec.supervisor, detached, c.handle.address(), c.spec.interrupt},
-                           c.spec.wait_ready ? node_state::starting : node_state::running);
   }
 
   void stop(std::size_t i) {

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <ranges>
 #include <thread>
@@ -21,6 +22,7 @@ namespace {
 constexpr std::uint32_t scheduler_threads_default = 2; ///< actors carry control messages only
 constexpr std::chrono::seconds tree_start_bound{60};
 constexpr std::chrono::seconds service_start_bound{60};
+constexpr std::chrono::seconds service_end_bound{5};
 constexpr std::chrono::seconds destructor_bound{5};
 constexpr int fatal_exit_code = 70; ///< EX_SOFTWARE: an internal error
 
@@ -35,6 +37,19 @@ std::unique_ptr<caf::actor_system_config> make_config(const universe_options& op
   config->set("scheduler.max-threads", static_cast<std::uint64_t>(threads));
   config->set("scheduler.max-throughput", std::uint64_t{100}); // no actor keeps a worker for itself
   return config;
+}
+
+/// Takes a service that never started out of the list and, once its actor has ended, out of the
+/// tree: its name is free again.
+void forget_service(actors::node& n, const std::shared_ptr<actors::service_slot>& slot) {
+  n.services.remove(slot);
+  const auto path = std::string{actors::front_path} + "/" + slot->get().name();
+  const auto ended = [&](const std::vector<actors::tree_node>& nodes) {
+    auto it = std::ranges::find(nodes, path, &actors::tree_node::path);
+    return it == nodes.end() || it->state == actors::node_state::stopped;
+  };
+  if (n.registry->wait_until(std::chrono::steady_clock::now() + service_end_bound, ended))
+    n.registry->remove(path);
 }
 
 void end_process(const std::string& cause) {
@@ -129,7 +144,7 @@ std::uint64_t universe::state::now_ms() const noexcept {
 
 bool universe::state::hurried() const {
   std::lock_guard guard{end->mutex};
-  return end->hurry;
+  return end->hurries != 0;
 }
 
 // -- the universe
@@ -149,6 +164,10 @@ op_result<std::unique_ptr<universe>> universe::open(universe_options options) {
 universe::universe(std::shared_ptr<state> s) : state_(std::move(s)) {}
 
 universe::~universe() {
+  {
+    std::lock_guard guard{state_->end->mutex};
+    if (state_->end->result) return; // whoever stopped it knows
+  }
   if (auto status = stop({.bound = destructor_bound}); !status.ok())
     spdlog::error("stopping the universe: {}", status.to_string());
 }
@@ -192,7 +211,7 @@ op_status universe::add_service(std::shared_ptr<actors::service> service) {
             fmt::format("service '{}' did not start within 60 s", slot->get().name())};
   }
   auto status = outcome.get();
-  if (!status.ok()) n.services.remove(slot);
+  if (!status.ok()) forget_service(n, slot);
   return status;
 }
 
@@ -200,6 +219,7 @@ op_status universe::stop(const stop_options& options) {
   const auto deadline = std::chrono::steady_clock::now() + options.bound;
   auto end = state_->end;
   std::unique_lock lock{end->mutex};
+  const auto hurries = end->hurries;
   if (!end->begun) {
     end->begun = true;
     state_->stopping_ = true;
@@ -212,7 +232,7 @@ op_status universe::stop(const stop_options& options) {
       end->changed.notify_all();
     }}.detach();
   }
-  end->changed.wait_until(lock, deadline, [&] { return end->result || end->hurry; });
+  end->changed.wait_until(lock, deadline, [&] { return end->result || end->hurries != hurries; });
   if (end->result) return *end->result;
   return {op_code::timed_out,
           fmt::format("the stop goes on in the background: not over within {} ms",
@@ -222,7 +242,7 @@ op_status universe::stop(const stop_options& options) {
 void universe::stop_now() noexcept {
   state_->node.engine->refuse_writes();
   std::lock_guard guard{state_->end->mutex};
-  state_->end->hurry = true;
+  ++state_->end->hurries;
   state_->end->changed.notify_all();
 }
 

@@ -38,7 +38,7 @@ struct universe::state {
     std::mutex mutex;
     std::condition_variable changed;
     bool begun = false;
-    bool hurry = false;
+    std::uint64_t hurries = 0; ///< calls of stop_now: each ends the waits of that moment
     std::optional<op_status> result;
   };
 

@@ -45,8 +45,7 @@ client::client(std::shared_ptr<state> s) : state_(std::move(s)) {}
 
 client::~client() = default;
 
-// -- batches
-// ---------------------------------------------------------------------------------------------------------
+// -- batches ------------------------------------------------------------------------------------
 
 namespace {
 
@@ -78,7 +77,7 @@ operation make(op_kind kind, std::string_view key, durability level) {
   return op;
 }
 
-operation make(op_kind kind, std::string_view key, const write_options& options) {
+operation make(op_kind kind, std::string_view key, const client_write_options& options) {
   auto op = make(kind, key, options.level);
   op.condition = options.condition;
   op.rank = options.rank;
@@ -89,7 +88,7 @@ operation make(op_kind kind, std::string_view key, const write_options& options)
   return op;
 }
 
-std::uint64_t ttl_of(const write_options& options) {
+std::uint64_t ttl_of(const client_write_options& options) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(0, options.time_to_live.count()));
 }
 
@@ -104,13 +103,13 @@ client_reply client::exists(std::string_view key, durability level) {
 }
 
 client_reply client::put(std::string_view key, std::string_view value,
-                         const write_options& options) {
+                         const client_write_options& options) {
   auto op = make(op_kind::put, key, options);
   op.value = value;
   return run_single(state_->core, op, ttl_of(options));
 }
 
-client_reply client::erase(std::string_view key, const write_options& options) {
+client_reply client::erase(std::string_view key, const client_write_options& options) {
   auto op = make(op_kind::erase, key, options);
   op.expires_at_ms = 0;
   op.keep_expiry = false;
@@ -118,7 +117,7 @@ client_reply client::erase(std::string_view key, const write_options& options) {
 }
 
 client_reply client::compare_and_set(std::string_view key, lsn_t expected, std::string_view value,
-                                     write_options options) {
+                                     client_write_options options) {
   options.condition = write_condition::if_version;
   options.expected_version = expected;
   return put(key, value, options);
@@ -130,7 +129,7 @@ client_reply client::increment(std::string_view key, std::int64_t delta, durabil
   return run_single(state_->core, op, 0);
 }
 
-client_reply client::expire(std::string_view key, const write_options& options) {
+client_reply client::expire(std::string_view key, const client_write_options& options) {
   return run_single(state_->core, make(op_kind::expire, key, options), ttl_of(options));
 }
 
@@ -146,7 +145,7 @@ std::vector<client_reply> client::multi_get(std::span<const std::string_view> ke
 
 std::vector<client_reply>
 client::multi_put(std::span<const std::pair<std::string_view, std::string_view>> pairs,
-                  const write_options& options) {
+                  const client_write_options& options) {
   if (pairs.empty()) return {};
   auto job = std::make_shared<client_job>();
   job->items.resize(pairs.size());
@@ -215,8 +214,7 @@ std::future<std::vector<client_reply>> client::execute_async(client_batch batch)
   return future;
 }
 
-// -- everything else
-// -----------------------------------------------------------------------------------------------------
+// -- everything else ----------------------------------------------------------------------------
 
 op_result<client_scan_page> client::scan_page(std::uint64_t cursor, std::string_view prefix,
                                               std::size_t limit, bool keys_only) {

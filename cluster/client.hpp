@@ -44,34 +44,33 @@ public:
   client(const client&) = delete;
   client& operator=(const client&) = delete;
 
-  // -- one operation; blocks until the reply or the deadline
-  // -----------------------------------------------------------
+  // -- one operation; blocks until the reply or the deadline ------------------------------------
 
   [[nodiscard]] client_reply get(std::string_view key, durability level = durability::unspecified);
   /// ok or not_found, with version and expiry.
   [[nodiscard]] client_reply exists(std::string_view key,
                                     durability level = durability::unspecified);
   [[nodiscard]] client_reply put(std::string_view key, std::string_view value,
-                                 const write_options& options = {});
-  [[nodiscard]] client_reply erase(std::string_view key, const write_options& options = {});
+                                 const client_write_options& options = {});
+  [[nodiscard]] client_reply erase(std::string_view key, const client_write_options& options = {});
   /// Writes `value` if the record's version is `expected` (0: it is absent); version_mismatch
   /// carries the one it met.
   [[nodiscard]] client_reply compare_and_set(std::string_view key, lsn_t expected,
-                                             std::string_view value, write_options options = {});
+                                             std::string_view value,
+                                             client_write_options options = {});
   /// Adds to a decimal 64-bit integer; an absent key counts as 0. reply.number is the result.
   [[nodiscard]] client_reply increment(std::string_view key, std::int64_t delta = 1,
                                        durability level = durability::unspecified);
   /// Sets the expiry from `options` (none given: never) and leaves the value.
-  [[nodiscard]] client_reply expire(std::string_view key, const write_options& options);
+  [[nodiscard]] client_reply expire(std::string_view key, const client_write_options& options);
 
-  // -- many operations; block likewise
-  // ---------------------------------------------------------------------------------
+  // -- many operations; block likewise ----------------------------------------------------------
 
   /// Each key on its own; replies[i] answers keys[i].
   [[nodiscard]] std::vector<client_reply> multi_get(std::span<const std::string_view> keys);
   [[nodiscard]] std::vector<client_reply>
   multi_put(std::span<const std::pair<std::string_view, std::string_view>> pairs,
-            const write_options& options = {});
+            const client_write_options& options = {});
   /// Each operation on its own; any number of them: a long batch travels in several messages.
   [[nodiscard]] std::vector<client_reply> execute(const client_batch& batch);
 
@@ -84,8 +83,7 @@ public:
   /// At most server_info::batch_operations_max operations.
   [[nodiscard]] atomic_reply execute_atomic(const client_batch& batch);
 
-  // -- without blocking: for many batches in flight
-  // ----------------------------------------------------------------------
+  // -- without blocking: for many batches in flight ---------------------------------------------
 
   using callback = std::function<void(std::vector<client_reply>)>;
   /// Sends the batch and calls `done` on the client's thread, exactly once; it must not block, but
@@ -94,8 +92,7 @@ public:
   void execute_async(client_batch batch, callback done);
   [[nodiscard]] std::future<std::vector<client_reply>> execute_async(client_batch batch);
 
-  // -- everything else; block likewise
-  // ------------------------------------------------------------------------------------
+  // -- everything else; block likewise ----------------------------------------------------------
 
   /// A page of about `limit` records in hash order whose key starts with `prefix`; cursor 0 starts,
   /// next_cursor 0 ends.
@@ -114,8 +111,7 @@ public:
   /// The operator's calls. Borrows this client.
   [[nodiscard]] client_admin admin();
 
-  // -- observation
-  // ---------------------------------------------------------------------------------------------------------
+  // -- observation ------------------------------------------------------------------------------
 
   /// Since connect(); any thread.
   struct counters {

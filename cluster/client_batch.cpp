@@ -6,7 +6,7 @@ namespace warp {
 
 namespace {
 
-operation from_options(op_kind kind, const write_options& options) {
+operation from_options(op_kind kind, const client_write_options& options) {
   operation op;
   op.kind = kind;
   op.level = options.level;
@@ -19,7 +19,7 @@ operation from_options(op_kind kind, const write_options& options) {
   return op;
 }
 
-std::uint64_t ttl_of(const write_options& options) {
+std::uint64_t ttl_of(const client_write_options& options) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(0, options.time_to_live.count()));
 }
 
@@ -40,11 +40,12 @@ void client_batch::exists(std::string_view key, durability level) {
   add(plain(op_kind::exists, level), 0, key, {});
 }
 
-void client_batch::put(std::string_view key, std::string_view value, const write_options& options) {
+void client_batch::put(std::string_view key, std::string_view value,
+                       const client_write_options& options) {
   add(from_options(op_kind::put, options), ttl_of(options), key, value);
 }
 
-void client_batch::erase(std::string_view key, const write_options& options) {
+void client_batch::erase(std::string_view key, const client_write_options& options) {
   add(from_options(op_kind::erase, options), 0, key, {});
 }
 
@@ -54,7 +55,7 @@ void client_batch::increment(std::string_view key, std::int64_t delta, durabilit
   add(op, 0, key, {});
 }
 
-void client_batch::expire(std::string_view key, const write_options& options) {
+void client_batch::expire(std::string_view key, const client_write_options& options) {
   add(from_options(op_kind::expire, options), ttl_of(options), key, {});
 }
 

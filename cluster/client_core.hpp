@@ -80,7 +80,9 @@ private:
   // answers
   void take_answer(const slices& parts, capnp::List<wire::Reply>::Reader replies);
   void take_refusal(const slices& parts, const op_status& status);
-  void take_loss(slices parts, const kj::Exception& e);
+  void take_loss(slices parts, const op_status& status);
+  void explain(client_link& link, std::uint64_t generation, const kj::Exception& e,
+               std::function<void(const op_status&)> then);
   void answer(client_job& job, std::uint32_t index, client_reply reply);
   void give_up(client_job& job, op_code unsent, const std::string& why);
   void give_up(client_call& call, op_code unsent, const std::string& why);

@@ -80,7 +80,11 @@ kj::Promise<void> client_link::run() {
         ready_ = true;
         failures_ = 0;
         listener_.link_ready(*this);
-        return wire_->network.onDisconnect().exclusiveJoin(wire_->stream.on_fault());
+        auto lost = kj::newPromiseAndFulfiller<void>();
+        lost_ = kj::mv(lost.fulfiller);
+        return wire_->network.onDisconnect()
+            .exclusiveJoin(wire_->stream.on_fault())
+            .exclusiveJoin(kj::mv(lost.promise));
       })
       .then(
           [] {
@@ -101,6 +105,12 @@ kj::Promise<void> client_link::run() {
         return loop_.timer().afterDelay(pause().count() * kj::MILLISECONDS);
       })
       .then([this] { return run(); });
+}
+
+void client_link::lost(std::uint64_t of_generation) {
+  if (of_generation != generation || !ready_) return;
+  ready_ = false;
+  lost_->fulfill();
 }
 
 kj::Promise<void> client_link::connect() {

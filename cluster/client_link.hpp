@@ -45,6 +45,10 @@ public:
   [[nodiscard]] wire::Session::Client session();
   [[nodiscard]] const server_info& info() const noexcept { return info_; }
 
+  /// A call of that generation met a dead connection: it is not used any more, even if it does not
+  /// know yet.
+  void lost(std::uint64_t of_generation);
+
   /// Messages under way, by lane; counted by whoever sends, forgotten with the connection.
   std::array<std::size_t, 2> in_flight{};
   /// Counts the connections of this link: an answer that was lost with an earlier one is told by
@@ -68,6 +72,7 @@ private:
   std::minstd_rand random_;
   std::unique_ptr<connection> wire_;
   bool ready_ = false;
+  kj::Own<kj::PromiseFulfiller<void>> lost_;
   server_info info_;
   op_status refused_; // by login
   kj::Promise<void> running_;

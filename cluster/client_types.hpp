@@ -41,7 +41,7 @@ struct client_options {
 
 /// The options of one write. The defaults write unconditionally, without expiry, at the server's
 /// level.
-struct write_options {
+struct client_write_options {
   durability level = durability::unspecified;
   priority rank = priority::normal;
   access_pattern pattern = access_pattern::balanced;
@@ -72,11 +72,11 @@ class client_batch {
 public:
   void get(std::string_view key, durability level = durability::unspecified);
   void exists(std::string_view key, durability level = durability::unspecified);
-  void put(std::string_view key, std::string_view value, const write_options& options = {});
-  void erase(std::string_view key, const write_options& options = {});
+  void put(std::string_view key, std::string_view value, const client_write_options& options = {});
+  void erase(std::string_view key, const client_write_options& options = {});
   void increment(std::string_view key, std::int64_t delta = 1,
                  durability level = durability::unspecified);
-  void expire(std::string_view key, const write_options& options);
+  void expire(std::string_view key, const client_write_options& options);
 
   [[nodiscard]] std::size_t size() const noexcept { return items_.size(); }
   [[nodiscard]] bool empty() const noexcept { return items_.empty(); }

@@ -43,7 +43,7 @@ corked_stream::corked_stream(kj::AsyncIoStream& io, kj::Timer& timer, const stre
                              std::atomic<std::uint64_t>* received, std::atomic<std::uint64_t>* sent)
     : io_(io), timer_(timer), limits_(limits), received_(received), sent_(sent), tasks_(*this) {}
 
-// -- input ---------------------------------------------------------------------------------------
+// -- input --------------------------------------------------------------------------------------
 
 kj::Promise<corked_stream::message> corked_stream::tryReadMessage(kj::ArrayPtr<kj::AutoCloseFd>,
                                                                   capnp::ReaderOptions options,
@@ -189,7 +189,7 @@ std::size_t corked_stream::input_bytes_held() const noexcept {
   return (in_.size() + large_.size()) * word_bytes;
 }
 
-// -- output --------------------------------------------------------------------------------------
+// -- output -------------------------------------------------------------------------------------
 
 kj::Promise<void>
 corked_stream::writeMessage(kj::ArrayPtr<const int>,
@@ -334,7 +334,7 @@ kj::Promise<void> corked_stream::end() {
   return drained_below(0).then([this] { io_.shutdownWrite(); });
 }
 
-// -- faults --------------------------------------------------------------------------------------
+// -- faults -------------------------------------------------------------------------------------
 
 kj::Promise<void> corked_stream::on_fault() {
   if (fault_ != stream_fault::none) return kj::READY_NOW;

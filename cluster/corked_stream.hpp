@@ -51,7 +51,7 @@ public:
                 std::atomic<std::uint64_t>* received = nullptr,
                 std::atomic<std::uint64_t>* sent = nullptr);
 
-  // -- capnp::MessageStream ----------------------------------------------------------------------
+  // -- capnp::MessageStream ---------------------------------------------------------------------
 
   using capnp::MessageStream::tryReadMessage;
   using capnp::MessageStream::writeMessage;
@@ -72,7 +72,7 @@ public:
   /// Sends what is left, then the end of the stream.
   kj::Promise<void> end() override;
 
-  // -- observation -------------------------------------------------------------------------------
+  // -- observation ------------------------------------------------------------------------------
 
   /// Resolves when this side gives the stream up; at most one caller.
   kj::Promise<void> on_fault();

@@ -33,8 +33,7 @@ struct http_answers {
 ///   /metrics  200, Prometheus text format 0.0.4
 ///   /livez    200 as long as the process answers at all
 ///   /readyz   200 when reads and writes are taken, else 503 with the reasons, a line each
-///   /healthz  JSON {"status": "ok" | "degraded" | "not ready", "ready": bool, "problems": [...]};
-///   200 for "ok", else 503
+///   /healthz  JSON with status (ok, degraded, not ready), ready and problems; 200 for ok, else 503
 ///
 /// Other paths 404, other methods 405; a head that is too long or late ends the connection. No
 /// answer is for caches.

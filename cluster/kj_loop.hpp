@@ -37,8 +37,7 @@ public:
     return std::this_thread::get_id() == thread_.get_id();
   }
 
-  // -- on the loop's thread, while main's promise is pending
-  // -------------------------------------------
+  // -- on the loop's thread, while main's promise is pending ------------------------------------
 
   [[nodiscard]] kj::AsyncIoContext& io() noexcept { return *io_; }
   [[nodiscard]] kj::Timer& timer() noexcept { return io_->provider->getTimer(); }

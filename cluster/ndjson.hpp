@@ -23,8 +23,8 @@ struct ndjson_record {
 ///
 /// - "key": a string, 1 B to 64 KiB as UTF-8; or "key_base64" for a key that is no UTF-8.
 /// - "value": a string stands for its own bytes (quotes and escapes gone). Any other JSON is stored
-/// as it stands in the line, byte for
-///   byte, without the white space around it. Or "value_base64" for bytes that are no UTF-8.
+///   as it stands in the line, byte for byte, without the white space around it. Or "value_base64"
+///   for bytes that are no UTF-8.
 /// - "ttl_ms" or "expires_at_ms": a whole number, optional, one of them.
 ///
 /// Field order is free; a field that comes twice or that is not known is an error, as nothing

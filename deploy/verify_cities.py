@@ -4,6 +4,7 @@ With --write it first makes the writes of the quick start (a batch, a compare-an
 acknowledged after it was on disk; without, it expects to find their outcome. Every difference is printed; exit code 1 if there was one."""
 import json
 import random
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ LEFT = {"note:1": "first", "visits": "3", "lease:long": "held", "batch:1": '{"n"
 GONE = ["lease:short", "note:2"]
 ABSENT, CONDITION = 3, 4  # exit codes of warp
 
+DECODER, KEY, VALUE = json.JSONDecoder(), re.compile(r'\s*\{\s*"key"\s*:\s*'), re.compile(r'\s*,\s*"value"\s*:\s*')
 differences = 0
 
 
@@ -21,6 +23,11 @@ def differ(text):
     differences += 1
     if differences <= 20:
         print(f" DIFFERENT  {text}")
+
+
+def report(text, before):
+    """A line for what was looked at since `before` differences were known."""
+    print(f" ok  {text}" if differences == before else f" --  {text}: {differences - before} differences")
 
 
 def equal(what, found, expected):
@@ -42,14 +49,11 @@ class warp:
 
 def value_text(line):
     """Key, and value exactly as it stands in the line: {"key": "...", "value": ...}."""
-    decoder = json.JSONDecoder()
-    record = decoder.decode(line)
-    at = line.index('"value"', line.index('"key"') + 5 + len(json.dumps(record["key"], ensure_ascii=False)))
-    at = line.index(":", at) + 1
-    while line[at] == " ":
-        at += 1
-    _, end = decoder.raw_decode(line, at)
-    return record["key"], line[at:end]
+    begin = KEY.match(line)
+    key, at = DECODER.raw_decode(line, begin.end())
+    begin = VALUE.match(line, at)
+    _, end = DECODER.raw_decode(line, begin.end())
+    return key, line[begin.end():end]
 
 
 def read_file(path):
@@ -58,6 +62,7 @@ def read_file(path):
 
 
 def write(run):
+    before = differences
     sync = ("--durability", "sync")
     lines = "".join(f'{{"key": "{k}", "value": {v}}}\n' for k, v in LEFT.items() if k.startswith("batch:"))
     run("load", "-", text=lines)
@@ -75,10 +80,11 @@ def write(run):
             differ("lease:short outlived its time to live of 300 ms")
             break
         time.sleep(0.05)
-    print(" ok  writes: batch, compare-and-set (once kept, once refused), counter, time to live, deletion")
+    report("writes: batch, compare-and-set (once kept, once refused), counter, time to live, deletion", before)
 
 
 def compare_dump(run, expected):
+    before = differences
     found = dict(value_text(line) for line in run("dump").splitlines())
     missing, unknown = expected.keys() - found.keys(), found.keys() - expected.keys()
     for key in sorted(missing)[:5]:
@@ -91,7 +97,7 @@ def compare_dump(run, expected):
         if key in found:
             equal(key, plain(found[key]), plain(value))
             same += plain(found[key]) == plain(value)
-    print(f" ok  {same:,} of {len(expected):,} values are equal, byte for byte")
+    report(f"{same:,} of {len(expected):,} values are equal, byte for byte", before)
 
 
 def plain(value):
@@ -100,6 +106,7 @@ def plain(value):
 
 
 def compare_queries(run, cities):
+    before = differences
     seed = random.randrange(1 << 32)
     for key in random.Random(seed).sample(sorted(cities), 20):
         equal(f"get {key} (seed {seed})", run("get", key), cities[key])
@@ -112,10 +119,10 @@ def compare_queries(run, cities):
         equal(f"get {key}", run("get", key), value)
     for key in GONE:
         run("get", key, code=ABSENT)
-    left = json.loads(run("--json", "ttl", "lease:long"))["ttl_ms"]
+    left = json.loads(run("--json", "ttl", "lease:long") or "{}").get("ttl_ms", 0)
     if not 0 < left <= 3_600_000:
         differ(f"lease:long has {left} ms left of an hour")
-    print(" ok  queries: get, scan by prefix, batch, compare-and-set, counter, time to live")
+    report("queries: get, scan by prefix, batch, compare-and-set, counter, time to live", before)
 
 
 def main():
@@ -125,8 +132,6 @@ def main():
         write(run)
     compare_dump(run, {**cities, **LEFT})
     compare_queries(run, cities)
-    if differences:
-        print(f"{differences} differences")
     return 1 if differences else 0
 
 

@@ -19,8 +19,7 @@ namespace warp {
 /// where the message itself is malformed (a pointer that leads nowhere, a limit of its
 /// ReaderOptions exceeded), and return a status where it is well-formed and makes no sense.
 
-// -- enumerants; read_* return nothing for a number that this version does not know
-// -----------------------------------
+// -- enumerants; read_* return nothing for a number that this version does not know -------------
 
 [[nodiscard]] wire::Code write_code(op_code code) noexcept;
 [[nodiscard]] std::optional<op_code> read_code(wire::Code code) noexcept;
@@ -29,8 +28,7 @@ namespace warp {
 [[nodiscard]] wire::Durability write_durability(durability level) noexcept;
 [[nodiscard]] std::optional<durability> read_durability(wire::Durability level) noexcept;
 
-// -- bytes
-// ---------------------------------------------------------------------------------------------------------------
+// -- bytes --------------------------------------------------------------------------------------
 
 [[nodiscard]] inline std::string_view as_view(capnp::Data::Reader bytes) noexcept {
   return {reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
@@ -46,15 +44,13 @@ namespace warp {
   return {text.c_str(), text.size()};
 }
 
-// -- status
-// --------------------------------------------------------------------------------------------------------------
+// -- status -------------------------------------------------------------------------------------
 
 void write_status(const op_status& status, wire::Status::Builder to);
 /// A code that this version does not know becomes not_supported, with its number in the message.
 [[nodiscard]] op_status read_status(wire::Status::Reader from);
 
-// -- operations
-// ------------------------------------------------------------------------------------------------------------
+// -- operations ---------------------------------------------------------------------------------
 
 /// `ttl_ms`: time to live, sent in place of op.expires_at_ms when it is not 0. The request id is
 /// not part of it: it travels with the call, see request_skip below. Initialises nothing that has
@@ -73,8 +69,7 @@ op_status read_write(wire::Write::Reader from, std::uint64_t now_ms, operation& 
 /// Whether write_write() has anything to say that is not the default.
 [[nodiscard]] bool needs_write(const operation& op, std::uint64_t ttl_ms) noexcept;
 
-// -- calls
-// -----------------------------------------------------------------------------------------------------------------
+// -- calls --------------------------------------------------------------------------------------
 
 /// How a call names itself and how long its caller waits; 0 ms: no deadline of its own.
 struct call_header {
@@ -92,8 +87,7 @@ void write_call(const call_header& call, wire::Call::Builder to);
   return {call.client, call.number + index + skip, call.oldest_unanswered};
 }
 
-// -- replies
-// ---------------------------------------------------------------------------------------------------------------
+// -- replies ------------------------------------------------------------------------------------
 
 /// The answer to one operation, as it travels; value and message are borrowed.
 struct reply_view {

@@ -23,8 +23,8 @@ struct cell_pages {
 ///
 /// Each size has its own pages, so what is not used of the last one counts 64 tables times as many
 /// sizes as there are. So a size comes from malloc until this table has 16 KiB of it, from small
-/// pages until it has 256 KiB, and from large ones then: half a page is never more than an eighth,
-/// and mostly below a twentieth.
+/// pages until it has 256 KiB, and from large ones then: half a page is at most a quarter of what
+/// is used, and mostly below a twentieth.
 ///
 /// Cost per cell beyond its size: rounding, below 4 B on average, 64 B per page for its header, and
 /// that half page. malloc takes 8 B and rounds to 16.

@@ -50,13 +50,6 @@ std::size_t upper_half(std::uint64_t hash, unsigned depth) noexcept {
 
 } // namespace
 
-/// Where a hash belongs.
-struct table::place {
-  segment* owner;
-  unsigned depth;
-  unsigned home;
-};
-
 /// Makes a directory start at a cache line.
 struct alignas(64) table::directory_line {
   entry entries[64 / sizeof(entry)];
@@ -76,36 +69,30 @@ std::uint64_t table::hash(std::string_view key) noexcept {
   return XXH3_64bits(key.data(), key.size());
 }
 
-// The two prefetch functions pair their acquire loads with the release stores that publish a
-// directory or a segment, so they see it initialised. They may see an old one: that costs a useless
-// prefetch.
+/// The directory's word for a hash: its segment and that segment's depth. Where it is read without
+/// the lock, the acquire loads pair with the release stores that publish a directory or a segment:
+/// what they lead to is initialised. It may be an old one, and costs a useless prefetch then.
+inline std::uintptr_t table::word_of(std::uint64_t hash) const noexcept {
+  const auto root = root_.load(std::memory_order_acquire);
+  return pointer_of<const entry>(root)[hash >> (64 - depth_of(root))].load(
+      std::memory_order_acquire);
+}
 
 void table::prefetch_bucket(std::uint64_t hash) const noexcept {
-  const auto root = root_.load(std::memory_order_acquire);
-  const auto word =
-      pointer_of<const entry>(root)[hash >> (64 - depth_of(root))].load(std::memory_order_acquire);
+  const auto word = word_of(hash);
   pointer_of<const segment>(word)->prefetch_bucket(segment::home_of(hash, depth_of(word)));
 }
 
 void table::prefetch_record(std::uint64_t hash) const noexcept {
-  const auto root = root_.load(std::memory_order_acquire);
-  const auto word =
-      pointer_of<const entry>(root)[hash >> (64 - depth_of(root))].load(std::memory_order_acquire);
+  const auto word = word_of(hash);
   pointer_of<const segment>(word)->prefetch_record(segment::home_of(hash, depth_of(word)),
                                                    hash_tag::of(hash));
 }
 
-table::place table::locate(std::uint64_t hash) const noexcept {
-  const auto root = root_.load(std::memory_order_relaxed);
-  const auto word =
-      pointer_of<const entry>(root)[hash >> (64 - depth_of(root))].load(std::memory_order_relaxed);
-  const auto depth = depth_of(word);
-  return {pointer_of<segment>(word), depth, segment::home_of(hash, depth)};
-}
-
 record* table::find(std::uint64_t hash, std::string_view key) const noexcept {
-  const auto at = locate(hash);
-  return at.owner->find(at.home, hash_tag::of(hash), key);
+  const auto word = word_of(hash);
+  return pointer_of<const segment>(word)->find(segment::home_of(hash, depth_of(word)),
+                                               hash_tag::of(hash), key);
 }
 
 record* table::put(std::uint64_t hash, std::string_view key, record* existing,
@@ -138,15 +125,17 @@ record* table::set_meta(std::uint64_t hash, record* existing, const record_meta&
 record* table::move(std::uint64_t hash, std::string_view key, record* existing,
                     const new_value& value, const record_meta& meta) {
   record* const r = records_.make(key, value, meta);
-  const auto at = locate(hash);
-  at.owner->replace(at.home, hash_tag::of(hash), existing, r);
+  const auto word = word_of(hash);
+  pointer_of<segment>(word)->replace(segment::home_of(hash, depth_of(word)), hash_tag::of(hash),
+                                     existing, r);
   records_.free(existing);
   return r;
 }
 
 void table::erase(std::uint64_t hash, record* existing) noexcept {
-  const auto at = locate(hash);
-  at.owner->remove(at.home, hash_tag::of(hash), existing);
+  const auto word = word_of(hash);
+  pointer_of<segment>(word)->remove(segment::home_of(hash, depth_of(word)), hash_tag::of(hash),
+                                    existing);
   records_.free(existing);
 }
 
@@ -166,10 +155,13 @@ void table::clear() noexcept {
 std::uint64_t table::walk_bucket(std::uint64_t cursor, void (*visit)(void*, const record&),
                                  void* context) const {
   if (segments_used_ == 0) return 0;
-  const auto at = locate(cursor);
-  at.owner->for_each_of(at.home, [](const record* r) { __builtin_prefetch(r); });
-  at.owner->for_each_of(at.home, [=](const record* r) { visit(context, *r); });
-  const auto range_bits = 64 - segment::bucket_bits - at.depth; // wraps to 0 after the last one
+  const auto word = word_of(cursor);
+  const auto& at = *pointer_of<const segment>(word);
+  const auto home = segment::home_of(cursor, depth_of(word));
+  at.for_each_of(home, [](const record* r) { __builtin_prefetch(r); });
+  at.for_each_of(home, [=](const record* r) { visit(context, *r); });
+  const auto range_bits =
+      64 - segment::bucket_bits - depth_of(word); // wraps to 0 after the last one
   return ((cursor >> range_bits) + 1) << range_bits;
 }
 
@@ -177,10 +169,12 @@ void table::insert_into_index(std::uint64_t hash, record* r) {
   if (segments_used_ == 0) add_first_segment();
   const auto tag = hash_tag::of(hash);
   for (;;) {
-    const auto at = locate(hash);
-    if (at.owner->insert(at.home, tag, r, stats_.index_bytes)) [[likely]]
+    const auto word = word_of(hash);
+    const auto home = segment::home_of(hash, depth_of(word));
+    auto& owner = *pointer_of<segment>(word);
+    if (owner.insert(home, tag, r, stats_.index_bytes)) [[likely]]
       return;
-    if (!split(hash)) return at.owner->insert_anyway(at.home, tag, r, stats_.index_bytes);
+    if (!split(hash)) return owner.insert_anyway(home, tag, r, stats_.index_bytes);
   }
 }
 
@@ -233,7 +227,9 @@ bool table::double_directory() {
 /// Splits the segment of this hash: it keeps the lower half of its range, a new one gets the upper
 /// half. False if it cannot be split. Throws std::bad_alloc, and then no record has moved.
 bool table::split(std::uint64_t hash) {
-  const auto [lower, depth, home] = locate(hash);
+  const auto word = word_of(hash);
+  const auto depth = depth_of(word);
+  segment* const lower = pointer_of<segment>(word);
   if (depth == depth_max) return false;
   if (depth == depth_of(root_.load(std::memory_order_relaxed)) && !double_directory()) return false;
   segment* const upper = spare_segment();

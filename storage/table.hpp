@@ -88,10 +88,9 @@ public:
   [[nodiscard]] const table_stats& stats() const noexcept { return stats_; }
 
 private:
-  struct place;
   struct directory_line;
 
-  place locate(std::uint64_t hash) const noexcept;
+  std::uintptr_t word_of(std::uint64_t hash) const noexcept;
   std::uint64_t walk_bucket(std::uint64_t cursor, void (*visit)(void*, const record&),
                             void* context) const;
   record* move(std::uint64_t hash, std::string_view key, record* existing, const new_value& value,

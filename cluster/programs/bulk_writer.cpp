@@ -14,7 +14,7 @@ bulk_writer::~bulk_writer() {
 }
 
 void bulk_writer::put(std::uint64_t line, std::string_view key, std::string_view value,
-                      const write_options& how) {
+                      const client_write_options& how) {
   const auto hash = std::hash<std::string_view>{}(key);
   // Calls that overlap may be done in any order, so two writes of one key never do. (Within a batch
   // the order is kept; a hash that two keys share costs a wait, no more.)

@@ -38,7 +38,7 @@ public:
 
   /// Copies the record; may block until a batch comes back. `line` grows from call to call.
   void put(std::uint64_t line, std::string_view key, std::string_view value,
-           const write_options& how);
+           const client_write_options& how);
   /// A line that needs nothing to be done: it only moves finished_line() on.
   void skip(std::uint64_t line);
   /// Sends what is left and waits for all answers; at level async also until all of it is on disk

@@ -8,11 +8,8 @@ namespace warp::programs {
 
 op_status rpc_service::start() {
   auto options = options_;
-  if (port_ != 0) { // a restart: clients know the port of the first start
-    const auto at = cluster::parse_address(options.listen);
-    const bool v6 = at->host.find(':') != std::string::npos;
-    options.listen = fmt::format("{}{}{}:{}", v6 ? "[" : "", at->host, v6 ? "]" : "", port_);
-  }
+  // A restart: clients know the port of the first start.
+  if (port_ != 0) options.listen = address();
   auto server = cluster::rpc_server::start(std::move(options), universe_.engine(), &admin_);
   if (!server) return server.status();
   std::lock_guard guard{mutex_};
@@ -39,6 +36,12 @@ op_status rpc_service::health() const {
 std::uint16_t rpc_service::port() const {
   std::lock_guard guard{mutex_};
   return port_;
+}
+
+std::string rpc_service::address() const {
+  const auto at = cluster::parse_address(options_.listen);
+  const bool v6 = at->host.find(':') != std::string::npos;
+  return fmt::format("{}{}{}:{}", v6 ? "[" : "", at->host, v6 ? "]" : "", port());
 }
 
 void rpc_service::collect(std::vector<actors::metric>& out) const {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 
 namespace warp::programs {
 
@@ -29,6 +30,8 @@ public:
 
   /// Valid after the first successful start().
   [[nodiscard]] std::uint16_t port() const;
+  /// "127.0.0.1:7400": as configured, with the port that was taken.
+  [[nodiscard]] std::string address() const;
 
 private:
   cluster::rpc_server_options options_;

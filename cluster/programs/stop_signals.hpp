@@ -15,9 +15,10 @@ namespace warp::programs {
 /// inside a signal handler. Make it before any other thread: the signals are blocked here and in
 /// all threads that are started later.
 ///
-///   first signal    wait() returns; before expect_stop() was called (the server is still starting)
-///   the process ends at once with 0 second signal   `hurry` is called, and the process ends with 1
-///   a second later if it is still there
+/// - First signal: wait() returns. Before expect_stop() was called (the server is still starting)
+///   the process ends at once with 0.
+/// - Second signal: `hurry` is called, and the process ends with 1 a second later if it is still
+///   there.
 class stop_signals {
 public:
   stop_signals();
@@ -27,7 +28,7 @@ public:
   stop_signals& operator=(const stop_signals&) = delete;
 
   /// From now on the first signal is handed to wait(). `hurry`: called on the signal thread at the
-  /// second one; must not block.
+  /// second one, never after stopped() has returned; must not block.
   void expect_stop(std::function<void()> hurry);
   void stopped();
   /// Blocks until the first signal (its name) or failed() (nothing: the cause is what failed() was

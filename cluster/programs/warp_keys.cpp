@@ -74,8 +74,8 @@ struct key_commands {
     return {};
   }
 
-  std::optional<write_options> options_of() {
-    write_options o;
+  std::optional<client_write_options> options_of() {
+    client_write_options o;
     o.level = durability_of(a.level);
     o.keep_expiry = a.keep_ttl;
     if (a.if_absent + a.if_present + (a.if_version->count() > 0) > 1) {

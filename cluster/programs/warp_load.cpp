@@ -135,7 +135,7 @@ struct loader {
               ? op_status(op_code::invalid_argument, "the line is longer than 1 GiB")
               : parser.parse(line, record);
       if (parsed.ok()) {
-        write_options how{.level = level, .expires_at_ms = record.expires_at_ms};
+        client_write_options how{.level = level, .expires_at_ms = record.expires_at_ms};
         how.time_to_live = std::chrono::milliseconds(record.ttl_ms);
         writer.put(number, record.key, record.value, how);
       } else {

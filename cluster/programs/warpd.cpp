@@ -192,12 +192,11 @@ int serve(const cluster::server_config& config, const command_line& line, stop_s
   std::uint64_t keys = 0;
   for (std::uint32_t i = 0; i < db.engine().shard_count(); ++i)
     keys += db.engine().stats(shard_id{i}).table.keys;
-  fmt::print("warpd {} is ready: RPC on port {} ({}), HTTP {}, data in {}, {} keys in {} shards{}, "
-             "started in {} ms\n",
-             WARP_VERSION, rpc->port(), config.rpc.listen, http ? "on " + http->address() : "off",
-             config.memory_only ? "memory only" : config.engine.folder, keys,
-             db.engine().shard_count(), recovery.clean ? "" : " (the last stop was no clean one)",
-             took);
+  fmt::print(
+      "warpd {} is ready: RPC on {}, HTTP {}, {}, {} keys in {} shards{}, started in {} ms\n",
+      WARP_VERSION, rpc->address(), http ? "on " + http->address() : "off",
+      config.memory_only ? "in memory only" : "data in " + config.engine.folder, keys,
+      db.engine().shard_count(), recovery.clean ? "" : " (the last stop was no clean one)", took);
   std::fflush(stdout);
   if (!line.port_file.empty()) {
     if (status = write_port_file(line.port_file, rpc->port(), http ? http->port() : 0);

@@ -17,7 +17,7 @@ namespace warp::testing {
 struct universe_fixture {
   std::unique_ptr<universe> open(universe_options options = {}) {
     auto on_fatal = [this](const std::string& cause) { fatal.set_value(cause); };
-    options.engine = small_options("/data");
+    options.engine = small_options("data");
     options.engine.files = &files;
     if (time) options.engine.time = time;
     if (!options.on_fatal) options.on_fatal = on_fatal;

@@ -192,7 +192,7 @@ TEST_CASE_METHOD(universe_fixture, "a sync put is on disk when it returns, whate
       REQUIRE(u->put("k" + std::to_string(i), "v", {.level = durability::sync}).ok());
     after_crash = files.crashed_copy(crash_policy::drop_all);
   }
-  auto options = small_options("/data");
+  auto options = small_options("data");
   options.files = after_crash.get();
   auto u = universe::open({.engine = options});
   REQUIRE(u);
@@ -214,7 +214,7 @@ TEST_CASE("a universe in memory only works and refuses what it can't keep", "[ac
 TEST_CASE_METHOD(universe_fixture, "a folder that can't be opened says why and starts nothing",
                  "[actors][universe]") {
   auto first = open();
-  universe_options options{.engine = small_options("/data")};
+  universe_options options{.engine = small_options("data")};
   options.engine.files = &files;
   auto second = universe::open(options);
   CHECK(second.code() == op_code::unavailable);

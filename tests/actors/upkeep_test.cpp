@@ -25,7 +25,7 @@ struct manual_clock final : storage::clock {
 /// Shards, checkpointer and upkeep over a real engine, in virtual time.
 struct fixture : actor_fixture {
   fixture() {
-    auto options = testing::small_options("/data");
+    auto options = testing::small_options("data");
     options.files = &files;
     options.time = time;
     options.checkpoint_log_records = 10;
@@ -50,12 +50,19 @@ struct fixture : actor_fixture {
     run_until([&] { return node("universe").state == node_state::stopped; });
   }
 
+  /// On disk when it returns: what is logged but not written yet does not count as log.
   void put(const std::string& key, std::uint64_t expires_at_ms = 0) {
-    operation op{.kind = op_kind::put, .key = key, .value = "v", .expires_at_ms = expires_at_ms};
+    operation op{.kind = op_kind::put,
+                 .level = durability::sync,
+                 .key = key,
+                 .value = "v",
+                 .expires_at_ms = expires_at_ms};
     storage::op_reply reply;
     storage::value_arena arena;
     n->engine->execute({&op, 1}, {&reply, 1}, arena);
     REQUIRE(reply.code == op_code::ok);
+    REQUIRE(n->engine->wait_durable({&reply, 1}, std::chrono::steady_clock::now() + 60s) ==
+            op_code::ok);
   }
   std::uint64_t checkpoints() {
     std::uint64_t count = 0;

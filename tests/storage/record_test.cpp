@@ -128,6 +128,16 @@ TEST_CASE("a record is overwritten in place where the memory suits it", "[storag
   f.records.free(r);
 }
 
+TEST_CASE("an empty value may be a null view", "[storage][record]") {
+  fixture f;
+  record* const r = f.records.make("key", new_value{}, {.version = 1});
+  CHECK(r->value().empty());
+  CHECK(f.records.overwrite(r, new_value{}, {.version = 2}));
+  CHECK(r->value().empty());
+  CHECK(r->key() == "key");
+  f.records.free(r);
+}
+
 TEST_CASE("large memory is kept for a shorter value down to half of it", "[storage][record]") {
   fixture f;
   record* const r = f.make("key", std::string(10'000, 'a'));

@@ -205,8 +205,9 @@ private:
     std::vector<std::vector<replay_range>> ranges(workers, std::vector<replay_range>(shards_.size()));
     for (std::size_t s = 0; s < shards_.size(); ++s)
       ranges[s % workers][s] = {.wanted = true, .above = result_.shards[s].checkpoint.start_lsn};
+    segment_bytes memory; // used again for each
     for (const auto& segment : survey.segments()) {
-      auto bytes = load_segment(files_, segment.info);
+      auto bytes = load_segment(files_, segment.info, std::move(memory));
       if (!bytes) return bytes.status();
       first_failure failure;
       parallel_for(static_cast<std::uint32_t>(workers), workers, [&](std::size_t w) {
@@ -223,6 +224,7 @@ private:
       });
       if (failure.any()) return failure.take();
       meter_.add(0, bytes->size);
+      memory = std::move(*bytes);
     }
     return {};
   }

@@ -269,6 +269,25 @@ TEST_CASE("a checkpoint taken during writes and the log above it make exactly wh
   CHECK(everything(db) == model);
 }
 
+TEST_CASE("unlogged writes during a checkpoint are no gap in the log", "[storage][recovery][checkpoint]") {
+  faulty_file_system files;
+  for (int life = 0; life < 3; ++life) {
+    running_engine db{options_on(files, 1)};
+    db.put("logged" + std::to_string(life), "1", durability::sync);
+    if (life > 0) continue;
+    bool once = false; // between the checkpoint's start LSN and its end LSN
+    files.set_observer([&](testing::file_operation operation, const std::string& path) {
+      if (operation != testing::file_operation::write || path.find("checkpoint") == path.npos || std::exchange(once, true)) return;
+      for (int i = 0; i < 10; ++i) db.put("cached", "1", durability::memory);
+    });
+    CHECK(db->checkpoint(shard_id{0}).ok());
+    CHECK(once);
+    files.set_observer({});
+  }
+  running_engine db{options_on(files, 1)};
+  for (int life = 0; life < 3; ++life) CHECK(db.get("logged" + std::to_string(life)) == "1");
+}
+
 TEST_CASE("a damaged checkpoint falls back to the one before it and a longer log", "[storage][recovery][damage]") {
   faulty_file_system files;
   contents model;

@@ -5,10 +5,10 @@
 #include "cluster/rpc_server.hpp"
 #include "messages/conversion.hpp"
 #include "messages/warp.capnp.h"
-#include "report.hpp"
+#include "tests/bench/report.hpp"
 #include "storage/engine.hpp"
 #include "storage/stream_threads.hpp"
-#include "support/temp_folder.hpp"
+#include "tests/support/temp_folder.hpp"
 
 #include <capnp/rpc-twoparty.h>
 #include <chrono>

@@ -24,8 +24,8 @@ def _flags_by_folder(tree):
     for command in commands:
         words = command.get("arguments") or shlex.split(command["command"])
         file = os.path.relpath(os.path.join(command["directory"], command["file"]), tree.root)
-        while words and os.path.basename(words[0]) == "ccache":
-            words = words[1:]
+        launchers = [i for i, word in enumerate(words) if os.path.basename(word) == "ccache"]
+        words = words[launchers[-1] + 1:] if launchers else words
         kept, skip = [words[0]], False
         for word, following in zip(words[1:], words[2:] + [""]):
             if skip:

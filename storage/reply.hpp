@@ -22,6 +22,7 @@ class value_arena {
 public:
   /// Copies the bytes in; the view is valid until clear().
   std::string_view copy(std::string_view bytes) {
+    if (bytes.empty()) return {};
     if (bytes.size() > free_) grow(bytes.size());
     char* to = next_;
     std::memcpy(to, bytes.data(), bytes.size());

@@ -2,7 +2,7 @@
 // beside each the same load on std::unordered_map behind one mutex per shard, which logs nothing.
 // Then recovery of what was written.
 //
-//     engine_bench [--quick] [--json FILE]
+//     engine_bench [--quick] [--keys N] [--json FILE]
 
 #include "storage/engine.hpp"
 #include "storage/stream_threads.hpp"
@@ -146,7 +146,7 @@ double map_rate(map_store& map, std::uint64_t keys, const load& l, double second
 
 int main(int argc, char** argv) {
   bench::report report{argc, argv};
-  const std::uint64_t keys = report.quick() ? 100'000 : 1'000'000;
+  const std::uint64_t keys = report.keys(report.quick() ? 100'000 : 1'000'000);
   const double seconds = report.quick() ? 0.3 : 1.5;
   const int repeats = report.quick() ? 1 : 5;
   testing::temp_folder folder;

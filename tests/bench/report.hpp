@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <fstream>
 #include <functional>
@@ -35,6 +36,7 @@ public:
       const std::string arg = argv[i];
       if (arg == "--quick") quick_ = true;
       if (arg == "--json" && i + 1 < argc) json_ = argv[++i];
+      if (arg == "--keys" && i + 1 < argc) keys_ = std::stoull(argv[++i]);
     }
   }
   ~report() {
@@ -54,6 +56,10 @@ public:
   }
 
   [[nodiscard]] bool quick() const noexcept { return quick_; }
+  /// --keys N, or what the benchmark does without it.
+  [[nodiscard]] std::uint64_t keys(std::uint64_t otherwise) const noexcept {
+    return keys_ ? keys_ : otherwise;
+  }
 
   void section(const std::string& title) {
     std::printf("\n%s\n", title.c_str());
@@ -80,6 +86,7 @@ private:
   }
 
   bool quick_ = false;
+  std::uint64_t keys_ = 0;
   std::string json_;
   std::vector<figure> figures_;
 };

@@ -230,13 +230,15 @@ int main(int argc, char** argv) {
     const std::vector<replay_range> all(shard_count, replay_range{.wanted = true});
     std::uint64_t count = 0;
     begin = steady::now();
+    segment_bytes memory;
     for (const auto& one : survey->segments()) {
-      auto segment = load_segment(posix_file_system(), one.info);
+      auto segment = load_segment(posix_file_system(), one.info, std::move(memory));
       check(segment.status());
       check(replay(*segment, all, [&](const replay_context&, const log_record&) -> op_status {
         ++count;
         return {};
       }));
+      memory = std::move(*segment);
     }
     replayed.runs.push_back(static_cast<double>(count) / seconds_since(begin) / 1e6);
     if (count != key) check({op_code::corruption, "records are missing"});

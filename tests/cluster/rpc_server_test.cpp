@@ -1,6 +1,6 @@
 #include "cluster/rpc_server.hpp"
 
-#include "rpc_fixture.hpp"
+#include "tests/cluster/rpc_fixture.hpp"
 
 #include <algorithm>
 #include <catch2/generators/catch_generators.hpp>

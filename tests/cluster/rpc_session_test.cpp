@@ -1,7 +1,7 @@
 // The interface as any Cap'n Proto client sees it: the stock RPC implementation, no client of ours.
 #include "cluster/rpc_session.hpp"
 
-#include "rpc_fixture.hpp"
+#include "tests/cluster/rpc_fixture.hpp"
 
 #include <capnp/ez-rpc.h>
 #include <capnp/rpc-twoparty.h>

@@ -33,4 +33,17 @@ def tests_that_the_readme_names_exist(tree):
     return [f'README.md: no test is called "{name}"' for name in named if name not in claims]
 
 
-RULES = [files_that_pages_name_exist, tests_that_the_readme_names_exist]
+def metrics_that_deploy_names_exist(tree):
+    """Every warp_ name in the Prometheus files stands as a string in the code; histograms add their own endings."""
+    code = "".join(tree.text(f) or "" for f in tree.cpp_files if not f.startswith("tests/"))
+    defined = set(re.findall(r'"(warp_[a-z0-9_]+)"', code))
+    problems = []
+    for file in tree.files:
+        if file.startswith("deploy/prometheus/"):
+            for name in sorted(set(re.findall(r"\bwarp_[a-z0-9_]+", tree.text(file) or ""))):
+                if name not in defined and re.sub(r"_(?:bucket|sum|count)$", "", name) not in defined:
+                    problems.append(f"{file}: no code publishes {name}")
+    return problems
+
+
+RULES = [files_that_pages_name_exist, tests_that_the_readme_names_exist, metrics_that_deploy_names_exist]

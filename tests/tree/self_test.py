@@ -76,6 +76,8 @@ BAD = {
         ({"README.md": "see `storage/gone.hpp`\n"}, "there is no storage/gone.hpp"), ({"README.md": "see `gone.cpp`\n"}, "there is no")],
     document_rules.tests_that_the_readme_names_exist: [
         ({"README.md": '## Faults and guarantees\n\n| fault | "it holds" |\n'}, 'no test is called "it holds"')],
+    document_rules.metrics_that_deploy_names_exist: [
+        ({"deploy/prometheus/alerts.yml": "expr: warp_gone_total > 0\n", "actors/m.cpp": '"warp_here_total"'}, "no code publishes")],
     type_rules.a_type_is_defined_once: [
         ({"storage/a.hpp": "namespace warp {\nstruct options {\n  int x;\n};\n}\n",
           "cluster/b.hpp": "namespace warp {\nstruct [[nodiscard]] options final : base {};\n}\n"}, "warp::options: defined in")],

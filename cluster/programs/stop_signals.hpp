@@ -11,9 +11,9 @@
 
 namespace warp::programs {
 
-/// Turns SIGTERM and SIGINT into events, on a thread of its own, so that no code of ours runs
-/// inside a signal handler. Make it before any other thread: the signals are blocked here and in
-/// all threads that are started later.
+/// Turns SIGTERM, SIGINT and SIGHUP into events, on a thread of its own, so that no code of ours
+/// runs inside a signal handler. Make it before any other thread: the signals are blocked here and
+/// in all threads that are started later.
 ///
 /// - First signal: wait() returns. Before expect_stop() was called (the server is still starting)
 ///   the process ends at once with 0.

@@ -1,6 +1,7 @@
 #include "actors/universe.hpp"
 #include "cluster/config.hpp"
 #include "cluster/http_server.hpp"
+#include "cluster/listen_socket.hpp"
 #include "cluster/programs/config_flags.hpp"
 #include "cluster/programs/exit_codes.hpp"
 #include "cluster/programs/port_file.hpp"
@@ -26,12 +27,13 @@ using std::chrono::steady_clock;
 
 namespace {
 
-constexpr const char* footer = "Without any option: loopback only, data in ./warp-data, RPC on "
-                               "port 7400, HTTP (/metrics, /healthz) on 7480.\n"
-                               "SIGTERM and SIGINT stop it cleanly; a second one ends it at once.\n"
-                               "\n"
-                               "Exit codes: 0 stopped cleanly, 1 failure while running, 2 command "
-                               "line or configuration, 3 data folder, 4 port";
+constexpr const char* footer =
+    "Without any option: loopback only, data in ./warp-data, RPC on "
+    "port 7400, HTTP (/metrics, /healthz) on 7480.\n"
+    "SIGTERM, SIGINT and SIGHUP stop it cleanly; a second one ends it at once.\n"
+    "\n"
+    "Exit codes: 0 stopped cleanly, 1 failure while running, 2 command "
+    "line or configuration, 3 data folder, 4 port";
 
 /// What the HTTP port shows, from the first moment of the start to the end.
 class status_board {
@@ -155,6 +157,11 @@ int serve(const cluster::server_config& config, const command_line& line, stop_s
     if (auto status = http->start(); !status.ok())
       return refuse(server_exit::port, status.message());
   }
+
+  // The RPC port opens after recovery; that it is taken should be known before. (The real start
+  // looks again.)
+  if (auto probe = cluster::listen_socket::open(config.rpc.listen, "rpc.listen"); !probe)
+    return refuse(server_exit::port, probe.status().message());
 
   universe_options options;
   options.engine = config.engine_options();

@@ -142,8 +142,8 @@ class Start(ProgramTest):
 
 
 class Stop(ProgramTest):
-    def test_sigterm_and_sigint_end_it_cleanly(self):
-        for number in signal.SIGTERM, signal.SIGINT:
+    def test_sigterm_sigint_and_sighup_end_it_cleanly(self):
+        for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
             server = self.start()
             self.tool(server, "put", f"key-{number}", "v", "--durability", "async")
             server.signal(number)
@@ -151,7 +151,7 @@ class Stop(ProgramTest):
             self.assertIn(signal.Signals(number).name, server.log())
         server = self.start()
         self.assertNotIn("no clean one", server.log())
-        for number in signal.SIGTERM, signal.SIGINT:
+        for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
             self.assertEqual(self.tool(server, "get", f"key-{number}"), b"v")
 
     def test_clients_that_hang_on_do_not_hold_up_the_stop(self):

@@ -164,6 +164,10 @@ op_result<std::unique_ptr<universe>> universe::open(universe_options options) {
 universe::universe(std::shared_ptr<state> s) : state_(std::move(s)) {}
 
 universe::~universe() {
+  {
+    std::lock_guard guard{state_->end->mutex};
+    if (state_->end->result) return; // whoever stopped it knows
+  }
   if (auto status = stop({.bound = destructor_bound}); !status.ok())
     spdlog::error("stopping the universe: {}", status.to_string());
 }

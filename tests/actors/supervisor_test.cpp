@@ -206,20 +206,23 @@ TEST_CASE_METHOD(actor_fixture, "a child that does not end in time is killed",
 
 TEST_CASE_METHOD(actor_fixture, "a child whose thread is stuck is given up, and the stop goes on",
                  "[actors][supervisor]") {
-  std::promise<void> release, inside;
+  std::promise<void> release;
+  auto released = release.get_future().share();
+  auto inside =
+      std::make_shared<std::promise<void>>(); // its thread may outlive this test by a moment
   auto stuck = child("stuck");
   stuck.kind = child_kind::detached;
   stuck.stop_bound = 500ms;
-  stuck.body = [&](caf::event_based_actor*, const child_context&) -> caf::behavior {
-    return {[&](int) {
-      inside.set_value();
-      release.get_future().wait();
+  stuck.body = [inside, released](caf::event_based_actor*, const child_context&) -> caf::behavior {
+    return {[inside, released](int) {
+      inside->set_value();
+      released.wait();
     }};
   };
   start({.children = {child("a"), stuck}});
   happened();
   caf::anon_send(registry->find("root/stuck"), 1);
-  inside.get_future().wait();
+  inside->get_future().wait();
   stop();
   pass(500ms); // told, then killed
   CHECK(happened().empty());

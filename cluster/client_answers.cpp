@@ -52,6 +52,7 @@ void client_core::take_refusal(const slices& parts, const op_status& status) {
   for (auto& p : parts) {
     if (p.job->finished) continue;
     if (p.job->atomic && !cured_by_retry(status.code())) {
+      p.job->atomic_status = status;
       p.job->replies.clear();
       finish(*p.job);
       continue;

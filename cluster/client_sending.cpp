@@ -212,8 +212,11 @@ void client_core::await(client_link& link, lane way, slices parts,
           auto& job = *shared->front().job;
           if (job.finished) return;
           job.atomic_status = status;
-          if (cured_by_retry(status.code()) || !got.hasReplies())
-            return take_refusal(*shared, status);
+          if (cured_by_retry(status.code())) return take_refusal(*shared, status);
+          if (!got.hasReplies())
+            return take_refusal(*shared, !status.ok() ? status
+                                                      : op_status{op_code::corruption,
+                                                                  "an answer without replies"});
         } else if (!status.ok()) {
           return take_refusal(*shared, status);
         }

@@ -153,9 +153,9 @@ kj::Promise<void> rpc_session::executeAtomic(ExecuteAtomicContext call) {
   return when_durable(std::move(waiting), header, call);
 }
 
-void rpc_session::write_outcome(op_code outcome, const pending& p, wire::Reply::Builder to) {
+op_code rpc_session::write_outcome(op_code outcome, const pending& p, wire::Reply::Builder to) {
   if (context_.engine.durable(p.target.shard, p.target.lsn) == storage::durable_state::durable)
-    return;
+    return op_code::ok;
   context_.counters.errors.fetch_add(1, std::memory_order_relaxed);
   reply_view answer;
   answer.shard = p.target.shard;
@@ -173,6 +173,7 @@ void rpc_session::write_outcome(op_code outcome, const pending& p, wire::Reply::
   }
   to.disownValue(); // what was read must not be given out
   write_reply(answer, to);
+  return answer.code;
 }
 
 } // namespace warp::cluster

@@ -58,7 +58,8 @@ private:
                    replies_builder to, std::size_t& room, std::vector<pending>& waiting);
   template <class Call>
   kj::Promise<void> when_durable(std::vector<pending> waiting, call_header header, Call& call);
-  void write_outcome(op_code outcome, const pending& p, wire::Reply::Builder to);
+  /// Returns the code that the reply has now; ok: it stays as it is.
+  op_code write_outcome(op_code outcome, const pending& p, wire::Reply::Builder to);
   template <class Call>
   kj::Promise<void> refuse(op_status status, Call& call);
   [[nodiscard]] op_status refusal(std::size_t operations) const;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <type_traits>
 
 // What the files of rpc_session share; nobody else includes it.
 namespace warp::cluster {
@@ -58,11 +59,17 @@ kj::Promise<void> rpc_session::when_durable(std::vector<pending> waiting, call_h
         if (outcome == op_code::ok) [[likely]]
           return;
         auto results = call.getResults();
-        for (auto& p : waiting)
+        auto worst = op_code::ok; // a write that is unknown outweighs a read that is late
+        for (auto& p : waiting) {
+          op_code code;
           if constexpr (requires { results.getReply(); })
-            write_outcome(outcome, p, results.getReply());
+            code = write_outcome(outcome, p, results.getReply());
           else
-            write_outcome(outcome, p, results.getReplies()[p.index]);
+            code = write_outcome(outcome, p, results.getReplies()[p.index]);
+          if (worst == op_code::ok || code == op_code::outcome_unknown) worst = code;
+        }
+        if constexpr (std::is_same_v<Call, ExecuteAtomicContext>)
+          if (worst != op_code::ok) write_status({worst, "see the replies"}, results.initStatus());
       });
 }
 

@@ -523,6 +523,7 @@ TEST_CASE("a write that cannot reach the disk in time is unknown", "[cluster][rp
   batch.put("other", "value", {.level = durability::sync});
   const auto replies = (*c)->execute(batch);
   CHECK(replies[1].code() == op_code::outcome_unknown);
+  CHECK((*c)->execute_atomic(batch).status == op_code::outcome_unknown);
 }
 
 } // namespace

@@ -57,6 +57,15 @@ struct client_slice {
   std::uint32_t begin = 0, end = 0;
 };
 
+/// Appends item `index` of the job, to the last slice if it follows on.
+inline void add_item(std::vector<client_slice>& to, const std::shared_ptr<client_job>& job,
+                     std::uint32_t index) {
+  if (!to.empty() && to.back().job == job && to.back().end == index)
+    ++to.back().end;
+  else
+    to.push_back({job, index, index + 1});
+}
+
 /// Any other call: what `send` does with a session. Its results go where its closure says, which
 /// must outlive a caller that has stopped to wait.
 struct client_call {

@@ -4,11 +4,12 @@
 
 namespace warp::cluster {
 
-/// Longest message, either way: the largest value and 1 MiB for what is around it. At least 2 MiB,
-/// so that a page of a scan holds a bucket of the longest keys.
+/// Longest message, either way: the largest value and 1 MiB for what is around it. At least 9 MiB,
+/// so that the answers to the longest batch, or a scan's bucket of the longest keys, fit whatever
+/// the largest value is.
 [[nodiscard]] constexpr std::size_t message_bytes_max(std::size_t value_bytes_max) noexcept {
-  constexpr std::size_t around = 1u << 20;
-  return (value_bytes_max > around ? value_bytes_max : around) + around;
+  constexpr std::size_t around = 1u << 20, content_min = 8u << 20;
+  return (value_bytes_max > content_min ? value_bytes_max : content_min) + around;
 }
 
 /// A batch needs 8 levels: message, call, payload, parameters, list, operation, options, and one to

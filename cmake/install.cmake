@@ -38,4 +38,4 @@ foreach(program warpd warp)
 endforeach()
 install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY deploy/ DESTINATION ${CMAKE_INSTALL_DATADIR}/warpengine
-  FILES_MATCHING PATTERN "*.service" PATTERN "*.toml" PATTERN "*.yml" PATTERN "data" EXCLUDE PATTERN "examples" EXCLUDE)
+  FILES_MATCHING PATTERN "*.service" PATTERN "*.reference" PATTERN "*.yml" PATTERN "data" EXCLUDE PATTERN "examples" EXCLUDE)

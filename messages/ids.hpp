@@ -8,7 +8,8 @@ namespace warp {
 
 /// A number with a meaning: two different ids never convert into each other by accident.
 /// Tag: an empty type that names the meaning. Rep: the unsigned integer that carries it.
-template <class Tag, class Rep> struct strong_id {
+template <class Tag, class Rep>
+struct strong_id {
   using rep = Rep;
   Rep value = 0;
 
@@ -22,17 +23,18 @@ using shard_id = strong_id<struct shard_id_tag, std::uint32_t>;
 /// Hash slot of a key; 0 up to 16,383.
 using slot_id = strong_id<struct slot_id_tag, std::uint32_t>;
 
-/// Position in a shard's log and version of the record it wrote. Counted per shard, from 1; 0 is "none". Never
-/// repeats, not even for writes that a crash took back. Fits 48 bits.
+/// Position in a shard's log and version of the record it wrote. Counted per shard, from 1; 0 is
+/// "none". Never repeats, not even for writes that a crash took back. Fits 48 bits.
 using lsn_t = std::uint64_t;
 inline constexpr lsn_t lsn_max = (lsn_t{1} << 48) - 1;
 
-/// Term of a shard's log; 0 on one node. A frame with a higher epoch replaces those at its LSN and beyond.
+/// Term of a shard's log; 0 on one node. A frame with a higher epoch replaces those at its LSN and
+/// beyond.
 using epoch_t = std::uint64_t;
 
-/// Names one request of one client, so that a retry has one effect. `client` 0 means "no request id".
-/// A call with n operations uses the numbers number .. number + n - 1; `oldest_unanswered` is the smallest number whose
-/// answer the client still waits for: results below it are forgotten.
+/// Names one request of one client, so that a retry has one effect. `client` 0 means "no request
+/// id". A call with n operations uses the numbers number .. number + n - 1; `oldest_unanswered` is
+/// the smallest number whose answer the client still waits for: results below it are forgotten.
 struct request_id {
   std::uint64_t client = 0;
   std::uint64_t number = 0;
@@ -44,7 +46,8 @@ struct request_id {
 
 } // namespace warp
 
-template <class Tag, class Rep> struct std::hash<warp::strong_id<Tag, Rep>> {
+template <class Tag, class Rep>
+struct std::hash<warp::strong_id<Tag, Rep>> {
   std::size_t operator()(warp::strong_id<Tag, Rep> id) const noexcept {
     return std::hash<Rep>{}(id.value);
   }

@@ -28,11 +28,13 @@ enum class access_pattern : std::uint8_t { balanced = 0, hot = 1, warm = 2, cold
 enum class value_type : std::uint8_t { bytes = 0 };
 
 enum class op_kind : std::uint8_t {
-  get = 1,       ///< value, version, expiry
-  exists = 2,    ///< ok or not_found, with version and expiry but without the value; also answers "ttl"
-  put = 3,       ///< writes `value`; see `condition`
-  erase = 4,     ///< removes the key; not_found if absent; `condition` may be if_version
-  increment = 5, ///< adds `delta` to a decimal 64-bit integer (an absent key counts as 0); the reply's `number` is the result
+  get = 1, ///< value, version, expiry
+  exists =
+      2,     ///< ok or not_found, with version and expiry but without the value; also answers "ttl"
+  put = 3,   ///< writes `value`; see `condition`
+  erase = 4, ///< removes the key; not_found if absent; `condition` may be if_version
+  increment = 5, ///< adds `delta` to a decimal 64-bit integer (an absent key counts as 0); the
+                 ///< reply's `number` is the result
   expire = 6,    ///< sets expires_at_ms (0: never) and leaves the value; not_found if absent
 };
 
@@ -44,11 +46,13 @@ enum class write_condition : std::uint8_t {
   if_version = 3, ///< the record's version is `expected_version` (0: absent), else version_mismatch
 };
 
-/// One operation on one key. Key and value are borrowed: they must live until execute() has returned.
+/// One operation on one key. Key and value are borrowed: they must live until execute() has
+/// returned.
 struct operation {
   op_kind kind = op_kind::get;
   write_condition condition = write_condition::always;
-  durability level = durability::unspecified; ///< of a read: answer only what is durable at that level
+  durability level =
+      durability::unspecified; ///< of a read: answer only what is durable at that level
   priority rank = priority::normal;
   access_pattern pattern = access_pattern::balanced;
   bool keep_expiry = false;        ///< put: keep the expiry that the record has
@@ -57,10 +61,12 @@ struct operation {
   std::int64_t delta = 1;          ///< increment
   lsn_t expected_version = 0;      ///< if_version
   std::uint64_t expires_at_ms = 0; ///< put, expire: absolute, ms since 1970 (UTC); 0: never
-  request_id request;              ///< writes: names the request for exactly-once retries; may be empty
+  request_id request; ///< writes: names the request for exactly-once retries; may be empty
 };
 
 /// Seen from the shard: does it change something?
-constexpr bool is_write(op_kind kind) noexcept { return kind >= op_kind::put; }
+constexpr bool is_write(op_kind kind) noexcept {
+  return kind >= op_kind::put;
+}
 
 } // namespace warp

@@ -8,12 +8,13 @@
 
 namespace warp {
 
-/// What became of an operation. The numbers travel on the wire and stand in files: they never change, and a removed one leaves
-/// a comment behind. The question for a new one: could a caller act on it?
+/// What became of an operation. The numbers travel on the wire and stand in files: they never
+/// change, and a removed one leaves a comment behind. The question for a new one: could a caller
+/// act on it?
 enum class op_code : std::uint16_t {
   ok = 0,
-  not_found = 1,         ///< the key is absent (or expired)
-  corruption = 2,        ///< bytes at rest or on the wire are damaged: see the message for file and offset
+  not_found = 1,  ///< the key is absent (or expired)
+  corruption = 2, ///< bytes at rest or on the wire are damaged: see the message for file and offset
   invalid_argument = 3,  ///< the request can never succeed as it is
   not_supported = 4,     ///< known, and not available in this build, version or configuration
   io_error = 5,          ///< the operating system refused a read, write or sync
@@ -28,13 +29,14 @@ enum class op_code : std::uint16_t {
   unauthorized = 14,     ///< not logged in, or no right to this key or command
   outcome_unknown = 15,  ///< the write may or may not have happened: retry by request id is safe
   already_exists = 16,   ///< the key is present and the write asked for it to be absent
-  wrong_type = 17,       ///< the value is not what the operation works on (increment of a text, ...)
+  wrong_type = 17, ///< the value is not what the operation works on (increment of a text, ...)
 };
 
 /// Stable lower-case name of a code ("not_found"); "unknown" for a number of a later version.
 [[nodiscard]] std::string_view to_string(op_code code) noexcept;
 
-/// Code and, for anything but ok and not_found, a sentence for people that says what to do next. Cheap to copy when ok.
+/// Code and, for anything but ok and not_found, a sentence for people that says what to do next.
+/// Cheap to copy when ok.
 class [[nodiscard]] op_status {
 public:
   op_status() noexcept = default;
@@ -55,11 +57,12 @@ private:
 };
 
 /// A value, or the status that says why there is none. Never holds an ok status without a value.
-template <class T> class [[nodiscard]] op_result {
+template <class T>
+class [[nodiscard]] op_result {
 public:
-  op_result(T value) : value_(std::move(value)) {}                // NOLINT: a value is a result
-  op_result(op_status status) : status_(std::move(status)) {}     // NOLINT: so is a failure
-  op_result(op_code code) : status_(code) {}                      // NOLINT
+  op_result(T value) : value_(std::move(value)) {}            // NOLINT: a value is a result
+  op_result(op_status status) : status_(std::move(status)) {} // NOLINT: so is a failure
+  op_result(op_code code) : status_(code) {}                  // NOLINT
 
   [[nodiscard]] bool ok() const noexcept { return value_.has_value(); }
   explicit operator bool() const noexcept { return ok(); }

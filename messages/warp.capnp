@@ -9,8 +9,8 @@
 # what became of a write is then unknown, and its request id makes a retry safe.
 #
 # Limits, on both sides, so that no peer can take more memory than it brings: a message is at most the largest value
-# (Info.valueBytesMax) + 1 MiB long and has at most 512 segments; nesting is at most 32 deep (a batch needs 8). A peer that
-# exceeds them is disconnected. A server reads nothing more from a client that does not read its answers.
+# (Info.valueBytesMax, or 8 MiB if that is more) + 1 MiB long and has at most 512 segments; nesting is at most 32 deep (a
+# batch needs 8). A peer that exceeds them is disconnected. A server reads nothing more from a client that does not read its answers.
 #
 # Evolution: see operation.capnp. A method that a server does not know fails with "unimplemented".
 

@@ -11,21 +11,25 @@
 
 namespace warp::storage {
 
-/// A large value on its way in: copied once for the table and readers, and once more, smaller, for the log when that pays.
+/// A large value on its way in: copied once for the table and readers, and once more, smaller, for
+/// the log when that pays.
 struct large_value {
   blob_ref plain;
   blob_ref packed; ///< a zstd frame of the value; empty: the log takes `plain`
 };
 
-/// Copies, and compresses from `compress_min_bytes` on. Takes tens of microseconds and more. Throws std::bad_alloc.
+/// Copies, and compresses from `compress_min_bytes` on. Takes tens of microseconds and more. Throws
+/// std::bad_alloc.
 [[nodiscard]] large_value make_large(std::string_view value, std::uint64_t compress_min_bytes);
 
-/// A chunk of a batch on its way to the shards: the hash and shard of each operation, the operations of one shard linked in
-/// their order, and large values already copied and compressed, so that nothing of this happens under a shard lock. One
-/// per I/O thread, reused: a warmed-up batch of small operations allocates nothing. Not thread-safe.
+/// A chunk of a batch on its way to the shards: the hash and shard of each operation, the
+/// operations of one shard linked in their order, and large values already copied and compressed,
+/// so that nothing of this happens under a shard lock. One per I/O thread, reused: a warmed-up
+/// batch of small operations allocates nothing. Not thread-safe.
 class batch {
 public:
-  /// Operations in one chunk: enough for the prefetches to overlap, few enough for their lines to stay in the first cache.
+  /// Operations in one chunk: enough for the prefetches to overlap, few enough for their lines to
+  /// stay in the first cache.
   static constexpr std::size_t chunk_size = 256;
   static constexpr std::uint16_t none = 0xffff;
 

@@ -22,7 +22,8 @@ bool can_fail(const operation& op) {
 
 op_code judge(const operation& op, followed_state& s) {
   switch (op.condition) {
-  case write_condition::always: break;
+  case write_condition::always:
+    break;
   case write_condition::if_absent:
     if (s.present) return op_code::already_exists;
     break;
@@ -30,15 +31,19 @@ op_code judge(const operation& op, followed_state& s) {
     if (!s.present) return op_code::not_found;
     break;
   case write_condition::if_version:
-    // A version that the batch itself is about to make can't be known to whoever wrote the condition.
-    if (s.written || (s.present ? s.version : 0) != op.expected_version) return op_code::version_mismatch;
+    // A version that the batch itself is about to make can't be known to whoever wrote the
+    // condition.
+    if (s.written || (s.present ? s.version : 0) != op.expected_version)
+      return op_code::version_mismatch;
     break;
   }
   switch (op.kind) {
   case op_kind::put:
     s = {.present = true, .version = 0, .written = true, .number = parse_number(op.value)};
     break;
-  case op_kind::erase: s = {.present = false, .version = 0, .written = true, .number = {}}; break;
+  case op_kind::erase:
+    s = {.present = false, .version = 0, .written = true, .number = {}};
+    break;
   case op_kind::increment: {
     if (!s.present) s.number = 0;
     if (!s.number) return op_code::wrong_type;
@@ -49,7 +54,8 @@ op_code judge(const operation& op, followed_state& s) {
   }
   case op_kind::get:
   case op_kind::exists:
-  case op_kind::expire: break;
+  case op_kind::expire:
+    break;
   }
   return op_code::ok;
 }
@@ -68,11 +74,14 @@ batch_verdict check_conditions(std::span<const operation> operations,
       at = followed
                .emplace(op.key, followed_state{.present = before.present,
                                                .version = before.version,
-                                               .number = before.present ? parse_number(before.value) : std::nullopt})
+                                               .number = before.present ? parse_number(before.value)
+                                                                        : std::nullopt})
                .first;
     }
     if (const auto code = judge(op, at->second); code != op_code::ok)
-      return {.code = code, .index = i, .version = at->second.present && !at->second.written ? at->second.version : 0};
+      return {.code = code,
+              .index = i,
+              .version = at->second.present && !at->second.written ? at->second.version : 0};
   }
   return {};
 }

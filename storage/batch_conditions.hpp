@@ -18,10 +18,11 @@ struct key_state {
   std::string_view value; ///< looked at by increments only
 };
 
-/// Would every operation of an atomic batch succeed, done one after the other? `state_of(i)` answers for the key of operation i
-/// as it is before the batch; effects of earlier operations of the batch on the same key are followed here. Nothing is
-/// changed. Returns ok, or the code of the first operation that would fail and its index. A get, exists, erase or expire
-/// that finds nothing is no failure; a condition that does not hold, or an increment that cannot be done, is.
+/// Would every operation of an atomic batch succeed, done one after the other? `state_of(i)`
+/// answers for the key of operation i as it is before the batch; effects of earlier operations of
+/// the batch on the same key are followed here. Nothing is changed. Returns ok, or the code of the
+/// first operation that would fail and its index. A get, exists, erase or expire that finds nothing
+/// is no failure; a condition that does not hold, or an increment that cannot be done, is.
 struct batch_verdict {
   op_code code = op_code::ok;
   std::size_t index = 0;

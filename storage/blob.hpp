@@ -11,11 +11,12 @@
 
 namespace warp::storage {
 
-/// Values of at least this many bytes are kept as blobs: allocated and filled before the shard lock is taken, and shared by
-/// the table, the log buffer and readers without a copy.
+/// Values of at least this many bytes are kept as blobs: allocated and filled before the shard lock
+/// is taken, and shared by the table, the log buffer and readers without a copy.
 inline constexpr std::size_t blob_size_min = 16 * 1024;
 
-/// Immutable, reference-counted bytes behind one pointer. Filled once by make_blob(), then read by any thread.
+/// Immutable, reference-counted bytes behind one pointer. Filled once by make_blob(), then read by
+/// any thread.
 class blob {
 public:
   [[nodiscard]] std::string_view view() const noexcept { return {data(), size_}; }

@@ -5,7 +5,8 @@
 
 namespace warp::storage {
 
-/// Wall-clock time for expiry and log timestamps. Whoever needs it receives one, so tests can hand in their own. Thread-safe.
+/// Wall-clock time for expiry and log timestamps. Whoever needs it receives one, so tests can hand
+/// in their own. Thread-safe.
 class clock {
 public:
   virtual ~clock() = default;

@@ -8,7 +8,6 @@
 #include "storage/durable_state.hpp"
 #include "storage/engine_options.hpp"
 #include "storage/file_system.hpp"
-#include "storage/durable_state.hpp"
 #include "storage/reply.hpp"
 #include "storage/stats.hpp"
 
@@ -24,8 +23,9 @@
 
 namespace warp::storage {
 
-/// Told after each round of a log stream, on the writer's thread, when durable LSNs have advanced or the stream has failed.
-/// Must not block: set a flag, wake a loop. One per I/O thread, so that a thread is woken once per round.
+/// Told after each round of a log stream, on the writer's thread, when durable LSNs have advanced
+/// or the stream has failed. Must not block: set a flag, wake a loop. One per I/O thread, so that a
+/// thread is woken once per round.
 class round_listener {
 public:
   virtual ~round_listener() = default;
@@ -50,94 +50,113 @@ struct scan_page {
   std::uint64_t next_cursor = 0; ///< 0: the scan is over
 };
 
-/// The storage engine of one node: P shards with their tables, their logs in W streams, checkpoints and the manifest, in one
-/// data folder (or in memory only). Thread-safe: I/O threads call execute() directly, no call passes a mailbox.
+/// The storage engine of one node: P shards with their tables, their logs in W streams, checkpoints
+/// and the manifest, in one data folder (or in memory only). Thread-safe: I/O threads call
+/// execute() directly, no call passes a mailbox.
 ///
-/// It starts no thread. Somebody must drive each log stream by calling run_stream() in a loop on a thread of its own (the WAL
-/// writer actors do; storage/stream_threads.hpp does for tools and tests), and call due_checkpoints(), checkpoint() and
-/// sweep_expired() now and then.
+/// It starts no thread. Somebody must drive each log stream by calling run_stream() in a loop on a
+/// thread of its own (the WAL writer actors do; storage/stream_threads.hpp does for tools and
+/// tests), and call due_checkpoints(), checkpoint() and sweep_expired() now and then.
 class engine {
 public:
-  /// Opens or creates the data folder, recovers what is in it on options.recovery_threads threads, and reserves LSNs. Fails, and
-  /// leaves the folder as it was, with: unavailable (another process has it), corruption (damage that would lose
-  /// acknowledged data; the message names file, offset and cause), version_mismatch (a newer format), invalid_argument (not a
-  /// data folder of ours, or options that contradict it), no_space, io_error.
+  /// Opens or creates the data folder, recovers what is in it on options.recovery_threads threads,
+  /// and reserves LSNs. Fails, and leaves the folder as it was, with: unavailable (another process
+  /// has it), corruption (damage that would lose acknowledged data; the message names file, offset
+  /// and cause), version_mismatch (a newer format), invalid_argument (not a data folder of ours, or
+  /// options that contradict it), no_space, io_error.
   static op_result<std::unique_ptr<engine>> open(engine_options options);
   ~engine();
   engine(const engine&) = delete;
   engine& operator=(const engine&) = delete;
 
-  // -- the data path; any thread -----------------------------------------------------------------------------------
+  // -- the data path; any thread
+  // -----------------------------------------------------------------------------------
 
-  /// Executes each operation on its own, in an order that keeps the order of operations on the same key, and fills replies[i]
-  /// for operations[i]. Does not wait for the disk: a reply whose durable_at is not 0 may be given out once
-  /// durable(shard, durable_at) says so. May wait, bounded by options.write_stall_max, while a log buffer is full
-  /// (then overloaded). spans of equal size; values are copied to `arena`.
-  void execute(std::span<const operation> operations, std::span<op_reply> replies, value_arena& arena);
+  /// Executes each operation on its own, in an order that keeps the order of operations on the same
+  /// key, and fills replies[i] for operations[i]. Does not wait for the disk: a reply whose
+  /// durable_at is not 0 may be given out once durable(shard, durable_at) says so. May wait,
+  /// bounded by options.write_stall_max, while a log buffer is full (then overloaded). spans of
+  /// equal size; values are copied to `arena`.
+  void execute(std::span<const operation> operations, std::span<op_reply> replies,
+               value_arena& arena);
 
-  /// All or nothing: locks the shards in ascending order, checks every condition, then applies all, atomically for readers
-  /// and in the log also across shards. If a condition fails nothing is done: that reply has its code, the others
-  /// `unavailable`, and the returned code is that of the first failure. A read inside sees the writes before it.
-  op_code execute_atomic(std::span<const operation> operations, std::span<op_reply> replies, value_arena& arena);
+  /// All or nothing: locks the shards in ascending order, checks every condition, then applies all,
+  /// atomically for readers and in the log also across shards. If a condition fails nothing is
+  /// done: that reply has its code, the others `unavailable`, and the returned code is that of the
+  /// first failure. A read inside sees the writes before it.
+  op_code execute_atomic(std::span<const operation> operations, std::span<op_reply> replies,
+                         value_arena& arena);
 
   /// Is the shard's log on disk up to `lsn`? Lock-free.
   [[nodiscard]] durable_state durable(shard_id shard, lsn_t lsn) const noexcept;
-  /// Blocks until every reply's durable_at is on disk. ok, timed_out (nothing is known), or outcome_unknown after a log failure.
-  op_code wait_durable(std::span<const op_reply> replies, std::chrono::steady_clock::time_point deadline);
-  /// Asks the writers of these shards for a round now; execute() does it itself for writes at level sync.
+  /// Blocks until every reply's durable_at is on disk. ok, timed_out (nothing is known), or
+  /// outcome_unknown after a log failure.
+  op_code wait_durable(std::span<const op_reply> replies,
+                       std::chrono::steady_clock::time_point deadline);
+  /// Asks the writers of these shards for a round now; execute() does it itself for writes at level
+  /// sync.
   void request_sync(shard_id shard) noexcept;
 
-  /// The next records in hash order whose key starts with `prefix`: about `limit` of them (a bucket is never split), after looking at
-  /// no more than `buckets_max` buckets. Cursor 0 starts; a returned 0 ends. Every key that is present for the whole scan is
-  /// returned; some may come twice. Cursors stay valid over writes, growth and restarts with the same shard count.
+  /// The next records in hash order whose key starts with `prefix`: about `limit` of them (a bucket
+  /// is never split), after looking at no more than `buckets_max` buckets. Cursor 0 starts; a
+  /// returned 0 ends. Every key that is present for the whole scan is returned; some may come
+  /// twice. Cursors stay valid over writes, growth and restarts with the same shard count.
   op_status scan(std::uint64_t cursor, std::string_view prefix, std::size_t limit, scan_page& page,
                  std::size_t buckets_max = 1'000);
 
   [[nodiscard]] shard_id shard_of(std::string_view key) const noexcept;
   [[nodiscard]] std::uint32_t shard_count() const noexcept;
 
-  // -- the log ------------------------------------------------------------------------------------------------------
+  // -- the log
+  // ------------------------------------------------------------------------------------------------------
 
   [[nodiscard]] std::uint32_t stream_count() const noexcept;
-  /// One turn of a log stream: waits up to `wait_max` for work (returns early on interrupt_stream), then writes and syncs one
-  /// round. Called by one thread per stream at a time.
+  /// One turn of a log stream: waits up to `wait_max` for work (returns early on interrupt_stream),
+  /// then writes and syncs one round. Called by one thread per stream at a time.
   void run_stream(std::uint32_t stream, std::chrono::milliseconds wait_max);
   void interrupt_stream(std::uint32_t stream) noexcept;
   /// Registered for all streams; must outlive the registration.
   void add_round_listener(round_listener& listener);
   void remove_round_listener(round_listener& listener);
 
-  // -- following another copy of a shard -------------------------------------------------------------------------------
+  // -- following another copy of a shard
+  // -------------------------------------------------------------------------------
 
-  /// The shard's log from the record behind `after` on, live; null in memory only. Up to its durable LSN frames stay as they are.
+  /// The shard's log from the record behind `after` on, live; null in memory only. Up to its
+  /// durable LSN frames stay as they are.
   [[nodiscard]] std::unique_ptr<log_cursor> read_log(shard_id shard, lsn_t after);
-  /// Takes over a frame of the same shard's log from another copy: applies and logs its records with the LSNs they have; those that
-  /// are here already are passed over. wrong_shard: the frame's epoch is over; version_mismatch: frames before it are missing (the
-  /// message says where this copy ends); corruption: nothing was changed.
+  /// Takes over a frame of the same shard's log from another copy: applies and logs its records
+  /// with the LSNs they have; those that are here already are passed over. wrong_shard: the frame's
+  /// epoch is over; version_mismatch: frames before it are missing (the message says where this
+  /// copy ends); corruption: nothing was changed.
   op_status apply_frame(shard_id shard, const log_frame& frame);
-  /// Fills an empty shard from a checkpoint file of another copy (checkpoint_transfer.hpp brings one here), then makes a
-  /// checkpoint of its own. The file stays the caller's.
+  /// Fills an empty shard from a checkpoint file of another copy (checkpoint_transfer.hpp brings
+  /// one here), then makes a checkpoint of its own. The file stays the caller's.
   op_status install_checkpoint(shard_id shard, const std::string& path);
   /// Path of the shard's newest published checkpoint; empty: none.
   [[nodiscard]] std::string newest_checkpoint(shard_id shard) const;
 
-  // -- checkpoints and upkeep; any thread, one at a time per shard ---------------------------------------------------------------
+  // -- checkpoints and upkeep; any thread, one at a time per shard
+  // ---------------------------------------------------------------
 
-  /// Writes a checkpoint of the shard while writes go on, publishes it, and lets old files go. ok without doing anything when the
-  /// shard has not changed since its last one. Blocks; needs the streams to be driven.
+  /// Writes a checkpoint of the shard while writes go on, publishes it, and lets old files go. ok
+  /// without doing anything when the shard has not changed since its last one. Blocks; needs the
+  /// streams to be driven.
   op_status checkpoint(shard_id shard);
   /// Shards whose checkpoint is due now, the most urgent first.
   [[nodiscard]] std::vector<shard_id> due_checkpoints();
-  /// One bounded turn of upkeep for a shard: sweeps expired records (logged as deletes). Returns how many it removed.
+  /// One bounded turn of upkeep for a shard: sweeps expired records (logged as deletes). Returns
+  /// how many it removed.
   std::size_t sweep_expired(shard_id shard, std::size_t buckets_max = 256);
 
-  /// Refuses new writes (shutting_down), makes all that is logged durable and writes the end mark. The streams must no longer be
-  /// driven by others. Reads go on until the engine is destroyed.
+  /// Refuses new writes (shutting_down), makes all that is logged durable and writes the end mark.
+  /// The streams must no longer be driven by others. Reads go on until the engine is destroyed.
   op_status close();
   /// After this, writes answer shutting_down; reads and the streams go on.
   void refuse_writes() noexcept;
 
-  // -- observation; any thread ---------------------------------------------------------------------------------------
+  // -- observation; any thread
+  // ---------------------------------------------------------------------------------------
 
   [[nodiscard]] const engine_options& options() const noexcept;
   [[nodiscard]] shard_stats stats(shard_id shard) const;
@@ -152,7 +171,8 @@ private:
   static op_status open_log(state& s, recovered& found);
   [[nodiscard]] op_status release_log();
   [[nodiscard]] std::vector<bool> shards_of_oldest_segment() const;
-  void execute_chunk(batch& b, std::span<const operation> operations, std::span<op_reply> replies, value_arena& arena);
+  void execute_chunk(batch& b, std::span<const operation> operations, std::span<op_reply> replies,
+                     value_arena& arena);
   explicit engine(std::unique_ptr<state> s);
   std::unique_ptr<state> state_;
 };

@@ -38,10 +38,12 @@ op_status write_records(shard& s, checkpoint_writer& writer) {
 
 op_status engine::checkpoint(shard_id id) {
   auto& state = *state_;
-  if (!state.folder) return {op_code::not_supported, "a universe in memory only has no checkpoints"};
+  if (!state.folder)
+    return {op_code::not_supported, "a universe in memory only has no checkpoints"};
   if (id.value >= state.shard_count())
     return {op_code::invalid_argument,
-            fmt::format("there is no shard {}: this universe has 0 to {}", id.value, state.shard_count() - 1)};
+            fmt::format("there is no shard {}: this universe has 0 to {}", id.value,
+                        state.shard_count() - 1)};
   auto& s = *state.shards[id.value];
   auto& log = *s.log();
   auto& kept = *state.checkpoints[id.value];
@@ -66,8 +68,9 @@ op_status engine::checkpoint(shard_id id) {
   const auto log_bytes = log.appended_bytes();
 
   const auto sequence = state.folder->next_sequence(id);
-  auto writer = checkpoint_writer::create(*state.files, state.folder->checkpoint_path(id, sequence), header,
-                                          {.rate_bytes = state.options.checkpoint_rate_bytes});
+  auto writer =
+      checkpoint_writer::create(*state.files, state.folder->checkpoint_path(id, sequence), header,
+                                {.rate_bytes = state.options.checkpoint_rate_bytes});
   if (!writer) return writer.status();
   if (auto status = write_records(s, **writer); !status.ok()) return status;
 
@@ -82,14 +85,18 @@ op_status engine::checkpoint(shard_id id) {
   }
   end.created_at_ms = state.time->now_ms();
   if (!requests.empty())
-    if (auto status = (*writer)->add_section(checkpoint_section_requests, requests); !status.ok()) return status;
+    if (auto status = (*writer)->add_section(checkpoint_section_requests, requests); !status.ok())
+      return status;
 
-  // Published before the log is durable this far, a crash could restore a later write without an earlier one of another
-  // shard, or one that was never acknowledged as durable.
+  // Published before the log is durable this far, a crash could restore a later write without an
+  // earlier one of another shard, or one that was never acknowledged as durable.
   log.request_sync();
-  if (const auto code = log.wait_durable(end.end_lsn, std::chrono::steady_clock::now() + std::chrono::minutes{1});
+  if (const auto code =
+          log.wait_durable(end.end_lsn, std::chrono::steady_clock::now() + std::chrono::minutes{1});
       code != op_code::ok)
-    return {code, fmt::format("checkpoint of shard {}: the log did not become durable up to record {}", id.value, end.end_lsn)};
+    return {code,
+            fmt::format("checkpoint of shard {}: the log did not become durable up to record {}",
+                        id.value, end.end_lsn)};
   auto totals = (*writer)->finish(end);
   if (!totals) return totals.status();
   const checkpoint_info info{.shard = id,
@@ -102,15 +109,18 @@ op_status engine::checkpoint(shard_id id) {
                              .records = totals->records,
                              .bytes = totals->bytes,
                              .created_at_ms = end.created_at_ms};
-  if (auto status = state.folder->publish(info, state.options.checkpoints_kept); !status.ok()) return status;
+  if (auto status = state.folder->publish(info, state.options.checkpoints_kept); !status.ok())
+    return status;
   {
     std::lock_guard hold{state.upkeep_mutex};
     kept.covered_lsn = began_at;
     kept.end_lsn = info.end_lsn;
     kept.bytes = info.bytes;
     kept.created_at_ms = info.created_at_ms;
-    kept.duration_ms = static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count());
+    kept.duration_ms =
+        static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
+                                       std::chrono::steady_clock::now() - began)
+                                       .count());
     ++kept.count;
     kept.log_records_at = log_records;
     kept.log_bytes_at = log_bytes;
@@ -128,9 +138,11 @@ op_status engine::release_log() {
       return (oldest ? published.back() : published.front()).start_lsn + 1;
     };
   };
-  // The log from the newest checkpoint always stays; from the oldest one as far as the limit allows.
+  // The log from the newest checkpoint always stays; from the oldest one as far as the limit
+  // allows.
   if (auto status = state.segments->release(needed_by(true)); !status.ok()) return status;
-  if (state.segments->bytes_kept() > state.options.wal_max_bytes / 2) return state.segments->release(needed_by(false));
+  if (state.segments->bytes_kept() > state.options.wal_max_bytes / 2)
+    return state.segments->release(needed_by(false));
   return {};
 }
 
@@ -144,10 +156,12 @@ std::vector<shard_id> engine::due_checkpoints() {
   std::vector<due_shard> due;
   const auto now_ms = state.time->now_ms();
   const auto interval_ms = static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(state.options.checkpoint_interval).count());
+      std::chrono::duration_cast<std::chrono::milliseconds>(state.options.checkpoint_interval)
+          .count());
   // Above three quarters of the limit the shards that hold the oldest segment back have to move.
   const auto pressed = state.segments->bytes_kept() > state.options.wal_max_bytes / 4 * 3;
-  const auto holding_back = pressed ? shards_of_oldest_segment() : std::vector<bool>(state.shard_count());
+  const auto holding_back =
+      pressed ? shards_of_oldest_segment() : std::vector<bool>(state.shard_count());
   std::lock_guard hold{state.upkeep_mutex};
   for (std::uint32_t i = 0; i < state.shard_count(); ++i) {
     auto& s = *state.shards[i];
@@ -159,13 +173,16 @@ std::vector<shard_id> engine::due_checkpoints() {
     }
     if (last == kept.covered_lsn) continue;
     if (kept.dirty_since_ms == 0) kept.dirty_since_ms = now_ms;
-    const auto log_records = s.log()->appended_records() + kept.log_records_recovered - kept.log_records_at;
+    const auto log_records =
+        s.log()->appended_records() + kept.log_records_recovered - kept.log_records_at;
     const auto log_bytes = s.log()->appended_bytes() - kept.log_bytes_at;
     if (now_ms - kept.dirty_since_ms >= interval_ms ||
-        (log_records > state.options.checkpoint_log_records && log_bytes > kept.bytes) || holding_back[i])
+        (log_records > state.options.checkpoint_log_records && log_bytes > kept.bytes) ||
+        holding_back[i])
       due.push_back({s.id(), log_bytes});
   }
-  std::sort(due.begin(), due.end(), [](const due_shard& a, const due_shard& b) { return a.log_bytes > b.log_bytes; });
+  std::sort(due.begin(), due.end(),
+            [](const due_shard& a, const due_shard& b) { return a.log_bytes > b.log_bytes; });
   std::vector<shard_id> ids;
   for (const auto& d : due) ids.push_back(d.id);
   return ids;

@@ -36,7 +36,8 @@ std::uint64_t now_ns() noexcept {
 }
 
 void count(latency_histogram& histogram, std::uint64_t ns, std::uint64_t times) noexcept {
-  const auto bucket = std::min<std::size_t>(std::bit_width(ns), latency_histogram::bucket_count - 1);
+  const auto bucket =
+      std::min<std::size_t>(std::bit_width(ns), latency_histogram::bucket_count - 1);
   histogram.buckets[bucket] += times;
   histogram.count += times;
   histogram.sum_ns += ns * times;
@@ -45,9 +46,11 @@ void count(latency_histogram& histogram, std::uint64_t ns, std::uint64_t times) 
 } // namespace
 
 op_code engine::state::validate(const operation& op) const noexcept {
-  if (op.key.size() < key_size_min || op.key.size() > key_size_max) return op_code::invalid_argument;
+  if (op.key.size() < key_size_min || op.key.size() > key_size_max)
+    return op_code::invalid_argument;
   if (op.value.size() > options.value_bytes_max) return op_code::invalid_argument;
-  if (op.expected_version != 0 && op.condition != write_condition::if_version) return op_code::invalid_argument;
+  if (op.expected_version != 0 && op.condition != write_condition::if_version)
+    return op_code::invalid_argument;
   if (op.level > durability::sync) return op_code::no_replicas;
   if (op.level > durability::memory && !folder) return op_code::no_replicas;
   return op_code::ok;
@@ -73,7 +76,8 @@ op_code engine::state::admit(shard& s, std::unique_lock<shard_lock>& lock, std::
   return code;
 }
 
-void engine::execute(std::span<const operation> operations, std::span<op_reply> replies, value_arena& arena) {
+void engine::execute(std::span<const operation> operations, std::span<op_reply> replies,
+                     value_arena& arena) {
   thread_local batch scratch;
   for (std::size_t begin = 0; begin < operations.size(); begin += batch::chunk_size) {
     const auto n = std::min(batch::chunk_size, operations.size() - begin);
@@ -82,8 +86,8 @@ void engine::execute(std::span<const operation> operations, std::span<op_reply> 
   scratch.forget_large();
 }
 
-void engine::execute_chunk(batch& b, std::span<const operation> operations, std::span<op_reply> replies,
-                           value_arena& arena) {
+void engine::execute_chunk(batch& b, std::span<const operation> operations,
+                           std::span<op_reply> replies, value_arena& arena) {
   auto& state = *state_;
   const auto shards = state.shard_count();
 
@@ -111,7 +115,8 @@ void engine::execute_chunk(batch& b, std::span<const operation> operations, std:
   }
   if (operations.size() > 1)
     for (const auto& g : b.groups())
-      for (auto i = g.first; i != batch::none; i = b.next(i)) state.shards[g.shard]->prefetch_record(b.hash(i));
+      for (auto i = g.first; i != batch::none; i = b.next(i))
+        state.shards[g.shard]->prefetch_record(b.hash(i));
 
   const bool timed = sampled();
   lazy_time now{*state.time};
@@ -129,7 +134,8 @@ void engine::execute_chunk(batch& b, std::span<const operation> operations, std:
         reply.shard = s.id();
         continue;
       }
-      s.apply({operations[i], b.hash(i), b.large(i), s.has_expiring() ? now.ms() : 0, arena}, reply);
+      s.apply({operations[i], b.hash(i), b.large(i), s.has_expiring() ? now.ms() : 0, arena},
+              reply);
       // Each operation stands on its own: a frame may end behind a large value.
       if (b.large(i) && s.log()) [[unlikely]]
         s.log()->commit();
@@ -138,7 +144,8 @@ void engine::execute_chunk(batch& b, std::span<const operation> operations, std:
     }
     if (s.log() && g.writes) s.log()->commit();
     if (timed && done)
-      count(g.writes ? s.counters().write_latency : s.counters().read_latency, (now_ns() - began_ns) / done, done);
+      count(g.writes ? s.counters().write_latency : s.counters().read_latency,
+            (now_ns() - began_ns) / done, done);
     lock.unlock();
     if (wait_for != 0 && s.log() && wait_for > s.log()->durable_lsn()) s.log()->request_sync();
   }

@@ -1,4 +1,5 @@
-// What followers need: a shard's log as a stream, frames taken over from a primary, a checkpoint installed.
+// What followers need: a shard's log as a stream, frames taken over from a primary, a checkpoint
+// installed.
 
 #include "storage/checkpoint_reader.hpp"
 #include "storage/engine_state.hpp"
@@ -26,7 +27,9 @@ op_status engine::apply_frame(shard_id id, const log_frame& frame) {
   while (!bytes.empty()) {
     log_record r;
     if (!decode_record(bytes, lsn, r))
-      return {op_code::corruption, fmt::format("shard {}: the frame from LSN {} holds a malformed record", id.value, frame.header.first)};
+      return {op_code::corruption,
+              fmt::format("shard {}: the frame from LSN {} holds a malformed record", id.value,
+                          frame.header.first)};
     if (r.op == log_op::parts || r.lsn > frame.keep) continue;
     if (auto status = expand(r, state.options.value_bytes_max); !status.ok()) return status;
     records.push_back(std::move(r));
@@ -34,10 +37,12 @@ op_status engine::apply_frame(shard_id id, const log_frame& frame) {
 
   std::unique_lock lock{s.lock()};
   if (frame.header.epoch < log.epoch())
-    return {op_code::wrong_shard, fmt::format("shard {}: epoch {} is over, this copy is at {}", id.value, frame.header.epoch, log.epoch())};
+    return {op_code::wrong_shard, fmt::format("shard {}: epoch {} is over, this copy is at {}",
+                                              id.value, frame.header.epoch, log.epoch())};
   if (frame.header.previous > log.last_appended())
-    return {op_code::version_mismatch, fmt::format("shard {}: the frame follows LSN {}, this copy ends at {}", id.value,
-                                                   frame.header.previous, log.last_appended())};
+    return {op_code::version_mismatch,
+            fmt::format("shard {}: the frame follows LSN {}, this copy ends at {}", id.value,
+                        frame.header.previous, log.last_appended())};
   if (const auto code = state.admit(s, lock, records.size()); code != op_code::ok)
     return {code, fmt::format("shard {}: the log takes no frame now", id.value)};
   if (frame.header.epoch > log.epoch()) {
@@ -55,21 +60,29 @@ op_status engine::apply_frame(shard_id id, const log_frame& frame) {
 
 op_status engine::install_checkpoint(shard_id id, const std::string& path) {
   auto& state = *state_;
-  if (!state.folder) return {op_code::not_supported, "a universe in memory only takes no checkpoints"};
+  if (!state.folder)
+    return {op_code::not_supported, "a universe in memory only takes no checkpoints"};
   auto reader = checkpoint_reader::open(*state.files, path);
   if (!reader) return reader.status();
   if (reader->header().shard != id || reader->header().shard_count != state.shard_count())
-    return {op_code::invalid_argument, fmt::format("{} holds shard {} of {}, not shard {} of {}", path, reader->header().shard.value,
-                                                   reader->header().shard_count, id.value, state.shard_count())};
+    return {op_code::invalid_argument,
+            fmt::format("{} holds shard {} of {}, not shard {} of {}", path,
+                        reader->header().shard.value, reader->header().shard_count, id.value,
+                        state.shard_count())};
   if (auto status = reader->verify(); !status.ok()) return status;
   auto& s = *state.shards[id.value];
   {
     std::lock_guard hold{s.lock()};
     auto& log = *s.log();
     if (log.last_appended() != 0)
-      return {op_code::invalid_argument, fmt::format("shard {} has data of its own: a checkpoint is installed into an empty copy", id.value)};
+      return {
+          op_code::invalid_argument,
+          fmt::format("shard {} has data of its own: a checkpoint is installed into an empty copy",
+                      id.value)};
     s.clear();
-    if (auto status = reader->read_records([&](const checkpoint_record& r) { s.restore(r.key, r.value, r.meta); }); !status.ok()) {
+    if (auto status = reader->read_records(
+            [&](const checkpoint_record& r) { s.restore(r.key, r.value, r.meta); });
+        !status.ok()) {
       s.clear();
       return status;
     }
@@ -89,7 +102,8 @@ op_status engine::install_checkpoint(shard_id id, const std::string& path) {
 std::string engine::newest_checkpoint(shard_id id) const {
   if (!state_->folder) return {};
   const auto published = state_->folder->checkpoints(id);
-  return published.empty() ? std::string{} : state_->folder->checkpoint_path(id, published.front().sequence);
+  return published.empty() ? std::string{}
+                           : state_->folder->checkpoint_path(id, published.front().sequence);
 }
 
 } // namespace warp::storage

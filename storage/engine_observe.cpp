@@ -7,13 +7,15 @@
 
 namespace warp::storage {
 
-// -- durability --------------------------------------------------------------------------------------------------------
+// -- durability
+// --------------------------------------------------------------------------------------------------------
 
 durable_state engine::durable(shard_id shard, lsn_t lsn) const noexcept {
   return state_->folder ? state_->logs[shard.value]->durable(lsn) : durable_state::durable;
 }
 
-op_code engine::wait_durable(std::span<const op_reply> replies, std::chrono::steady_clock::time_point deadline) {
+op_code engine::wait_durable(std::span<const op_reply> replies,
+                             std::chrono::steady_clock::time_point deadline) {
   auto result = op_code::ok;
   for (const auto& reply : replies) {
     if (reply.durable_at == 0 || !state_->folder) continue;
@@ -28,13 +30,17 @@ void engine::request_sync(shard_id shard) noexcept {
   if (state_->folder) state_->logs[shard.value]->request_sync();
 }
 
-std::uint32_t engine::stream_count() const noexcept { return static_cast<std::uint32_t>(state_->streams.size()); }
+std::uint32_t engine::stream_count() const noexcept {
+  return static_cast<std::uint32_t>(state_->streams.size());
+}
 
 void engine::run_stream(std::uint32_t stream, std::chrono::milliseconds wait_max) {
   state_->streams[stream]->run(wait_max);
 }
 
-void engine::interrupt_stream(std::uint32_t stream) noexcept { state_->streams[stream]->interrupt(); }
+void engine::interrupt_stream(std::uint32_t stream) noexcept {
+  state_->streams[stream]->interrupt();
+}
 
 void engine::add_round_listener(round_listener& listener) {
   std::lock_guard hold{state_->listeners_mutex};
@@ -51,14 +57,16 @@ void engine::state::tell_listeners() {
   for (auto* listener : listeners) listener->on_round();
 }
 
-// -- scans and upkeep --------------------------------------------------------------------------------------------------
+// -- scans and upkeep
+// --------------------------------------------------------------------------------------------------
 
-op_status engine::scan(std::uint64_t cursor, std::string_view prefix, std::size_t limit, scan_page& page,
-                       std::size_t buckets_max) {
+op_status engine::scan(std::uint64_t cursor, std::string_view prefix, std::size_t limit,
+                       scan_page& page, std::size_t buckets_max) {
   auto& state = *state_;
   page.entries.clear();
   page.arena.clear();
-  // A cursor is the shard above the position in hash order; the shard's share of the bits follows from the shard count.
+  // A cursor is the shard above the position in hash order; the shard's share of the bits follows
+  // from the shard count.
   const auto shards = state.shard_count();
   const auto bits = static_cast<unsigned>(std::countr_zero(shards));
   auto shard_at = bits == 0 ? 0u : static_cast<std::uint32_t>(cursor >> (64 - bits));
@@ -71,7 +79,9 @@ op_status engine::scan(std::uint64_t cursor, std::string_view prefix, std::size_
       position = s.records().walk(position, [&](const record& r) {
         if (r.expires_at_ms() != 0 && r.expires_at_ms() <= now_ms) return;
         if (!r.key().starts_with(prefix)) return;
-        scan_entry entry{.key = page.arena.copy(r.key()), .version = r.version(), .expires_at_ms = r.expires_at_ms()};
+        scan_entry entry{.key = page.arena.copy(r.key()),
+                         .version = r.version(),
+                         .expires_at_ms = r.expires_at_ms()};
         if (auto* large = r.large()) {
           entry.large = blob_ref::share(large);
           entry.value = entry.large.view();
@@ -86,7 +96,8 @@ op_status engine::scan(std::uint64_t cursor, std::string_view prefix, std::size_
       return {};
     }
   }
-  page.next_cursor = bits == 0 ? position : (std::uint64_t{shard_at} << (64 - bits)) | (position >> bits);
+  page.next_cursor =
+      bits == 0 ? position : (std::uint64_t{shard_at} << (64 - bits)) | (position >> bits);
   return {};
 }
 
@@ -100,13 +111,22 @@ std::size_t engine::sweep_expired(shard_id id, std::size_t buckets_max) {
   return removed;
 }
 
-shard_id engine::shard_of(std::string_view key) const noexcept { return storage::shard_of(key, state_->shard_count()); }
-std::uint32_t engine::shard_count() const noexcept { return state_->shard_count(); }
+shard_id engine::shard_of(std::string_view key) const noexcept {
+  return storage::shard_of(key, state_->shard_count());
+}
+std::uint32_t engine::shard_count() const noexcept {
+  return state_->shard_count();
+}
 
-// -- counters ----------------------------------------------------------------------------------------------------------
+// -- counters
+// ----------------------------------------------------------------------------------------------------------
 
-const engine_options& engine::options() const noexcept { return state_->options; }
-const recovery_report& engine::recovery() const noexcept { return state_->report; }
+const engine_options& engine::options() const noexcept {
+  return state_->options;
+}
+const recovery_report& engine::recovery() const noexcept {
+  return state_->report;
+}
 
 shard_stats engine::stats(shard_id id) const {
   auto& state = *state_;
@@ -125,7 +145,8 @@ shard_stats engine::stats(shard_id id) const {
   out.log_records = log.appended_records();
   out.log_bytes = log.appended_bytes();
   if (const auto oldest = log.oldest_pending_ns(); oldest != 0) {
-    const auto now = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+    const auto now =
+        static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
     out.durable_lag_ms = now > oldest ? (now - oldest) / 1'000'000 : 0;
   }
   std::lock_guard hold{state.upkeep_mutex};
@@ -138,6 +159,8 @@ shard_stats engine::stats(shard_id id) const {
   return out;
 }
 
-stream_stats engine::stats_of_stream(std::uint32_t stream) const { return state_->streams[stream]->stats(); }
+stream_stats engine::stats_of_stream(std::uint32_t stream) const {
+  return state_->streams[stream]->stats();
+}
 
 } // namespace warp::storage

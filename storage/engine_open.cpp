@@ -12,16 +12,24 @@ namespace warp::storage {
 namespace {
 
 op_status check(const engine_options& o) {
-  const auto bad = [](std::string why) { return op_status{op_code::invalid_argument, std::move(why)}; };
-  if (o.shard_count > shard_count_max || (o.shard_count != 0 && !std::has_single_bit(o.shard_count)))
-    return bad(fmt::format("the number of shards must be a power of two up to {}, not {}", shard_count_max, o.shard_count));
+  const auto bad = [](std::string why) {
+    return op_status{op_code::invalid_argument, std::move(why)};
+  };
+  if (o.shard_count > shard_count_max ||
+      (o.shard_count != 0 && !std::has_single_bit(o.shard_count)))
+    return bad(fmt::format("the number of shards must be a power of two up to {}, not {}",
+                           shard_count_max, o.shard_count));
   if (o.value_bytes_max > value_size_hard_max)
-    return bad(fmt::format("the longest value can be at most {} bytes, not {}", value_size_hard_max, o.value_bytes_max));
+    return bad(fmt::format("the longest value can be at most {} bytes, not {}", value_size_hard_max,
+                           o.value_bytes_max));
   if (o.folder.empty()) return {};
   if (o.segment_bytes < 64 * 1024 || o.segment_bytes % 4096 != 0)
-    return bad(fmt::format("a log segment needs at least 65,536 bytes and a multiple of 4,096, not {}", o.segment_bytes));
+    return bad(
+        fmt::format("a log segment needs at least 65,536 bytes and a multiple of 4,096, not {}",
+                    o.segment_bytes));
   if (o.wal_max_bytes < 4 * o.segment_bytes)
-    return bad(fmt::format("the log limit ({} bytes) must allow at least four segments of {} bytes", o.wal_max_bytes, o.segment_bytes));
+    return bad(fmt::format("the log limit ({} bytes) must allow at least four segments of {} bytes",
+                           o.wal_max_bytes, o.segment_bytes));
   if (o.default_level > durability::sync)
     return bad("the default durability of a single node is memory, async or sync");
   if (o.checkpoints_kept == 0) return bad("at least one checkpoint of each shard must be kept");
@@ -68,7 +76,8 @@ op_status engine::open_folder(state& s) {
     s.checkpoints.push_back(std::make_unique<checkpoint_state>());
   }
 
-  if (s.options.recovery_threads == 0) s.options.recovery_threads = std::max(1u, std::thread::hardware_concurrency());
+  if (s.options.recovery_threads == 0)
+    s.options.recovery_threads = std::max(1u, std::thread::hardware_concurrency());
   auto found = recover(*s.files, *s.folder, s.options, s.options.recovery_threads, s.shards);
   if (!found) return found.status();
   s.report = std::move(found->report);
@@ -77,7 +86,8 @@ op_status engine::open_folder(state& s) {
   // From here on the folder is ours to write.
   if (auto status = s.folder->start(); !status.ok()) return status;
   for (const auto& damaged : found->damaged)
-    if (auto status = s.folder->put_aside(damaged.shard, damaged.sequence); !status.ok()) return status;
+    if (auto status = s.folder->put_aside(damaged.shard, damaged.sequence); !status.ok())
+      return status;
   return open_log(s, *found);
 }
 

@@ -13,20 +13,24 @@
 
 namespace warp::storage {
 
-/// How far recovery is; handed to engine_options::on_progress from recovery's threads, a few times a second at most.
+/// How far recovery is; handed to engine_options::on_progress from recovery's threads, a few times
+/// a second at most.
 struct recovery_progress {
   std::uint32_t shards_done = 0, shards_total = 0;
-  std::uint64_t records = 0;                ///< from checkpoints and log so far
+  std::uint64_t records = 0; ///< from checkpoints and log so far
   std::uint64_t bytes_done = 0, bytes_total = 0;
 };
 
 /// Everything the engine needs to know. The defaults are the product's defaults.
 struct engine_options {
-  /// Data folder; empty: memory only (no log, no checkpoint, durability above memory is refused with no_replicas).
+  /// Data folder; empty: memory only (no log, no checkpoint, durability above memory is refused
+  /// with no_replicas).
   std::string folder;
-  /// Shards, a power of two in [1, 16,384]; 0: what the folder has, or 64 for a new one. Must match an existing folder.
+  /// Shards, a power of two in [1, 16,384]; 0: what the folder has, or 64 for a new one. Must match
+  /// an existing folder.
   std::uint32_t shard_count = 0;
-  /// Log streams, in [1, shard_count]; 0: 1 up to 4 cores, then cores / 4, at most 8. May change at any start.
+  /// Log streams, in [1, shard_count]; 0: 1 up to 4 cores, then cores / 4, at most 8. May change at
+  /// any start.
   std::uint32_t wal_streams = 0;
   /// Size of a log segment file, bytes, multiple of 4,096, at least 64 KiB.
   std::uint64_t segment_bytes = 64u << 20;
@@ -47,7 +51,8 @@ struct engine_options {
 
   /// A changed shard is due for a checkpoint after this ...
   std::chrono::seconds checkpoint_interval{300};
-  /// ... or when its log since the last one has passed this many records and the size of that checkpoint.
+  /// ... or when its log since the last one has passed this many records and the size of that
+  /// checkpoint.
   std::uint64_t checkpoint_log_records = 100'000;
   /// Bytes a second one checkpoint writes at most; 0: no limit.
   std::uint64_t checkpoint_rate_bytes = 256u << 20;
@@ -59,7 +64,8 @@ struct engine_options {
   std::function<void(const recovery_progress&)> on_progress;
 
   std::shared_ptr<const clock> time; ///< null: the system's
-  file_system* files = nullptr;      ///< null: the operating system's; else borrowed for the engine's life
+  file_system* files =
+      nullptr; ///< null: the operating system's; else borrowed for the engine's life
 };
 
 } // namespace warp::storage

@@ -15,29 +15,33 @@
 
 namespace warp::storage {
 
-/// What upkeep knows of a shard's checkpoints; guarded by its own mutex, which a running checkpoint holds to its end.
+/// What upkeep knows of a shard's checkpoints; guarded by its own mutex, which a running checkpoint
+/// holds to its end.
 struct checkpoint_state {
   std::mutex running;
-  // Below: written while `running` is held and under engine::state::upkeep_mutex, read under the latter.
-  lsn_t covered_lsn = 0;  ///< last LSN handed out when the newest one began, logged or not
-  lsn_t end_lsn = 0;      ///< of the newest one
+  // Below: written while `running` is held and under engine::state::upkeep_mutex, read under the
+  // latter.
+  lsn_t covered_lsn = 0;   ///< last LSN handed out when the newest one began, logged or not
+  lsn_t end_lsn = 0;       ///< of the newest one
   std::uint64_t bytes = 0; ///< of its file
   std::uint64_t created_at_ms = 0;
   std::uint64_t duration_ms = 0;
-  std::uint64_t count = 0; ///< made since start
+  std::uint64_t count = 0;                 ///< made since start
   std::uint64_t log_records_recovered = 0; ///< replayed at start, so not in the log's own count
-  std::uint64_t log_records_at = 0;        ///< of the shard's log when it began, recovered ones included
+  std::uint64_t log_records_at = 0; ///< of the shard's log when it began, recovered ones included
   std::uint64_t log_bytes_at = 0;
   std::uint64_t dirty_since_ms = 0; ///< when upkeep first saw an unsaved change; 0: none seen
 };
 
-/// What the files engine_*.cpp share. Destroyed from the bottom up: streams before logs before shards.
+/// What the files engine_*.cpp share. Destroyed from the bottom up: streams before logs before
+/// shards.
 struct engine::state {
   engine_options options;
   std::shared_ptr<const clock> time;
   file_system* files = nullptr;
   std::unique_ptr<data_folder> folder; ///< null: memory only
-  std::shared_ptr<table_memory> memory = std::make_shared<table_memory>(); ///< memory of all shards' records
+  std::shared_ptr<table_memory> memory =
+      std::make_shared<table_memory>(); ///< memory of all shards' records
   std::vector<std::unique_ptr<shard>> shards;
   std::vector<std::unique_ptr<shard_log>> logs;
   std::unique_ptr<segment_store> segments;
@@ -52,16 +56,20 @@ struct engine::state {
   mutable std::mutex upkeep_mutex;
   std::vector<std::unique_ptr<checkpoint_state>> checkpoints; ///< per shard
 
-  [[nodiscard]] std::uint32_t shard_count() const noexcept { return static_cast<std::uint32_t>(shards.size()); }
+  [[nodiscard]] std::uint32_t shard_count() const noexcept {
+    return static_cast<std::uint32_t>(shards.size());
+  }
 
   void tell_listeners();
   /// Values from this size are compressed for the log; none where there is no log.
   [[nodiscard]] std::uint64_t compress_from() const noexcept {
     return folder ? options.compress_min_bytes : ~std::uint64_t{0};
   }
-  /// Is the operation one that may be tried at all? ok, invalid_argument or no_replicas. Looks at nothing but its arguments.
+  /// Is the operation one that may be tried at all? ok, invalid_argument or no_replicas. Looks at
+  /// nothing but its arguments.
   [[nodiscard]] op_code validate(const operation& op) const noexcept;
-  /// Waits, with `lock` (the shard's) given back meanwhile, until `writes` writes may be done; `lock` is held on return.
+  /// Waits, with `lock` (the shard's) given back meanwhile, until `writes` writes may be done;
+  /// `lock` is held on return.
   [[nodiscard]] op_code admit(shard& s, std::unique_lock<shard_lock>& lock, std::size_t writes);
 };
 

@@ -29,12 +29,14 @@ void refuse_all(std::span<op_reply> replies, std::size_t culprit, op_code code) 
   replies[culprit].code = code;
 }
 
-/// Takes all locks in ascending order of shards, and room in all logs: ok with all locks held, or a refusal with none.
+/// Takes all locks in ascending order of shards, and room in all logs: ok with all locks held, or a
+/// refusal with none.
 op_code lock_all(engine::state& state, std::map<std::uint32_t, share>& shares) {
   const auto deadline = std::chrono::steady_clock::now() + state.options.write_stall_max;
   for (;;) {
     for (auto& [id, s] : shares) s.lock = std::unique_lock{s.at->lock()};
-    auto refused = state.refusing.load(std::memory_order_relaxed) ? op_code::shutting_down : op_code::ok;
+    auto refused =
+        state.refusing.load(std::memory_order_relaxed) ? op_code::shutting_down : op_code::ok;
     shard* full = nullptr;
     for (auto& [id, s] : shares) {
       if (refused != op_code::ok || !s.at->log() || s.writes == 0) continue;
@@ -50,7 +52,8 @@ op_code lock_all(engine::state& state, std::map<std::uint32_t, share>& shares) {
 
 } // namespace
 
-op_code engine::execute_atomic(std::span<const operation> operations, std::span<op_reply> replies, value_arena& arena) {
+op_code engine::execute_atomic(std::span<const operation> operations, std::span<op_reply> replies,
+                               value_arena& arena) {
   auto& state = *state_;
   if (operations.empty()) return op_code::ok;
   if (operations.size() > batch_operations_max) {
@@ -90,14 +93,16 @@ op_code engine::execute_atomic(std::span<const operation> operations, std::span<
     return code;
   }
 
-  // From here on all locks are held. Once the conditions hold nothing may fail any more. A retry of a batch that was done is
-  // answered from what its shards remember, so its conditions are not asked again.
+  // From here on all locks are held. Once the conditions hold nothing may fail any more. A retry of
+  // a batch that was done is answered from what its shards remember, so its conditions are not
+  // asked again.
   const auto now_ms = state.time->now_ms();
   std::vector<request_state> known(operations.size(), request_state::fresh);
   for (std::size_t i = 0; i < operations.size(); ++i)
     if (is_write(operations[i].kind) && operations[i].request)
       known[i] = shares[shard_of_op[i]].at->requests().lookup(operations[i].request).state;
-  if (const auto lost = std::find(known.begin(), known.end(), request_state::forgotten); lost != known.end()) {
+  if (const auto lost = std::find(known.begin(), known.end(), request_state::forgotten);
+      lost != known.end()) {
     refuse_all(replies, static_cast<std::size_t>(lost - known.begin()), op_code::outcome_unknown);
     return op_code::outcome_unknown;
   }
@@ -124,9 +129,12 @@ op_code engine::execute_atomic(std::span<const operation> operations, std::span<
       continue;
     }
     const auto prepared = large.find(i);
-    shares[shard_of_op[i]].at->apply(
-        {operations[i], hashes[i], prepared == large.end() ? nullptr : &prepared->second, now_ms, arena}, replies[i]);
-    // Out of memory with half of a transaction in the table: nothing of it is in the log yet, so ending here is what loses nothing.
+    shares[shard_of_op[i]].at->apply({operations[i], hashes[i],
+                                      prepared == large.end() ? nullptr : &prepared->second, now_ms,
+                                      arena},
+                                     replies[i]);
+    // Out of memory with half of a transaction in the table: nothing of it is in the log yet, so
+    // ending here is what loses nothing.
     if (replies[i].code == op_code::no_space) std::abort();
   }
 
@@ -134,9 +142,11 @@ op_code engine::execute_atomic(std::span<const operation> operations, std::span<
   for (auto& [id, s] : shares) {
     s.at->end_collecting();
     if (!s.logged.empty())
-      parts.push_back({.shard = s.at->id(), .first = s.logged.front().lsn, .last = s.logged.back().lsn});
+      parts.push_back(
+          {.shard = s.at->id(), .first = s.logged.front().lsn, .last = s.logged.back().lsn});
   }
-  const auto transaction = parts.size() > 1 ? std::make_shared<log_transaction>(std::move(parts)) : nullptr;
+  const auto transaction =
+      parts.size() > 1 ? std::make_shared<log_transaction>(std::move(parts)) : nullptr;
   for (auto& [id, s] : shares) {
     if (s.logged.empty()) continue;
     if (transaction) s.at->log()->begin_part(transaction);

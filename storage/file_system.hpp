@@ -12,14 +12,16 @@
 
 namespace warp::storage {
 
-/// One open file. Offsets are explicit, so that a file has no position to share. Used by one thread at a time, except read_at().
+/// One open file. Offsets are explicit, so that a file has no position to share. Used by one thread
+/// at a time, except read_at().
 class file {
 public:
   virtual ~file() = default;
 
   /// Reads up to buffer.size() bytes; fewer only at the end of the file. Returns the count.
   virtual op_result<std::size_t> read_at(std::uint64_t offset, std::span<char> buffer) = 0;
-  /// Writes all of all pieces, one after the other, from `offset`. On failure any part may have been written.
+  /// Writes all of all pieces, one after the other, from `offset`. On failure any part may have
+  /// been written.
   virtual op_status write_at(std::uint64_t offset, std::span<const std::string_view> pieces) = 0;
   /// Makes data and size durable (fdatasync).
   virtual op_status sync() = 0;
@@ -38,15 +40,17 @@ enum class open_mode {
   create,     ///< must not exist
 };
 
-/// Held while the process uses a data folder; gives it back when destroyed or when the process dies.
+/// Held while the process uses a data folder; gives it back when destroyed or when the process
+/// dies.
 class folder_lock {
 public:
   virtual ~folder_lock() = default;
 };
 
-/// All file I/O of the storage folder passes through here, so that a test can drop unsynced bytes, tear a write, flip a bit,
-/// fill the disk or fail a sync. Thread-safe. Statuses name the path and the operating system's reason; no_space stands for
-/// ENOSPC and EDQUOT, not_found for ENOENT, io_error for the rest.
+/// All file I/O of the storage folder passes through here, so that a test can drop unsynced bytes,
+/// tear a write, flip a bit, fill the disk or fail a sync. Thread-safe. Statuses name the path and
+/// the operating system's reason; no_space stands for ENOSPC and EDQUOT, not_found for ENOENT,
+/// io_error for the rest.
 class file_system {
 public:
   virtual ~file_system() = default;
@@ -62,7 +66,8 @@ public:
   virtual op_status sync_folder(const std::string& folder) = 0;
   /// Bytes that can still be written where `path` lives.
   virtual op_result<std::uint64_t> free_bytes(const std::string& path) = 0;
-  /// Takes `folder`/lock for this process; unavailable, with the holder's pid in the message, when another process has it.
+  /// Takes `folder`/lock for this process; unavailable, with the holder's pid in the message, when
+  /// another process has it.
   virtual op_result<std::unique_ptr<folder_lock>> lock(const std::string& folder) = 0;
 };
 

@@ -24,7 +24,7 @@ public:
   void give_back(std::vector<chunk>& chunks);
 
 private:
-  static constexpr std::size_t kept_max = 256;
+  static constexpr std::size_t kept_max = 1'024;
   std::mutex mutex_;
   std::vector<chunk> free_;
 };

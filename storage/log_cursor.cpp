@@ -5,10 +5,6 @@
 
 namespace warp::storage {
 
-namespace {
-constexpr std::size_t window_bytes = 256 * 1024;
-} // namespace
-
 log_cursor::log_cursor(segment_store& store, shard_id shard, lsn_t after)
     : store_(store), shard_(shard), position_(after) {}
 
@@ -32,10 +28,7 @@ op_result<bool> log_cursor::find_run() {
       }
   });
   if (!found && end > position_) return behind();
-  if (found && !same_segment) {
-    file_.reset();
-    window_.clear();
-  }
+  if (found && !same_segment) window_ = {};
   return found;
 }
 
@@ -44,25 +37,18 @@ op_status log_cursor::behind() const {
                                           shard_.value, position_)};
 }
 
-/// The bytes at `offset` of the segment, at least `size` of them if the file has them.
-op_result<std::string_view> log_cursor::bytes_at(std::uint64_t offset, std::size_t size) {
-  if (offset < window_offset_ || offset + size > window_offset_ + window_.size()) {
-    if (!file_) {
-      auto f = store_.options().files->open(segment_->path, open_mode::read);
-      if (!f) return f.status();
-      file_ = std::move(*f);
-    }
-    window_.resize(std::max(size, window_bytes));
-    window_offset_ = offset;
-    auto got = file_->read_at(offset, window_);
-    if (!got) return got.status();
-    // Nothing behind the run: what is not published yet may still change.
-    window_.resize(std::min<std::uint64_t>(*got, run_.end_offset - offset));
+op_result<std::string_view> log_cursor::bytes_at(std::uint64_t offset, std::uint64_t size) {
+  if (!window_.open()) {
+    auto f = store_.options().files->open(segment_->path, open_mode::read);
+    if (!f) return f.status();
+    window_ = file_window{std::move(*f)};
   }
-  return std::string_view{window_.data(), window_.size()}.substr(offset - window_offset_);
+  // Nothing behind the run: what is not published yet may still change.
+  return window_.at(offset, size, run_.end_offset);
 }
 
 op_result<std::optional<log_frame>> log_cursor::next(lsn_t up_to) {
+  if (position_ >= up_to) return std::optional<log_frame>{};
   for (;;) {
     if (!segment_ || offset_ >= run_.end_offset || std::min(run_.last, run_.keep) <= position_) {
       auto found = find_run();

@@ -2,6 +2,7 @@
 
 #include "messages/ids.hpp"
 #include "messages/status.hpp"
+#include "storage/file_window.hpp"
 #include "storage/segment_store.hpp"
 #include "storage/wal_format.hpp"
 
@@ -9,7 +10,6 @@
 #include <memory>
 #include <optional>
 #include <string_view>
-#include <vector>
 
 namespace warp::storage {
 
@@ -42,7 +42,7 @@ public:
 private:
   op_result<bool> find_run();
   [[nodiscard]] op_status behind() const;
-  op_result<std::string_view> bytes_at(std::uint64_t offset, std::size_t size);
+  op_result<std::string_view> bytes_at(std::uint64_t offset, std::uint64_t size);
 
   segment_store& store_;
   const shard_id shard_;
@@ -50,9 +50,7 @@ private:
   std::shared_ptr<segment_info> segment_; ///< being read; holding it keeps its file
   shard_run run_;                         ///< a copy of the run being read
   std::uint64_t offset_ = 0;              ///< of the next frame
-  std::unique_ptr<file> file_;
-  std::vector<char> window_; ///< bytes of the segment from window_offset_ on
-  std::uint64_t window_offset_ = 0;
+  file_window window_;
 };
 
 } // namespace warp::storage

@@ -8,12 +8,16 @@
 
 namespace warp::storage {
 
-op_result<segment_bytes> load_segment(file_system& files, std::shared_ptr<segment_info> info) {
+op_result<segment_bytes> load_segment(file_system& files, std::shared_ptr<segment_info> info,
+                                      segment_bytes reuse) {
   auto f = files.open(info->path, open_mode::read);
   if (!f) return f.status();
-  segment_bytes segment;
+  auto segment = std::move(reuse);
   segment.size = info->data_end;
-  segment.data = std::make_unique_for_overwrite<char[]>(segment.size);
+  if (segment.capacity < segment.size) {
+    segment.data = std::make_unique_for_overwrite<char[]>(segment.size);
+    segment.capacity = segment.size;
+  }
   auto got = (*f)->read_at(0, {segment.data.get(), segment.size});
   if (!got) return got.status();
   if (*got != segment.size)

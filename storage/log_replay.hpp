@@ -18,10 +18,12 @@ namespace warp::storage {
 struct segment_bytes {
   std::shared_ptr<segment_info> info;
   std::unique_ptr<char[]> data;
-  std::uint64_t size = 0;
+  std::uint64_t size = 0, capacity = 0;
 };
-/// corruption when the file has become shorter.
-op_result<segment_bytes> load_segment(file_system& files, std::shared_ptr<segment_info> info);
+/// corruption when the file has become shorter. `reuse`: one that is no longer needed gives its
+/// memory.
+op_result<segment_bytes> load_segment(file_system& files, std::shared_ptr<segment_info> info,
+                                      segment_bytes reuse = {});
 
 /// Which records of a shard replay() hands out: above < lsn <= up_to.
 struct replay_range {

@@ -8,7 +8,8 @@
 
 namespace warp::storage {
 
-/// A value that increment() works on: a decimal 64-bit integer, as short as it can be written ("-7", "0", "42"; not "007",
+/// A value that increment() works on: a decimal 64-bit integer, as short as it can be written
+/// ("-7", "0", "42"; not "007",
 /// "+1" or " 1"). Nothing otherwise.
 inline std::optional<std::int64_t> parse_number(std::string_view text) noexcept {
   std::int64_t value = 0;

@@ -34,7 +34,8 @@ private:
 /// Adds up what the threads have done and passes it on a few times a second.
 class progress_meter {
 public:
-  explicit progress_meter(const engine_options& options, std::uint32_t shards) : report_(options.on_progress) {
+  explicit progress_meter(const engine_options& options, std::uint32_t shards)
+      : report_(options.on_progress) {
     now_.shards_total = shards;
   }
   void expect(std::uint64_t bytes) { now_.bytes_total += bytes; }
@@ -60,8 +61,8 @@ private:
 
 class run {
 public:
-  run(file_system& files, const data_folder& folder, const engine_options& options, std::uint32_t threads,
-      const std::vector<std::unique_ptr<shard>>& shards)
+  run(file_system& files, const data_folder& folder, const engine_options& options,
+      std::uint32_t threads, const std::vector<std::unique_ptr<shard>>& shards)
       : files_(files), folder_(folder), options_(options), threads_(threads), shards_(shards),
         meter_(options, static_cast<std::uint32_t>(shards.size())) {
     result_.shards.resize(shards.size());
@@ -95,7 +96,8 @@ public:
                         .next = std::max(chain.next, checkpoint.end_lsn + 1),
                         .epoch = std::max(chain.epoch, checkpoint.end_epoch)};
       // After an unclean stop every LSN of the reservation may have been handed out.
-      if (!chain.clean) shard.position.next = std::max(shard.position.next, checkpoint.reserved_lsn + 1);
+      if (!chain.clean)
+        shard.position.next = std::max(shard.position.next, checkpoint.reserved_lsn + 1);
     }
     result_.segments = survey->infos();
     result_.timestamp_us = survey->timestamp_us_max();
@@ -135,7 +137,8 @@ private:
     return failure.take();
   }
 
-  /// The newest good one. What is damaged is passed over: whether the log makes up for it is check_gaps()'s question.
+  /// The newest good one. What is damaged is passed over: whether the log makes up for it is
+  /// check_gaps()'s question.
   op_status load_checkpoint(shard& s) {
     for (const auto& info : folder_.checkpoints(s.id())) {
       auto status = try_checkpoint(s, info);
@@ -147,11 +150,12 @@ private:
         return {};
       }
       s.clear();
-      if (status.code() != op_code::corruption && status.code() != op_code::not_found) return status;
+      if (status.code() != op_code::corruption && status.code() != op_code::not_found)
+        return status;
       std::lock_guard hold{mutex_};
       result_.damaged.push_back(info);
-      result_.report.warnings.push_back(fmt::format(
-          "checkpoint {} of shard {} is passed over: {}", info.sequence, s.id().value, status.message()));
+      result_.report.warnings.push_back(fmt::format("checkpoint {} of shard {} is passed over: {}",
+                                                    info.sequence, s.id().value, status.message()));
     }
     return {};
   }
@@ -184,7 +188,8 @@ private:
       for (const auto& gap : chain.gaps)
         if (gap.resumes_at > covered)
           return {op_code::corruption,
-                  fmt::format("shard {}: log records {} to {} are missing before {} at offset {}, and no checkpoint covers them "
+                  fmt::format("shard {}: log records {} to {} are missing before {} at offset {}, "
+                              "and no checkpoint covers them "
                               "(the newest good one reaches {}); nothing was changed",
                               s, gap.after + 1, gap.resumes_at, gap.path, gap.offset, covered)};
       const auto published = folder_.checkpoints(shard_id{static_cast<std::uint32_t>(s)});
@@ -193,7 +198,8 @@ private:
       const auto reached = std::max(chain.end, result_.shards[s].checkpoint.end_lsn);
       if (reached < published.front().start_lsn)
         return {op_code::corruption,
-                fmt::format("shard {}: checkpoint {} is damaged and the log that would make up for it ends at record {} of {}; "
+                fmt::format("shard {}: checkpoint {} is damaged and the log that would make up for "
+                            "it ends at record {} of {}; "
                             "nothing was changed",
                             s, published.front().sequence, reached, published.front().start_lsn)};
     }
@@ -202,27 +208,31 @@ private:
 
   op_status replay_log(const log_survey& survey) {
     const auto workers = std::min<std::size_t>(threads_, shards_.size());
-    std::vector<std::vector<replay_range>> ranges(workers, std::vector<replay_range>(shards_.size()));
+    std::vector<std::vector<replay_range>> ranges(workers,
+                                                  std::vector<replay_range>(shards_.size()));
     for (std::size_t s = 0; s < shards_.size(); ++s)
       ranges[s % workers][s] = {.wanted = true, .above = result_.shards[s].checkpoint.start_lsn};
+    segment_bytes memory; // used again for each
     for (const auto& segment : survey.segments()) {
-      auto bytes = load_segment(files_, segment.info);
+      auto bytes = load_segment(files_, segment.info, std::move(memory));
       if (!bytes) return bytes.status();
       first_failure failure;
       parallel_for(static_cast<std::uint32_t>(workers), workers, [&](std::size_t w) {
         std::uint64_t records = 0;
-        failure.note(replay(*bytes, ranges[w], [&](const replay_context& at, const log_record& r) -> op_status {
-          shards_[at.shard.value]->replay(r, at.timestamp_us);
-          ++result_.shards[at.shard.value].log_records;
-          ++records;
-          return {};
-        }));
+        failure.note(replay(*bytes, ranges[w],
+                            [&](const replay_context& at, const log_record& r) -> op_status {
+                              shards_[at.shard.value]->replay(r, at.timestamp_us);
+                              ++result_.shards[at.shard.value].log_records;
+                              ++records;
+                              return {};
+                            }));
         meter_.add(records, 0);
         std::lock_guard hold{mutex_};
         result_.report.log_records += records;
       });
       if (failure.any()) return failure.take();
       meter_.add(0, bytes->size);
+      memory = std::move(*bytes);
     }
     return {};
   }
@@ -239,8 +249,9 @@ private:
 
 } // namespace
 
-op_result<recovered> recover(file_system& files, const data_folder& folder, const engine_options& options,
-                             std::uint32_t threads, const std::vector<std::unique_ptr<shard>>& shards) {
+op_result<recovered> recover(file_system& files, const data_folder& folder,
+                             const engine_options& options, std::uint32_t threads,
+                             const std::vector<std::unique_ptr<shard>>& shards) {
   return run{files, folder, options, threads, shards}.go();
 }
 

@@ -15,12 +15,14 @@
 
 namespace warp::storage {
 
-/// Where the values of a batch's replies are copied to: memory in chunks that stay where they are until clear(), which keeps
-/// them for the next batch. So a warmed-up reader allocates nothing per GET. One thread at a time.
+/// Where the values of a batch's replies are copied to: memory in chunks that stay where they are
+/// until clear(), which keeps them for the next batch. So a warmed-up reader allocates nothing per
+/// GET. One thread at a time.
 class value_arena {
 public:
   /// Copies the bytes in; the view is valid until clear().
   std::string_view copy(std::string_view bytes) {
+    if (bytes.empty()) return {};
     if (bytes.size() > free_) grow(bytes.size());
     char* to = next_;
     std::memcpy(to, bytes.data(), bytes.size());
@@ -56,12 +58,15 @@ private:
   std::size_t free_ = 0;
 };
 
-/// The answer to one operation. Plain codes here, sentences at the edge: describe() in engine.hpp words them.
+/// The answer to one operation. Plain codes here, sentences at the edge: describe() in engine.hpp
+/// words them.
 struct op_reply {
   op_code code = op_code::ok;
   shard_id shard;
-  lsn_t version = 0;      ///< of the record after the operation; version_mismatch: the one it met; 0: absent
-  /// LSN of this shard that must be durable before the answer may be given out at the level that was asked for; 0: at once.
+  lsn_t version =
+      0; ///< of the record after the operation; version_mismatch: the one it met; 0: absent
+  /// LSN of this shard that must be durable before the answer may be given out at the level that
+  /// was asked for; 0: at once.
   lsn_t durable_at = 0;
   std::int64_t number = 0;         ///< increment: the result
   std::uint64_t expires_at_ms = 0; ///< get, exists: of the record; 0: never

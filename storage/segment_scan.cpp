@@ -1,6 +1,7 @@
 #include "storage/segment_scan.hpp"
 
 #include "storage/byte_order.hpp"
+#include "storage/file_window.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -15,39 +16,31 @@ op_status damaged(const std::string& path, std::uint64_t offset, std::string_vie
   return {op_code::corruption, fmt::format("{}: at {}: {}", path, offset, cause)};
 }
 
-op_result<std::unique_ptr<char[]>> read_file(file_system& files, const std::string& path,
-                                             std::uint64_t& size) {
-  auto f = files.open(path, open_mode::read);
-  if (!f) return f.status();
-  auto bytes = (*f)->size();
-  if (!bytes) return bytes.status();
-  auto data = std::make_unique_for_overwrite<char[]>(*bytes);
-  auto got = (*f)->read_at(0, {data.get(), *bytes});
-  if (!got) return got.status();
-  size = *got;
-  return data;
-}
-
 /// Walks through the frames of one segment.
 class scanner {
 public:
-  scanner(segment_scan& scan, std::string_view bytes)
-      : scan_(scan), info_(*scan.info), bytes_(bytes), runs_(info_.runs) {}
+  scanner(segment_scan& scan, file_window& window)
+      : scan_(scan), info_(*scan.info), window_(window), runs_(info_.runs) {}
 
   op_status walk() {
-    std::uint64_t at = segment_header_bytes;
-    while (at < bytes_.size() && scan_.end == segment_end::open) {
-      const auto rest = bytes_.substr(at);
-      const auto frame = check_frame(rest, info_.header.id, at);
+    auto& at = info_.data_end;
+    for (at = segment_header_bytes; at < info_.file_bytes && scan_.end == segment_end::open;) {
+      auto bytes = window_.at(at, frame_header_bytes, info_.file_bytes);
+      if (!bytes) return bytes.status();
+      auto frame = peek_frame(*bytes, info_.header.id);
       if (!frame) break;
-      if (auto s =
-              take(*frame, rest.substr(frame_header_bytes, frame->length - frame_header_bytes), at);
-          !s.ok())
-        return s;
+      if (frame->length > bytes->size()) {
+        bytes = window_.at(at, frame->length, info_.file_bytes);
+        if (!bytes) return bytes.status();
+      }
+      frame = check_frame(*bytes, info_.header.id, at);
+      if (!frame) break;
+      const auto body = bytes->substr(frame_header_bytes, frame->length - frame_header_bytes);
+      if (auto s = take(*frame, body, at); !s.ok()) return s;
       at += padded(frame->length);
     }
-    info_.data_end = std::min<std::uint64_t>(at, bytes_.size());
-    return look_behind(info_.data_end);
+    at = std::min(at, info_.file_bytes);
+    return look_behind(at);
   }
 
 private:
@@ -102,26 +95,43 @@ private:
   /// What lies behind the last valid frame: nothing, a torn round, or damage. A frame of this
   /// segment that was written when `end` was already on disk says that something valid was here.
   op_status look_behind(std::uint64_t end) {
-    for (std::uint64_t at = end; at + frame_header_bytes <= bytes_.size(); at += frame_alignment) {
-      if (load_le<std::uint64_t>(bytes_.data() + at) != info_.header.id) continue;
-      const auto rest = bytes_.substr(at);
-      const auto frame = check_frame(rest, info_.header.id, at);
-      if (frame && (frame->synced > end || scan_.end != segment_end::open))
-        return damaged(info_.path, end,
-                       fmt::format("a damaged frame: the frame at {} says that everything below {} "
-                                   "was on disk before it",
-                                   at, frame->synced));
-      const auto maybe = frame ? frame : peek_frame(rest, info_.header.id);
-      const auto length = maybe ? padded(maybe->length) : frame_header_bytes;
-      scan_.torn_bytes =
-          std::max(scan_.torn_bytes, std::min(at + length, std::uint64_t{bytes_.size()}) - end);
+    for (auto at = end; at + frame_header_bytes <= info_.file_bytes;) {
+      auto bytes = window_.at(at, frame_header_bytes, info_.file_bytes);
+      if (!bytes) return bytes.status();
+      if (bytes->size() < frame_header_bytes) break;
+      std::uint64_t skip = 0;
+      while (skip + frame_header_bytes <= bytes->size() &&
+             load_le<std::uint64_t>(bytes->data() + skip) != info_.header.id)
+        skip += frame_alignment;
+      at += skip;
+      if (skip + frame_header_bytes > bytes->size()) continue;
+      if (auto s = look_at(at, end); !s.ok()) return s;
+      at += frame_alignment;
     }
     return {};
   }
 
+  /// The segment's id stands at `at`, behind the last valid frame.
+  op_status look_at(std::uint64_t at, std::uint64_t end) {
+    auto bytes = window_.at(at, frame_header_bytes, info_.file_bytes);
+    if (!bytes) return bytes.status();
+    const auto maybe = peek_frame(*bytes, info_.header.id);
+    const auto length = maybe ? padded(maybe->length) : frame_header_bytes;
+    scan_.torn_bytes = std::max(scan_.torn_bytes, std::min(at + length, info_.file_bytes) - end);
+    // Valid or not: it says nothing about what is missing.
+    if (!maybe || (maybe->synced <= end && scan_.end == segment_end::open)) return {};
+    bytes = window_.at(at, maybe->length, info_.file_bytes);
+    if (!bytes) return bytes.status();
+    if (!check_frame(*bytes, info_.header.id, at)) return {};
+    return damaged(info_.path, end,
+                   fmt::format("a damaged frame: the frame at {} says that everything below {} was "
+                               "on disk before it",
+                               at, maybe->synced));
+  }
+
   segment_scan& scan_;
   segment_info& info_;
-  std::string_view bytes_;
+  file_window& window_;
   run_builder runs_;
 };
 
@@ -145,11 +155,14 @@ op_result<std::vector<std::string>> list_segments(file_system& files, const std:
 
 op_result<segment_scan> scan_segment(file_system& files, const std::string& path,
                                      const universe_id& universe, std::uint64_t generation) {
-  std::uint64_t size = 0;
-  auto data = read_file(files, path, size);
-  if (!data) return data.status();
-  const std::string_view bytes{data->get(), size};
-  auto header = decode_segment_header(bytes);
+  auto f = files.open(path, open_mode::read);
+  if (!f) return f.status();
+  auto size = (*f)->size();
+  if (!size) return size.status();
+  file_window window{std::move(*f)};
+  auto front = window.at(0, segment_header_bytes, *size);
+  if (!front) return front.status();
+  auto header = decode_segment_header(*front);
   if (!header)
     return op_status{header.code(), fmt::format("{}: {}", path, header.status().message())};
   if (header->universe != universe)
@@ -169,8 +182,8 @@ op_result<segment_scan> scan_segment(file_system& files, const std::string& path
   scan.info = std::make_shared<segment_info>();
   scan.info->path = path;
   scan.info->header = *header;
-  scan.info->file_bytes = size;
-  if (auto s = scanner{scan, bytes}.walk(); !s.ok()) return s;
+  scan.info->file_bytes = *size;
+  if (auto s = scanner{scan, window}.walk(); !s.ok()) return s;
   return scan;
 }
 

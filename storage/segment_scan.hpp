@@ -52,7 +52,7 @@ op_result<std::vector<std::string>> list_segments(file_system& files, const std:
 /// Reads one segment and checks every frame. A torn tail is normal; corruption, with path and
 /// offset, when a frame is damaged that was on disk before a later one was written, or when the
 /// file is not what its name says or belongs to another universe (or generation; 0 accepts any).
-/// Needs memory for the whole file. Any thread.
+/// Any thread.
 op_result<segment_scan> scan_segment(file_system& files, const std::string& path,
                                      const universe_id& universe, std::uint64_t generation = 0);
 

@@ -20,22 +20,30 @@ bool is_expired(const record& r, std::uint64_t now_ms) noexcept {
 
 } // namespace
 
-shard::shard(shard_id id, const engine_options& options, const clock& time, std::shared_ptr<table_memory> memory)
+shard::shard(shard_id id, const engine_options& options, const clock& time,
+             std::shared_ptr<table_memory> memory)
     : id_(id), options_(options), time_(time), table_(std::move(memory)) {}
 
-// -- the data path -----------------------------------------------------------------------------------------------------
+// -- the data path
+// -----------------------------------------------------------------------------------------------------
 
 void shard::apply(const call& c, op_reply& reply) {
   reply.shard = id_;
   if (is_write(c.op.kind) && c.op.request && answer_retry(c, reply)) return;
   try {
     switch (c.op.kind) {
-    case op_kind::get: return get(c, reply);
-    case op_kind::exists: return exists(c, reply);
-    case op_kind::put: return put(c, reply);
-    case op_kind::erase: return erase(c, reply);
-    case op_kind::increment: return increment(c, reply);
-    case op_kind::expire: return expire(c, reply);
+    case op_kind::get:
+      return get(c, reply);
+    case op_kind::exists:
+      return exists(c, reply);
+    case op_kind::put:
+      return put(c, reply);
+    case op_kind::erase:
+      return erase(c, reply);
+    case op_kind::increment:
+      return increment(c, reply);
+    case op_kind::expire:
+      return expire(c, reply);
     }
     reply.code = op_code::invalid_argument;
   } catch (const std::bad_alloc&) {
@@ -43,7 +51,8 @@ void shard::apply(const call& c, op_reply& reply) {
   }
 }
 
-record* shard::find_live(std::uint64_t hash, std::string_view key, std::uint64_t now_ms) const noexcept {
+record* shard::find_live(std::uint64_t hash, std::string_view key,
+                         std::uint64_t now_ms) const noexcept {
   auto* r = table_.find(hash, key);
   return r && !is_expired(*r, now_ms) ? r : nullptr;
 }
@@ -72,8 +81,8 @@ void shard::describe_record(const call& c, const record* r, op_reply& reply) con
   reply.code = r ? op_code::ok : op_code::not_found;
   reply.version = r ? r->version() : 0;
   reply.expires_at_ms = r ? r->expires_at_ms() : 0;
-  // A reader who asked for what is durable waits for the version it saw; if it saw nothing, for the last write that may
-  // have removed the key.
+  // A reader who asked for what is durable waits for the version it saw; if it saw nothing, for the
+  // last write that may have removed the key.
   if (level_of(c.op) >= durability::sync) reply.durable_at = r ? r->version() : last_erase_lsn_;
 }
 
@@ -82,7 +91,8 @@ void shard::put(const call& c, op_reply& reply) {
   auto* raw = table_.find(c.hash, c.op.key);
   auto* live = raw && !is_expired(*raw, c.now_ms) ? raw : nullptr;
   if (!holds(c.op, live, reply)) return;
-  record_meta meta{.expires_at_ms = c.op.keep_expiry && live ? live->expires_at_ms() : c.op.expires_at_ms,
+  record_meta meta{.expires_at_ms =
+                       c.op.keep_expiry && live ? live->expires_at_ms() : c.op.expires_at_ms,
                    .rank = c.op.rank,
                    .pattern = c.op.pattern};
   new_value value{.bytes = c.op.value, .large = {}};
@@ -117,7 +127,8 @@ void shard::increment(const call& c, op_reply& reply) {
   reply.number = *sum;
   const number_text text{*sum};
   // A collected record is logged after this call: its value must outlive it.
-  store(c, raw, {.bytes = collected_ ? c.arena.copy(text.view()) : text.view(), .large = {}}, meta, live != nullptr, reply);
+  store(c, raw, {.bytes = collected_ ? c.arena.copy(text.view()) : text.view(), .large = {}}, meta,
+        live != nullptr, reply);
 }
 
 void shard::erase(const call& c, op_reply& reply) {
@@ -129,7 +140,8 @@ void shard::erase(const call& c, op_reply& reply) {
     describe_record(c, nullptr, reply);
     return;
   }
-  log_record logged{.op = log_op::erase, .lsn = next_lsn(), .request = c.op.request, .key = c.op.key};
+  log_record logged{
+      .op = log_op::erase, .lsn = next_lsn(), .request = c.op.request, .key = c.op.key};
   table_.erase(c.hash, raw);
   last_erase_lsn_ = logged.lsn;
   reply.version = 0;
@@ -148,14 +160,18 @@ void shard::expire(const call& c, op_reply& reply) {
   meta.expires_at_ms = c.op.expires_at_ms;
   meta.version = next_lsn();
   table_.set_meta(c.hash, live, meta);
-  log_record logged{
-      .op = log_op::meta, .lsn = meta.version, .meta = meta, .request = c.op.request, .key = c.op.key};
+  log_record logged{.op = log_op::meta,
+                    .lsn = meta.version,
+                    .meta = meta,
+                    .request = c.op.request,
+                    .key = c.op.key};
   reply.version = meta.version;
   reply.expires_at_ms = meta.expires_at_ms;
   finish_write(c, logged, true, reply);
 }
 
-// -- parts of a write --------------------------------------------------------------------------------------------------
+// -- parts of a write
+// --------------------------------------------------------------------------------------------------
 
 bool shard::answer_retry(const call& c, op_reply& reply) {
   const auto known = requests_.lookup(c.op.request);
@@ -173,7 +189,8 @@ bool shard::answer_retry(const call& c, op_reply& reply) {
 
 bool shard::holds(const operation& op, const record* live, op_reply& reply) const noexcept {
   switch (op.condition) {
-  case write_condition::always: return true;
+  case write_condition::always:
+    return true;
   case write_condition::if_absent:
     if (!live) return true;
     reply.code = op_code::already_exists;
@@ -193,8 +210,8 @@ bool shard::holds(const operation& op, const record* live, op_reply& reply) cons
   return false;
 }
 
-void shard::store(const call& c, record* existing, const new_value& value, record_meta meta, bool existed,
-                  op_reply& reply) {
+void shard::store(const call& c, record* existing, const new_value& value, record_meta meta,
+                  bool existed, op_reply& reply) {
   meta.version = next_lsn();
   table_.put(c.hash, c.op.key, existing, value, meta);
   log_record logged{.op = log_op::put,
@@ -237,7 +254,8 @@ durability shard::level_of(const operation& op) const noexcept {
   return op.level == durability::unspecified ? options_.default_level : op.level;
 }
 
-// -- recovery ----------------------------------------------------------------------------------------------------------
+// -- recovery
+// ----------------------------------------------------------------------------------------------------------
 
 void shard::restore(std::string_view key, std::string_view value, const record_meta& meta) {
   const auto hash = table::hash(key);
@@ -256,7 +274,8 @@ void shard::replay(const log_record& r, std::uint64_t record_time_us) {
     if (newer) {
       auto meta = r.meta;
       meta.version = r.lsn;
-      table_.put(hash, r.key, existing, r.large ? new_value{.bytes = {}, .large = r.large} : as_new_value(r.value), meta);
+      table_.put(hash, r.key, existing,
+                 r.large ? new_value{.bytes = {}, .large = r.large} : as_new_value(r.value), meta);
     }
     break;
   case log_op::erase:
@@ -269,7 +288,8 @@ void shard::replay(const log_record& r, std::uint64_t record_time_us) {
       table_.set_meta(hash, existing, meta);
     }
     break;
-  case log_op::parts: return;
+  case log_op::parts:
+    return;
   }
   if (r.request)
     requests_.remember(r.request,
@@ -287,7 +307,8 @@ void shard::clear() noexcept {
   sweep_cursor_ = 0;
 }
 
-// -- upkeep ------------------------------------------------------------------------------------------------------------
+// -- upkeep
+// ------------------------------------------------------------------------------------------------------------
 
 std::size_t shard::sweep(std::uint64_t now_ms, std::size_t buckets_max) {
   if (table_.stats().expiring_keys == 0) return 0;

@@ -6,13 +6,13 @@
 #include "storage/clock.hpp"
 #include "storage/engine_options.hpp"
 #include "storage/log_record.hpp"
-#include "storage/table_memory.hpp"
 #include "storage/reply.hpp"
 #include "storage/request_window.hpp"
 #include "storage/shard_lock.hpp"
 #include "storage/shard_log.hpp"
 #include "storage/stats.hpp"
 #include "storage/table.hpp"
+#include "storage/table_memory.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -23,60 +23,73 @@
 
 namespace warp::storage {
 
-/// A slot range of the universe: its table, its log sequence and what it remembers of requests, behind one short lock.
-/// I/O threads lock it for their part of a batch; nothing here does I/O.
+/// A slot range of the universe: its table, its log sequence and what it remembers of requests,
+/// behind one short lock. I/O threads lock it for their part of a batch; nothing here does I/O.
 ///
-/// Invariants: (1) a record's version is the LSN of the write that made it; (2) a write is in the table and in the log buffer
-/// before the lock is let go, so log order is apply order; (3) LSNs only grow.
+/// Invariants: (1) a record's version is the LSN of the write that made it; (2) a write is in the
+/// table and in the log buffer before the lock is let go, so log order is apply order; (3) LSNs
+/// only grow.
 class shard {
 public:
-  /// `options` and `time` are borrowed and outlive the shard; `memory` is shared by all shards of a universe.
-  shard(shard_id id, const engine_options& options, const clock& time, std::shared_ptr<table_memory> memory);
+  /// `options` and `time` are borrowed and outlive the shard; `memory` is shared by all shards of a
+  /// universe.
+  shard(shard_id id, const engine_options& options, const clock& time,
+        std::shared_ptr<table_memory> memory);
 
-  /// Before first use; borrowed. A shard without a log (a universe in memory only) counts its LSNs itself.
+  /// Before first use; borrowed. A shard without a log (a universe in memory only) counts its LSNs
+  /// itself.
   void attach(shard_log* log) noexcept { log_ = log; }
 
   [[nodiscard]] shard_id id() const noexcept { return id_; }
   [[nodiscard]] shard_lock& lock() noexcept { return lock_; }
   [[nodiscard]] shard_log* log() noexcept { return log_; }
 
-  // -- without the lock, any thread --------------------------------------------------------------------------------------
+  // -- without the lock, any thread
+  // --------------------------------------------------------------------------------------
 
   void prefetch_bucket(std::uint64_t hash) const noexcept { table_.prefetch_bucket(hash); }
   void prefetch_record(std::uint64_t hash) const noexcept { table_.prefetch_record(hash); }
 
-  // -- under the lock ----------------------------------------------------------------------------------------------------
+  // -- under the lock
+  // ----------------------------------------------------------------------------------------------------
 
   /// An operation and what it needs to be done.
   struct call {
     const operation& op;
     std::uint64_t hash;
-    const large_value* large; ///< the value when it is a large one, prepared outside the lock; else null
+    const large_value*
+        large; ///< the value when it is a large one, prepared outside the lock; else null
     std::uint64_t now_ms;
     value_arena& arena;
   };
 
-  /// Executes one operation; a write is logged unless its level is memory. The log must have admitted it before.
+  /// Executes one operation; a write is logged unless its level is memory. The log must have
+  /// admitted it before.
   void apply(const call& c, op_reply& reply);
 
   /// The record of a key, or null; an expired one is none.
-  [[nodiscard]] record* find_live(std::uint64_t hash, std::string_view key, std::uint64_t now_ms) const noexcept;
+  [[nodiscard]] record* find_live(std::uint64_t hash, std::string_view key,
+                                  std::uint64_t now_ms) const noexcept;
 
-  /// Until end_collecting(), what apply() would log goes to `records` instead: a transaction logs its parts when the LSNs of
-  /// all of them are known. Views in them live as long as the operations and the arena.
+  /// Until end_collecting(), what apply() would log goes to `records` instead: a transaction logs
+  /// its parts when the LSNs of all of them are known. Views in them live as long as the operations
+  /// and the arena.
   void begin_collecting(std::vector<log_record>& records) noexcept { collected_ = &records; }
   void end_collecting() noexcept { collected_ = nullptr; }
 
-  /// Removes expired records from at most `buckets_max` buckets, going on where the last sweep ended; logs each as a
-  /// delete. Returns how many it removed.
+  /// Removes expired records from at most `buckets_max` buckets, going on where the last sweep
+  /// ended; logs each as a delete. Returns how many it removed.
   std::size_t sweep(std::uint64_t now_ms, std::size_t buckets_max);
 
-  /// Applies a record of a checkpoint or of the log where it is newer than what the table has: exact over a checkpoint that was
-  /// taken during writes, and idempotent. For recovery and followers: nothing is logged.
+  /// Applies a record of a checkpoint or of the log where it is newer than what the table has:
+  /// exact over a checkpoint that was taken during writes, and idempotent. For recovery and
+  /// followers: nothing is logged.
   void restore(std::string_view key, std::string_view value, const record_meta& meta);
   void replay(const log_record& record, std::uint64_t record_time_us);
 
-  [[nodiscard]] lsn_t last_lsn() const noexcept { return log_ ? log_->next_lsn() - 1 : unlogged_lsn_; }
+  [[nodiscard]] lsn_t last_lsn() const noexcept {
+    return log_ ? log_->next_lsn() - 1 : unlogged_lsn_;
+  }
   [[nodiscard]] const table& records() const noexcept { return table_; }
   /// Does any record expire? If not, nobody needs to know the time.
   [[nodiscard]] bool has_expiring() const noexcept { return table_.stats().expiring_keys != 0; }
@@ -98,8 +111,8 @@ private:
   bool answer_retry(const call& c, op_reply& reply);
   /// Does the write's condition hold for the live record (null: absent)? If not the reply says so.
   bool holds(const operation& op, const record* live, op_reply& reply) const noexcept;
-  void store(const call& c, record* existing, const new_value& value, record_meta meta, bool existed,
-             op_reply& reply);
+  void store(const call& c, record* existing, const new_value& value, record_meta meta,
+             bool existed, op_reply& reply);
   void finish_write(const call& c, const log_record& logged, bool existed, op_reply& reply);
   [[nodiscard]] durability level_of(const operation& op) const noexcept;
   lsn_t next_lsn() noexcept { return log_ ? log_->assign_lsn() : ++unlogged_lsn_; }

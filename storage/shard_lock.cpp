@@ -3,7 +3,8 @@
 namespace warp::storage {
 
 void shard_lock::lock_slow() noexcept {
-  // A holder is done within a microsecond unless it lost its processor; more spinning than this only burns the core it waits for.
+  // A holder is done within a microsecond unless it lost its processor; more spinning than this
+  // only burns the core it waits for.
   for (int spin = 0; spin < 64; ++spin) {
     if (state_.load(std::memory_order_relaxed) == free_ && try_lock()) return;
 #if defined(__x86_64__)

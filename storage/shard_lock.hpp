@@ -5,8 +5,9 @@
 
 namespace warp::storage {
 
-/// The lock of a shard: one byte, spins briefly, then sleeps in the kernel. Satisfies Lockable (std::lock_guard,
-/// std::unique_lock). Not recursive. Held for microseconds at most and never over I/O.
+/// The lock of a shard: one byte, spins briefly, then sleeps in the kernel. Satisfies Lockable
+/// (std::lock_guard, std::unique_lock). Not recursive. Held for microseconds at most and never over
+/// I/O.
 class shard_lock {
 public:
   shard_lock() = default;

@@ -167,7 +167,8 @@ void shard_log::start_at(log_position at) {
   if (at.epoch > epoch()) set_epoch(at.epoch);
   std::lock_guard guard{publish_mutex_};
   on_disk_ = std::max(on_disk_, at.last);
-  durable_.store(std::max(durable_.load(std::memory_order_relaxed), at.last), std::memory_order_release);
+  durable_.store(std::max(durable_.load(std::memory_order_relaxed), at.last),
+                 std::memory_order_release);
 }
 
 durable_state shard_log::durable(lsn_t lsn) const noexcept {

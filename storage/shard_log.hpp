@@ -105,8 +105,9 @@ public:
   /// batch.
   void cut(lsn_t last);
 
-  /// An empty copy takes over a checkpoint: the count goes on where the checkpoint ends. What the checkpoint holds counts as
-  /// durable here: the caller makes it so before it relies on that. Not inside a batch, and only while nothing was appended.
+  /// An empty copy takes over a checkpoint: the count goes on where the checkpoint ends. What the
+  /// checkpoint holds counts as durable here: the caller makes it so before it relies on that. Not
+  /// inside a batch, and only while nothing was appended.
   void start_at(log_position at);
 
   // -- any thread

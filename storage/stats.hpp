@@ -10,7 +10,8 @@
 
 namespace warp::storage {
 
-/// Durations counted by powers of two: buckets[i] holds those of bit width i, in ns: [2^(i-1), 2^i).
+/// Durations counted by powers of two: buckets[i] holds those of bit width i, in ns: [2^(i-1),
+/// 2^i).
 struct latency_histogram {
   static constexpr std::size_t bucket_count = 40;
   std::array<std::uint64_t, bucket_count> buckets{};
@@ -29,14 +30,16 @@ struct shard_stats {
   epoch_t epoch = 0;
   std::uint64_t durable_lag_ms = 0; ///< age of the oldest write that is not on disk yet
   lsn_t checkpoint_lsn = 0;         ///< end LSN of the newest checkpoint; 0: none
-  std::uint64_t checkpoint_at_ms = 0, checkpoint_bytes = 0, checkpoint_duration_ms = 0, checkpoints = 0;
+  std::uint64_t checkpoint_at_ms = 0, checkpoint_bytes = 0, checkpoint_duration_ms = 0,
+                checkpoints = 0;
   latency_histogram read_latency, write_latency; ///< sampled
   table_stats table;
 };
 
 /// Plain counters of one log stream since start; a copy.
 struct stream_stats {
-  std::uint64_t rounds = 0, frames = 0, bytes = 0, syncs = 0, segments_created = 0, segments_recycled = 0;
+  std::uint64_t rounds = 0, frames = 0, bytes = 0, syncs = 0, segments_created = 0,
+                segments_recycled = 0;
   std::uint64_t segments = 0, segment_bytes = 0; ///< files kept now
   latency_histogram write_latency, sync_latency;
   bool failed = false, no_space = false;
@@ -47,11 +50,11 @@ struct stream_stats {
 struct recovery_report {
   std::uint64_t checkpoint_records = 0, log_records = 0, log_frames = 0, log_bytes = 0;
   std::uint64_t duration_ms = 0;
-  bool clean = true;               ///< the last stop wrote its end mark (or the folder is new)
-  bool created = false;            ///< the folder was new
-  std::uint64_t torn_bytes = 0;    ///< tail of the last round, cut off
+  bool clean = true;                  ///< the last stop wrote its end mark (or the folder is new)
+  bool created = false;               ///< the folder was new
+  std::uint64_t torn_bytes = 0;       ///< tail of the last round, cut off
   std::uint64_t transactions_cut = 0; ///< parts cut because another part was not on disk
-  std::vector<std::string> warnings; ///< a damaged checkpoint that was passed over, ...
+  std::vector<std::string> warnings;  ///< a damaged checkpoint that was passed over, ...
 };
 
 } // namespace warp::storage

@@ -8,8 +8,8 @@
 
 namespace warp::storage {
 
-/// Drives the log streams of an engine, one plain thread each, until destroyed: for tools, tests and benchmarks. (A universe
-/// has supervised actors for it.) Destroy it before engine::close().
+/// Drives the log streams of an engine, one plain thread each, until destroyed: for tools, tests
+/// and benchmarks. (A universe has supervised actors for it.) Destroy it before engine::close().
 class stream_threads {
 public:
   explicit stream_threads(engine& e) {

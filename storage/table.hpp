@@ -20,7 +20,7 @@ struct table_memory;
 /// The hash table of one shard: extendible hashing over segments of 64 cache-line buckets (see
 /// segment.hpp). The upper bits of the hash index a directory of segments, the next six the home
 /// bucket, so that position follows hash order; the lower ten tell records of one bucket apart. A
-/// full segment splits in two, which moves about 560 records (some 15 us); nothing else is ever
+/// full segment splits in two, which moves about 560 records (some 20 us); nothing else is ever
 /// rehashed. An empty table has no segment.
 ///
 /// Where splitting would not help (many hashes with one long prefix) the segment's stash grows
@@ -76,7 +76,7 @@ public:
   /// at position `cursor` and returns the cursor of the next one; 0 when the walk is over (0 is
   /// also where it starts). Every record that is present for the whole walk is visited at least
   /// once, whatever is inserted, erased, displaced or split between the calls. `visit` must not
-  /// change the table. About nine records a call at most.
+  /// change the table. A call visits about nine records of a full table.
   template <class Visitor>
   std::uint64_t walk(std::uint64_t cursor, Visitor&& visit) const {
     using callee = std::remove_reference_t<Visitor>;

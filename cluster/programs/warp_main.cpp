@@ -1,6 +1,8 @@
 #include "cluster/programs/tool.hpp"
 
 #include <csignal>
+#include <cstdio>
+#include <system_error>
 
 using namespace warp::programs;
 
@@ -49,6 +51,11 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     const int code = app.exit(e);
     return code == 0 ? 0 : static_cast<int>(tool_exit::usage);
+  } catch (const std::system_error& e) {
+    // The reader of our output has what it wants (warp scan | head): nothing more to say.
+    if (e.code() == std::errc::broken_pipe) return static_cast<int>(tool_exit::failure);
+    std::fprintf(stderr, "warp: %s\n", e.what());
+    return static_cast<int>(tool_exit::failure);
   }
   return static_cast<int>(t.exit);
 }

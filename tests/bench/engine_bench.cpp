@@ -1,7 +1,8 @@
-// The engine in process: rates of get, put and mixed loads, single and in batches, with its log on; beside each the same load on
-// std::unordered_map behind one mutex per shard, which logs nothing. Then recovery of what was written.
+// The engine in process: rates of get, put and mixed loads, single and in batches, with its log on;
+// beside each the same load on std::unordered_map behind one mutex per shard, which logs nothing.
+// Then recovery of what was written.
 //
-//     engine_bench [--quick] [--json FILE]
+//     engine_bench [--quick] [--keys N] [--json FILE]
 
 #include "storage/engine.hpp"
 #include "storage/stream_threads.hpp"
@@ -63,8 +64,10 @@ private:
   std::array<piece, 64> pieces_;
 };
 
-/// Operations a second, in millions, of `work(thread, random) -> operations done` called over and over for `seconds`.
-template <class Work> double rate(unsigned threads, double seconds, Work&& work) {
+/// Operations a second, in millions, of `work(thread, random) -> operations done` called over and
+/// over for `seconds`.
+template <class Work>
+double rate(unsigned threads, double seconds, Work&& work) {
   std::atomic<bool> go{false}, stop{false};
   std::vector<std::uint64_t> done(threads * 8);
   std::vector<std::thread> pool;
@@ -115,7 +118,8 @@ double engine_rate(engine& db, std::uint64_t keys, const load& l, double seconds
       db.execute(s.ops, s.replies, s.arena);
       for (const auto& reply : s.replies)
         if (reply.code != op_code::ok) {
-          std::fprintf(stderr, "engine_bench: an operation failed: %s\n", std::string{to_string(reply.code)}.c_str());
+          std::fprintf(stderr, "engine_bench: an operation failed: %s\n",
+                       std::string{to_string(reply.code)}.c_str());
           std::exit(1);
         }
     }
@@ -142,7 +146,7 @@ double map_rate(map_store& map, std::uint64_t keys, const load& l, double second
 
 int main(int argc, char** argv) {
   bench::report report{argc, argv};
-  const std::uint64_t keys = report.quick() ? 100'000 : 1'000'000;
+  const std::uint64_t keys = report.keys(report.quick() ? 100'000 : 1'000'000);
   const double seconds = report.quick() ? 0.3 : 1.5;
   const int repeats = report.quick() ? 1 : 5;
   testing::temp_folder folder;
@@ -161,7 +165,8 @@ int main(int argc, char** argv) {
       while (!stop.stop_requested()) {
         for (const auto shard : db.due_checkpoints()) {
           if (stop.stop_requested()) break;
-          if (auto status = db.checkpoint(shard); !status.ok()) std::fprintf(stderr, "%s\n", status.to_string().c_str());
+          if (auto status = db.checkpoint(shard); !status.ok())
+            std::fprintf(stderr, "%s\n", status.to_string().c_str());
         }
         std::this_thread::sleep_for(std::chrono::milliseconds{200});
       }
@@ -177,7 +182,8 @@ int main(int argc, char** argv) {
     }
     const bench::zipf skew{keys, 0.99};
 
-    std::printf("%lu keys of 16 B, values of 100 B, 64 shards, log on (async), default settings; figures in millions of "
+    std::printf("%lu keys of 16 B, values of 100 B, 64 shards, log on (async), default settings; "
+                "figures in millions of "
                 "operations a second, median of %d runs of %.1f s in turns with the peer\n",
                 static_cast<unsigned long>(keys), repeats, seconds);
     std::printf("peer: std::unordered_map in 64 pieces, each with a std::mutex, no log\n");
@@ -199,14 +205,17 @@ int main(int argc, char** argv) {
     const auto mixed1 = measure("get 50 / put 50, single", {.put_percent = 50, .batch = 1}, 0);
     measure("get, single, zipf 0.99", {.put_percent = 0, .batch = 1, .skew = &skew}, 0);
     measure("get, batches of 256, zipf 0.99", {.put_percent = 0, .batch = 256, .skew = &skew}, 0);
-    measure("put at level memory, single", {.put_percent = 100, .batch = 1, .level = durability::memory}, 0);
+    measure("put at level memory, single",
+            {.put_percent = 100, .batch = 1, .level = durability::memory}, 0);
     report.section("two threads");
     const auto get2 = measure("get, single", {.put_percent = 0, .batch = 1, .threads = 2}, 0);
     const auto put2 = measure("put, single", {.put_percent = 100, .batch = 1, .threads = 2}, 0);
-    const auto mixed2 = measure("get 50 / put 50, single", {.put_percent = 50, .batch = 1, .threads = 2}, 0);
+    const auto mixed2 =
+        measure("get 50 / put 50, single", {.put_percent = 50, .batch = 1, .threads = 2}, 0);
     report.add({.name = "get, 2 threads over 1", .unit = "x", .runs = {get2 / get1}, .bar = 1.6});
     report.add({.name = "put, 2 threads over 1", .unit = "x", .runs = {put2 / put1}, .bar = 1.4});
-    report.add({.name = "50/50, 2 threads over 1", .unit = "x", .runs = {mixed2 / mixed1}, .bar = 1.4});
+    report.add(
+        {.name = "50/50, 2 threads over 1", .unit = "x", .runs = {mixed2 / mixed1}, .bar = 1.4});
 
     table_stats sum;
     for (std::uint32_t s = 0; s < db.shard_count(); ++s) {
@@ -220,7 +229,8 @@ int main(int argc, char** argv) {
     report.section("memory and recovery");
     report.add({.name = "memory over key + value at this size",
                 .unit = "B/key",
-                .runs = {static_cast<double>(sum.record_bytes + sum.index_bytes - sum.key_bytes - sum.value_bytes) /
+                .runs = {static_cast<double>(sum.record_bytes + sum.index_bytes - sum.key_bytes -
+                                             sum.value_bytes) /
                          static_cast<double>(sum.keys)},
                 .bar = 36,
                 .at_most = true});
@@ -249,12 +259,14 @@ int main(int argc, char** argv) {
     auto again = engine::open({.folder = folder.path()});
     stream_threads writers{**again};
     for (std::uint32_t s = 0; s < (*again)->shard_count(); ++s)
-      if (auto status = (*again)->checkpoint(shard_id{s}); !status.ok()) std::fprintf(stderr, "%s\n", status.to_string().c_str());
+      if (auto status = (*again)->checkpoint(shard_id{s}); !status.ok())
+        std::fprintf(stderr, "%s\n", status.to_string().c_str());
   }
   recover("recovery from checkpoints, all cores", folder.path(), 2);
   testing::temp_folder log_only;
   {
-    auto fresh = engine::open({.folder = log_only.path(), .checkpoint_log_records = ~std::uint64_t{0}});
+    auto fresh =
+        engine::open({.folder = log_only.path(), .checkpoint_log_records = ~std::uint64_t{0}});
     {
       stream_threads writers{**fresh};
       std::vector<operation> ops(1);

@@ -1,14 +1,15 @@
-// The Cap'n Proto front end: one server thread, one client thread, TCP over loopback, on the same machine.
+// The Cap'n Proto front end: one server thread, one client thread, TCP over loopback, on the same
+// machine.
 #include "cluster/client.hpp"
 #include "cluster/corked_stream.hpp"
 #include "cluster/message_limits.hpp"
 #include "cluster/rpc_server.hpp"
 #include "messages/conversion.hpp"
 #include "messages/warp.capnp.h"
-#include "report.hpp"
 #include "storage/engine.hpp"
 #include "storage/stream_threads.hpp"
-#include "support/temp_folder.hpp"
+#include "tests/bench/report.hpp"
+#include "tests/support/temp_folder.hpp"
 
 #include <capnp/rpc-twoparty.h>
 #include <chrono>
@@ -47,8 +48,13 @@ std::string key_of(std::size_t i) {
 /// A bare connection with the message stream of the product, driven by this thread.
 struct connection {
   explicit connection(std::uint16_t port)
-      : socket(io.provider->getNetwork().parseAddress("127.0.0.1", port).wait(io.waitScope)->connect().wait(io.waitScope)),
-        stream(*socket, io.provider->getTimer(), {}), network(stream, capnp::rpc::twoparty::Side::CLIENT, limits()),
+      : socket(io.provider->getNetwork()
+                   .parseAddress("127.0.0.1", port)
+                   .wait(io.waitScope)
+                   ->connect()
+                   .wait(io.waitScope)),
+        stream(*socket, io.provider->getTimer(), {}),
+        network(stream, capnp::rpc::twoparty::Side::CLIENT, limits()),
         rpc(capnp::makeRpcClient(network)), session(login()) {
     const int on = 1;
     socket->setsockopt(IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -56,14 +62,20 @@ struct connection {
 
   static capnp::ReaderOptions limits() {
     capnp::ReaderOptions o;
-    o.traversalLimitInWords = cluster::message_bytes_max(value_size_default_max) / sizeof(capnp::word);
+    o.traversalLimitInWords =
+        cluster::message_bytes_max(value_size_default_max) / sizeof(capnp::word);
     return o;
   }
   wire::Session::Client login() {
     capnp::MallocMessageBuilder message;
     auto server = message.initRoot<capnp::rpc::twoparty::VatId>();
     server.setSide(capnp::rpc::twoparty::Side::SERVER);
-    return rpc.bootstrap(server).castAs<wire::Warp>().loginRequest().send().wait(io.waitScope).getSession();
+    return rpc.bootstrap(server)
+        .castAs<wire::Warp>()
+        .loginRequest()
+        .send()
+        .wait(io.waitScope)
+        .getSession();
   }
 
   kj::AsyncIoContext io = kj::setupAsyncIo();
@@ -77,7 +89,8 @@ struct connection {
 /// Keeps `window` calls under way until `total` are answered.
 class window_runner final : kj::TaskSet::ErrorHandler {
 public:
-  window_runner(connection& c, std::function<kj::Promise<void>()> call) : c_(c), call_(std::move(call)) {}
+  window_runner(connection& c, std::function<kj::Promise<void>()> call)
+      : c_(c), call_(std::move(call)) {}
 
   /// Calls a second; CPU of client and server together, us per call.
   std::pair<double, double> run(std::size_t window, std::size_t total) {
@@ -97,7 +110,9 @@ private:
     --left_;
     return call_().then([this] { return next(); });
   }
-  void taskFailed(kj::Exception&& e) override { std::fprintf(stderr, "%s\n", e.getDescription().cStr()); }
+  void taskFailed(kj::Exception&& e) override {
+    std::fprintf(stderr, "%s\n", e.getDescription().cStr());
+  }
 
   connection& c_;
   std::function<kj::Promise<void>()> call_;
@@ -197,21 +212,23 @@ private:
   }
 
   void batches(connection& c) {
-    window_runner get{c, [&] {
-                        auto request = c.session.executeRequest(capnp::MessageSize{20 + batch_size * 8, 0});
-                        auto list = request.initOperations(batch_size);
-                        for (unsigned j = 0; j < batch_size; ++j) {
-                          list[j].setKind(wire::Kind::GET);
-                          list[j].setKey(as_data(key_of(random_() % keys)));
-                        }
-                        return request.send().ignoreResult();
-                      }};
-    window_runner set{c, [&] {
-                        auto request = c.session.executeRequest(capnp::MessageSize{20 + batch_size * 21, 0});
-                        auto list = request.initOperations(batch_size);
-                        for (unsigned j = 0; j < batch_size; ++j) put(list[j], random_() % keys);
-                        return request.send().ignoreResult();
-                      }};
+    window_runner get{
+        c, [&] {
+          auto request = c.session.executeRequest(capnp::MessageSize{20 + batch_size * 8, 0});
+          auto list = request.initOperations(batch_size);
+          for (unsigned j = 0; j < batch_size; ++j) {
+            list[j].setKind(wire::Kind::GET);
+            list[j].setKey(as_data(key_of(random_() % keys)));
+          }
+          return request.send().ignoreResult();
+        }};
+    window_runner set{
+        c, [&] {
+          auto request = c.session.executeRequest(capnp::MessageSize{20 + batch_size * 21, 0});
+          auto list = request.initOperations(batch_size);
+          for (unsigned j = 0; j < batch_size; ++j) put(list[j], random_() % keys);
+          return request.send().ignoreResult();
+        }};
     for (const std::size_t window : {1, 8}) {
       std::vector<double> gets, puts;
       for (std::size_t r = 0; r < repeats_; ++r) {
@@ -232,9 +249,10 @@ private:
     for (const int threads : {1, 16, 64}) {
       std::vector<double> gets, puts, syncs;
       for (std::size_t r = 0; r < repeats_; ++r) {
-        gets.push_back(callers(threads, scaled(100'000), [&](std::size_t i) { (void)(*c)->get(key_of(i % keys)); }));
-        puts.push_back(
-            callers(threads, scaled(100'000), [&](std::size_t i) { (void)(*c)->put(key_of(i % keys), value_); }));
+        gets.push_back(callers(threads, scaled(100'000),
+                               [&](std::size_t i) { (void)(*c)->get(key_of(i % keys)); }));
+        puts.push_back(callers(threads, scaled(100'000),
+                               [&](std::size_t i) { (void)(*c)->put(key_of(i % keys), value_); }));
         syncs.push_back(callers(threads, scaled(threads == 1 ? 5'000 : 50'000), [&](std::size_t i) {
           (void)(*c)->put(key_of(i % keys), value_, {.level = durability::sync});
         }));
@@ -255,7 +273,9 @@ private:
       std::vector<std::jthread> all;
       for (int t = 0; t < threads; ++t)
         all.emplace_back([&, t] {
-          for (auto i = static_cast<std::size_t>(t); i < total; i += static_cast<std::size_t>(threads)) call(i * 7919);
+          for (auto i = static_cast<std::size_t>(t); i < total;
+               i += static_cast<std::size_t>(threads))
+            call(i * 7919);
         });
     }
     return double(total) / std::chrono::duration<double>(clock::now() - began).count() / 1e3;
@@ -267,14 +287,16 @@ private:
     std::vector<std::future<std::vector<client_reply>>> answers;
     for (std::size_t b = 0; b < batches; ++b) {
       client_batch batch;
-      for (std::size_t i = 0; i < batch_size; ++i) batch.put(key_of((b * batch_size + i) % keys), value_);
+      for (std::size_t i = 0; i < batch_size; ++i)
+        batch.put(key_of((b * batch_size + i) % keys), value_);
       answers.push_back(c.execute_async(std::move(batch)));
       if (answers.size() < 64) continue;
       answers.front().get();
       answers.erase(answers.begin());
     }
     for (auto& a : answers) a.get();
-    return double(batches * batch_size) / std::chrono::duration<double>(clock::now() - began).count() / 1e6;
+    return double(batches * batch_size) /
+           std::chrono::duration<double>(clock::now() - began).count() / 1e6;
   }
 
   report& out_;

@@ -1,5 +1,6 @@
-// How many log streams? Writers at level sync over 64 shards, with the shards' logs in 1, 2, 4 and 64 file chains; in turns with the
-// disk's own answer: a 4 KB write and fdatasync of a pre-zeroed file.
+// How many log streams? Writers at level sync over 64 shards, with the shards' logs in 1, 2, 4 and
+// 64 file chains; in turns with the disk's own answer: a 4 KB write and fdatasync of a pre-zeroed
+// file.
 //
 //     wal_streams_bench [--quick] [--json FILE]
 
@@ -51,7 +52,8 @@ double bare_sync_us(const std::string& folder, double seconds) {
   fsync(fd);
   std::vector<double> times;
   off_t at = 0;
-  for (const auto end = steady::now() + std::chrono::duration<double>(seconds); steady::now() < end;) {
+  for (const auto end = steady::now() + std::chrono::duration<double>(seconds);
+       steady::now() < end;) {
     const auto begin = steady::now();
     if (pwrite(fd, block.data(), block.size(), at) < 0 || fdatasync(fd) < 0) std::exit(1);
     times.push_back(microseconds_since(begin));
@@ -67,7 +69,8 @@ struct outcome {
 
 outcome measure(std::uint32_t streams, unsigned threads, double seconds) {
   testing::temp_folder folder;
-  auto opened = engine::open({.folder = folder.path(), .wal_streams = streams, .segment_bytes = 4u << 20});
+  auto opened =
+      engine::open({.folder = folder.path(), .wal_streams = streams, .segment_bytes = 4u << 20});
   if (!opened) {
     std::fprintf(stderr, "wal_streams_bench: %s\n", opened.status().to_string().c_str());
     std::exit(1);
@@ -88,11 +91,13 @@ outcome measure(std::uint32_t streams, unsigned threads, double seconds) {
         value_arena arena;
         while (!stop) {
           const bench::key_text key{random() % 100'000};
-          const operation op{.kind = op_kind::put, .level = durability::sync, .key = key.view(), .value = value};
+          const operation op{
+              .kind = op_kind::put, .level = durability::sync, .key = key.view(), .value = value};
           op_reply reply;
           const auto sent = steady::now();
           db.execute({&op, 1}, {&reply, 1}, arena);
-          if (db.wait_durable({&reply, 1}, sent + std::chrono::seconds{10}) != op_code::ok) std::exit(1);
+          if (db.wait_durable({&reply, 1}, sent + std::chrono::seconds{10}) != op_code::ok)
+            std::exit(1);
           times[t].push_back(microseconds_since(sent));
         }
       });
@@ -106,7 +111,10 @@ outcome measure(std::uint32_t streams, unsigned threads, double seconds) {
   std::vector<double> all;
   for (const auto& t : times) all.insert(all.end(), t.begin(), t.end());
   const auto n = static_cast<double>(all.size());
-  return {.rate = n / took / 1e3, .p50_us = percentile(all, 0.5), .p99_us = percentile(all, 0.99), .cpu_us = cpu * 1e6 / n};
+  return {.rate = n / took / 1e3,
+          .p50_us = percentile(all, 0.5),
+          .p99_us = percentile(all, 0.99),
+          .cpu_us = cpu * 1e6 / n};
 }
 
 } // namespace
@@ -116,14 +124,18 @@ int main(int argc, char** argv) {
   const double seconds = report.quick() ? 0.2 : 1.5;
   const int repeats = report.quick() ? 1 : 3;
   testing::temp_folder folder;
-  std::printf("single puts of 16 B + 100 B at level sync, 64 shards; peer: pwrite + fdatasync of 4 KB, median, in turns\n");
+  std::printf("single puts of 16 B + 100 B at level sync, 64 shards; peer: pwrite + fdatasync of 4 "
+              "KB, median, in turns\n");
   for (const unsigned threads : {1u, 16u}) {
     report.section(std::to_string(threads) + (threads == 1 ? " writer" : " writers"));
     for (const std::uint32_t streams : {1u, 2u, 4u, 64u}) {
       bench::figure rate{.name = "rate, " + std::to_string(streams) + " streams", .unit = "k/s"};
-      bench::figure p50{.name = "p50, " + std::to_string(streams) + " streams", .unit = "us", .peer = "fdatasync"};
+      bench::figure p50{.name = "p50, " + std::to_string(streams) + " streams",
+                        .unit = "us",
+                        .peer = "fdatasync"};
       bench::figure p99{.name = "p99, " + std::to_string(streams) + " streams", .unit = "us"};
-      bench::figure cpu{.name = "processor time a write, " + std::to_string(streams) + " streams", .unit = "us"};
+      bench::figure cpu{.name = "processor time a write, " + std::to_string(streams) + " streams",
+                        .unit = "us"};
       for (int i = 0; i < repeats; ++i) {
         p50.peer_runs.push_back(bare_sync_us(folder.path(), seconds / 3));
         const auto o = measure(streams, threads, seconds);

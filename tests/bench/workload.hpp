@@ -37,8 +37,9 @@ struct key_text {
   [[nodiscard]] std::string_view view() const noexcept { return {bytes, 16}; }
 };
 
-/// Ranks 0 .. n-1 with probability proportional to 1 / (rank + 1)^theta, scattered over the key space. Gray et al., "Quickly generating
-/// billion-record synthetic databases" (1994), the formula YCSB uses.
+/// Ranks 0 .. n-1 with probability proportional to 1 / (rank + 1)^theta, scattered over the key
+/// space. Gray et al., "Quickly generating billion-record synthetic databases" (1994), the formula
+/// YCSB uses.
 class zipf {
 public:
   zipf(std::uint64_t n, double theta) : n_(n), theta_(theta) {
@@ -50,7 +51,11 @@ public:
   std::uint64_t operator()(fast_random& random) const noexcept {
     const double u = random.unit(), uz = u * zeta_;
     std::uint64_t rank = 0;
-    if (uz >= 1) rank = uz < 1 + std::pow(0.5, theta_) ? 1 : static_cast<std::uint64_t>(static_cast<double>(n_) * std::pow(eta_ * u - eta_ + 1, alpha_));
+    if (uz >= 1)
+      rank = uz < 1 + std::pow(0.5, theta_)
+                 ? 1
+                 : static_cast<std::uint64_t>(static_cast<double>(n_) *
+                                              std::pow(eta_ * u - eta_ + 1, alpha_));
     return (rank * 0x9e3779b97f4a7c15u) % n_;
   }
 

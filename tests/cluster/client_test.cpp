@@ -1,6 +1,6 @@
 #include "cluster/client.hpp"
 
-#include "fake_server.hpp"
+#include "tests/cluster/fake_server.hpp"
 
 #include <algorithm>
 #include <atomic>

@@ -3,8 +3,8 @@
 #include "cluster/admin.hpp"
 #include "cluster/client.hpp"
 #include "cluster/rpc_server.hpp"
-#include "support/engine_fixture.hpp"
-#include "support/temp_folder.hpp"
+#include "tests/support/engine_fixture.hpp"
+#include "tests/support/temp_folder.hpp"
 
 #include <atomic>
 #include <catch2/catch_test_macros.hpp>

@@ -1,6 +1,6 @@
 // Peers that do not keep to the protocol: the server drops them, counts them, and serves the
 // others.
-#include "rpc_fixture.hpp"
+#include "tests/cluster/rpc_fixture.hpp"
 
 #include "messages/conversion.hpp"
 #include "messages/warp.capnp.h"

@@ -1,7 +1,7 @@
 // The interface as any Cap'n Proto client sees it: the stock RPC implementation, no client of ours.
 #include "cluster/rpc_session.hpp"
 
-#include "rpc_fixture.hpp"
+#include "tests/cluster/rpc_fixture.hpp"
 
 #include <capnp/ez-rpc.h>
 #include <capnp/rpc-twoparty.h>
@@ -159,6 +159,21 @@ TEST_CASE("too many operations are refused as a whole", "[cluster][rpc][session]
   const auto answer = batch.send().wait(c.wait);
   CHECK(answer.getStatus().getCode() == wire::Code::INVALID_ARGUMENT);
   CHECK_FALSE(answer.hasReplies());
+}
+
+TEST_CASE("the longest batch has an answer even if all of it fails", "[cluster][rpc][session]") {
+  rpc_fixture f{false};
+  stock_client c{f};
+  auto batch = c.session.executeRequest();
+  auto list = batch.initOperations(static_cast<unsigned>(batch_operations_max));
+  for (auto op : list) op.setKind(wire::Kind::PUT); // without a key
+  const auto answer = batch.send().wait(c.wait);
+  const auto replies = answer.getReplies();
+  REQUIRE(replies.size() == batch_operations_max);
+  CHECK_FALSE(read_reply(replies[0]).message.empty());
+  std::size_t refused = 0;
+  for (const auto reply : replies) refused += reply.getCode() == wire::Code::INVALID_ARGUMENT;
+  CHECK(refused == batch_operations_max);
 }
 
 TEST_CASE("an empty batch has an empty answer", "[cluster][rpc][session]") {

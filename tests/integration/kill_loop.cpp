@@ -1,10 +1,13 @@
-// The kill loop: a real warpd under random load, killed with SIGKILL at random moments, over and over on one data folder. The
-// oracle lives in this process and knows every write that was sent and how it was answered. After each restart:
+// The kill loop: a real warpd under random load, killed with SIGKILL at random moments, over and
+// over on one data folder. The oracle lives in this process and knows every write that was sent and
+// how it was answered. After each restart:
 //
 //   - every write acknowledged at level sync is there, or a later one of the same key;
-//   - of the asynchronous writes only a suffix per shard is missing, none at or below a durable LSN that the server had announced;
+//   - of the asynchronous writes only a suffix per shard is missing, none at or below a durable LSN
+//   that the server had announced;
 //   - nothing is torn or invented: every value is one that was sent for its key;
-//   - a counter lies between its acknowledged and its sent increments; a transaction over shards is there whole or not at all.
+//   - a counter lies between its acknowledged and its sent increments; a transaction over shards is
+//   there whole or not at all.
 //
 //     kill_loop --warpd PATH [--rounds N] [--seed S] [--verbose]
 
@@ -36,13 +39,14 @@ constexpr int keys_per_writer = 300;
 struct sent_write {
   std::string value; ///< empty: an erase
   durability level = durability::async;
-  bool answered = false;     ///< acknowledged with ok
-  lsn_t version = 0;         ///< of an answered one
-  std::uint32_t shard = 0;   ///< of an answered one
+  bool answered = false;   ///< acknowledged with ok
+  lsn_t version = 0;       ///< of an answered one
+  std::uint32_t shard = 0; ///< of an answered one
   steady::time_point answered_at;
 };
 
-/// What one writer did since the last restart whose state was checked; the first entry of each key is what the restart showed.
+/// What one writer did since the last restart whose state was checked; the first entry of each key
+/// is what the restart showed.
 struct key_history {
   std::vector<sent_write> writes;
 };
@@ -51,7 +55,9 @@ struct failure {
   std::string what;
 };
 
-[[noreturn]] void fail(std::string what) { throw failure{std::move(what)}; }
+[[noreturn]] void fail(std::string what) {
+  throw failure{std::move(what)};
+}
 
 std::string make_value(const std::string& key, std::uint64_t number, std::mt19937_64& random) {
   // Mostly small, some beyond the size of a large value, all different.
@@ -66,7 +72,8 @@ class oracle {
 public:
   explicit oracle(std::uint64_t seed) : seed_(seed) {}
 
-  /// Random writes of writer `w` until `stop`. Each key has one writer, so its writes have an order.
+  /// Random writes of writer `w` until `stop`. Each key has one writer, so its writes have an
+  /// order.
   void write(client& db, int w, std::uint64_t round, const std::atomic<bool>& stop) {
     std::mt19937_64 random{seed_ * 1'000'003 + round * 131 + static_cast<std::uint64_t>(w)};
     while (!stop) {
@@ -80,21 +87,24 @@ public:
     }
   }
 
-  /// Compares a restarted server with what was sent; what it shows is the new beginning of every history.
+  /// Compares a restarted server with what was sent; what it shows is the new beginning of every
+  /// history.
   void check(client& db, const std::vector<lsn_t>& announced, steady::time_point killed_at) {
     std::map<std::uint32_t, lsn_t> newest_kept;
     std::map<std::uint32_t, lsn_t> oldest_lost;
     for (auto& [key, history] : keys_) {
       const auto reply = db.get(key);
-      if (!reply.ok() && reply.code() != op_code::not_found) fail("get " + key + ": " + reply.status.to_string());
+      if (!reply.ok() && reply.code() != op_code::not_found)
+        fail("get " + key + ": " + reply.status.to_string());
       const auto shown = reply.ok() ? reply.value : std::string{};
       check_key(key, history, shown, reply.version, announced, killed_at, newest_kept, oldest_lost);
       history.writes.assign(1, {.value = shown, .level = durability::sync, .answered = true});
     }
     for (const auto& [shard, lost] : oldest_lost)
-      if (const auto kept = newest_kept.find(shard); kept != newest_kept.end() && kept->second > lost)
-        fail("shard " + std::to_string(shard) + " lost LSN " + std::to_string(lost) + " and kept LSN " +
-             std::to_string(kept->second) + ": what is lost must be a suffix");
+      if (const auto kept = newest_kept.find(shard);
+          kept != newest_kept.end() && kept->second > lost)
+        fail("shard " + std::to_string(shard) + " lost LSN " + std::to_string(lost) +
+             " and kept LSN " + std::to_string(kept->second) + ": what is lost must be a suffix");
     check_counters(db);
     check_transactions(db);
   }
@@ -117,7 +127,9 @@ private:
     for (std::uint64_t i = 0; i < count; ++i) {
       auto key = key_of(w, random());
       // A key comes once in a batch, so that each answer belongs to one write.
-      if (std::any_of(writes.begin(), writes.end(), [&](const auto& other) { return other.first == key; })) continue;
+      if (std::any_of(writes.begin(), writes.end(),
+                      [&](const auto& other) { return other.first == key; }))
+        continue;
       if (random() % 8 == 0) {
         batch.erase(key, {.level = level});
         writes.emplace_back(std::move(key), std::string{});
@@ -129,7 +141,8 @@ private:
     }
     {
       std::lock_guard hold{mutex_};
-      for (const auto& [key, value] : writes) keys_[key].writes.push_back({.value = value, .level = level});
+      for (const auto& [key, value] : writes)
+        keys_[key].writes.push_back({.value = value, .level = level});
       sent_ += writes.size();
     }
     const auto replies = db.execute(batch);
@@ -137,7 +150,8 @@ private:
     std::lock_guard hold{mutex_};
     for (std::size_t i = 0; i < writes.size(); ++i) {
       auto& last = keys_[writes[i].first].writes.back();
-      if (replies[i].ok() || (replies[i].code() == op_code::not_found && writes[i].second.empty())) {
+      if (replies[i].ok() ||
+          (replies[i].code() == op_code::not_found && writes[i].second.empty())) {
         last.answered = true;
         last.version = replies[i].version;
         last.shard = replies[i].shard.value;
@@ -163,37 +177,43 @@ private:
     client_batch batch;
     const auto number = std::to_string(++number_);
     for (int part = 0; part < 3; ++part)
-      batch.put("t" + std::to_string(w) + ":" + std::to_string(part), number, {.level = durability::async});
+      batch.put("t" + std::to_string(w) + ":" + std::to_string(part), number,
+                {.level = durability::async});
     static_cast<void>(db.execute_atomic(batch));
   }
 
-  void check_key(const std::string& key, const key_history& history, const std::string& shown, lsn_t version,
-                 const std::vector<lsn_t>& announced, steady::time_point killed_at,
-                 std::map<std::uint32_t, lsn_t>& newest_kept, std::map<std::uint32_t, lsn_t>& oldest_lost) {
+  void check_key(const std::string& key, const key_history& history, const std::string& shown,
+                 lsn_t version, const std::vector<lsn_t>& announced, steady::time_point killed_at,
+                 std::map<std::uint32_t, lsn_t>& newest_kept,
+                 std::map<std::uint32_t, lsn_t>& oldest_lost) {
     const auto& writes = history.writes;
     // The latest write that shows this value; equal values are only those of erases.
     std::size_t at = writes.size();
     while (at > 0 && writes[at - 1].value != shown) --at;
-    if (at == 0 && !(shown.empty() && (writes.empty() || !has_base(writes)))) fail("key " + key + " shows a value nobody wrote: " + shown.substr(0, 60));
+    if (at == 0 && !(shown.empty() && (writes.empty() || !has_base(writes))))
+      fail("key " + key + " shows a value nobody wrote: " + shown.substr(0, 60));
     // An absent key without an erase that says so: it shows what was before the first write.
     for (std::size_t i = at; i < writes.size(); ++i) {
       const auto& lost = writes[i];
       if (!lost.answered) continue;
       if (lost.value.empty() && shown.empty()) continue;
       if (lost.level == durability::sync)
-        fail("key " + key + ": a write acknowledged at level sync is gone (write " + std::to_string(i) + " of " +
-             std::to_string(writes.size()) + ", LSN " + std::to_string(lost.version) + ")");
+        fail("key " + key + ": a write acknowledged at level sync is gone (write " +
+             std::to_string(i) + " of " + std::to_string(writes.size()) + ", LSN " +
+             std::to_string(lost.version) + ")");
       if (lost.version == 0) continue;
       ++lost_async_;
-      oldest_lost_ms_ = std::max(oldest_lost_ms_,
-                                 std::chrono::duration<double, std::milli>(killed_at - lost.answered_at).count());
+      oldest_lost_ms_ =
+          std::max(oldest_lost_ms_,
+                   std::chrono::duration<double, std::milli>(killed_at - lost.answered_at).count());
       if (lost.shard < announced.size() && lost.version <= announced[lost.shard])
-        fail("key " + key + ": LSN " + std::to_string(lost.version) + " of shard " + std::to_string(lost.shard) +
-             " was announced as durable and is gone");
+        fail("key " + key + ": LSN " + std::to_string(lost.version) + " of shard " +
+             std::to_string(lost.shard) + " was announced as durable and is gone");
       auto [oldest, fresh] = oldest_lost.emplace(lost.shard, lost.version);
       if (!fresh) oldest->second = std::min(oldest->second, lost.version);
     }
-    if (at > 0 && writes[at - 1].answered && writes[at - 1].version != 0 && version == writes[at - 1].version) {
+    if (at > 0 && writes[at - 1].answered && writes[at - 1].version != 0 &&
+        version == writes[at - 1].version) {
       auto [newest, fresh] = newest_kept.emplace(writes[at - 1].shard, version);
       if (!fresh) newest->second = std::max(newest->second, version);
     }
@@ -209,8 +229,9 @@ private:
       const auto reply = db.get(key);
       const auto value = reply.ok() ? std::stoull(reply.value) : 0;
       if (value < counter.base + counter.answered || value > counter.base + counter.sent)
-        fail(key + " is " + std::to_string(value) + ", not between " + std::to_string(counter.base + counter.answered) +
-             " acknowledged and " + std::to_string(counter.base + counter.sent) + " sent increments");
+        fail(key + " is " + std::to_string(value) + ", not between " +
+             std::to_string(counter.base + counter.answered) + " acknowledged and " +
+             std::to_string(counter.base + counter.sent) + " sent increments");
       counter = {.base = value};
     }
   }
@@ -224,8 +245,8 @@ private:
         if (part == 0)
           first = reply.value;
         else if (reply.value != first)
-          fail("transaction of writer " + std::to_string(w) + " is torn: part 0 is '" + first + "', part " +
-               std::to_string(part) + " is '" + reply.value + "'");
+          fail("transaction of writer " + std::to_string(w) + " is torn: part 0 is '" + first +
+               "', part " + std::to_string(part) + " is '" + reply.value + "'");
       }
     }
   }
@@ -259,7 +280,8 @@ void run(const std::string& warpd, int rounds, std::uint64_t seed, bool verbose)
   auto killed_at = steady::now();
   double longest_recovery_ms = 0;
   for (int round = 0; round <= rounds; ++round) {
-    // Small segments and frequent checkpoints, so that rolls, recycling and checkpoints meet the kill as well.
+    // Small segments and frequent checkpoints, so that rolls, recycling and checkpoints meet the
+    // kill as well.
     const auto before = steady::now();
     testing::server_process server{warpd,
                                    {},
@@ -269,8 +291,11 @@ void run(const std::string& warpd, int rounds, std::uint64_t seed, bool verbose)
                                     {"WARP_STORAGE_SEGMENT_SIZE", "1MiB"},
                                     {"WARP_STORAGE_WAL_MAX", "16MiB"},
                                     {"WARP_STORAGE_CHECKPOINT_RECORDS", "2000"}}};
-    if (!server.wait_ready(std::chrono::seconds{60})) fail("round " + std::to_string(round) + ": warpd did not start:\n" + server.log());
-    longest_recovery_ms = std::max(longest_recovery_ms, std::chrono::duration<double, std::milli>(steady::now() - before).count());
+    if (!server.wait_ready(std::chrono::seconds{60}))
+      fail("round " + std::to_string(round) + ": warpd did not start:\n" + server.log());
+    longest_recovery_ms =
+        std::max(longest_recovery_ms,
+                 std::chrono::duration<double, std::milli>(steady::now() - before).count());
     {
       auto db = connect(server);
       model.check(*db, announced, killed_at);
@@ -308,14 +333,19 @@ void run(const std::string& warpd, int rounds, std::uint64_t seed, bool verbose)
     for (auto& t : threads) t.join();
     observer.join();
     if (verbose)
-      std::printf("round %d: %lu sent, %lu acknowledged, %lu asynchronous writes lost so far\n", round + 1,
-                  static_cast<unsigned long>(model.sent()), static_cast<unsigned long>(model.acknowledged()),
+      std::printf("round %d: %lu sent, %lu acknowledged, %lu asynchronous writes lost so far\n",
+                  round + 1, static_cast<unsigned long>(model.sent()),
+                  static_cast<unsigned long>(model.acknowledged()),
                   static_cast<unsigned long>(model.lost_async()));
   }
-  std::printf("%d kills: %lu writes sent, %lu acknowledged; no write at level sync lost, nothing torn; %lu asynchronous writes lost, "
-              "the oldest acknowledged %.1f ms before the kill (100 ms by design); longest restart %.0f ms\n",
-              rounds, static_cast<unsigned long>(model.sent()), static_cast<unsigned long>(model.acknowledged()),
-              static_cast<unsigned long>(model.lost_async()), model.oldest_lost_ms(), longest_recovery_ms);
+  std::printf("%d kills: %lu writes sent, %lu acknowledged; no write at level sync lost, nothing "
+              "torn; %lu asynchronous writes lost, "
+              "the oldest acknowledged %.1f ms before the kill (100 ms by design); longest restart "
+              "%.0f ms\n",
+              rounds, static_cast<unsigned long>(model.sent()),
+              static_cast<unsigned long>(model.acknowledged()),
+              static_cast<unsigned long>(model.lost_async()), model.oldest_lost_ms(),
+              longest_recovery_ms);
 }
 
 } // namespace
@@ -336,7 +366,10 @@ int main(int argc, char** argv) {
     else if (arg == "--verbose")
       verbose = true;
     else {
-      std::fprintf(stderr, "kill_loop: unknown argument '%s'; usage: kill_loop --warpd PATH [--rounds N] [--seed S] [--verbose]\n", argv[i]);
+      std::fprintf(stderr,
+                   "kill_loop: unknown argument '%s'; usage: kill_loop --warpd PATH [--rounds N] "
+                   "[--seed S] [--verbose]\n",
+                   argv[i]);
       return 2;
     }
   }
@@ -345,7 +378,8 @@ int main(int argc, char** argv) {
   try {
     run(warpd, rounds, seed, verbose);
   } catch (const failure& f) {
-    std::fprintf(stderr, "kill loop FAILED (seed %lu): %s\n", static_cast<unsigned long>(seed), f.what.c_str());
+    std::fprintf(stderr, "kill loop FAILED (seed %lu): %s\n", static_cast<unsigned long>(seed),
+                 f.what.c_str());
     return 1;
   }
   return 0;

@@ -43,7 +43,8 @@ std::size_t catch_up(running_engine& from, running_engine& to, shard_id shard, l
 
 } // namespace
 
-TEST_CASE("a follower that is handed a shard's frames has what the primary has, versions included", "[storage][follow]") {
+TEST_CASE("a follower that is handed a shard's frames has what the primary has, versions included",
+          "[storage][follow]") {
   faulty_file_system files;
   running_engine primary{options_on(files, "primary")};
   std::map<std::string, std::string> model;
@@ -74,7 +75,8 @@ TEST_CASE("a follower that is handed a shard's frames has what the primary has, 
   CHECK(again.read("last").version == version);
 }
 
-TEST_CASE("a frame whose predecessors are missing is refused and says where the copy ends", "[storage][follow]") {
+TEST_CASE("a frame whose predecessors are missing is refused and says where the copy ends",
+          "[storage][follow]") {
   faulty_file_system files;
   running_engine primary{options_on(files, "primary")};
   running_engine follower{options_on(files, "follower")};
@@ -88,25 +90,29 @@ TEST_CASE("a frame whose predecessors are missing is refused and says where the 
   CHECK(follower.get("a") == "(not_found)");
 }
 
-TEST_CASE("an empty copy starts from a checkpoint and goes on with the log above it", "[storage][follow]") {
+TEST_CASE("an empty copy starts from a checkpoint and goes on with the log above it",
+          "[storage][follow]") {
   faulty_file_system files;
   running_engine primary{options_on(files, "primary")};
   for (int i = 0; i < 500; ++i) primary.put("key" + std::to_string(i), std::to_string(i));
   for (std::uint32_t s = 0; s < 2; ++s) REQUIRE(primary->checkpoint(shard_id{s}).ok());
-  const lsn_t from[] = {primary->stats(shard_id{0}).checkpoint_lsn, primary->stats(shard_id{1}).checkpoint_lsn};
+  const lsn_t from[] = {primary->stats(shard_id{0}).checkpoint_lsn,
+                        primary->stats(shard_id{1}).checkpoint_lsn};
   for (int i = 0; i < 100; ++i) primary.put("key" + std::to_string(i * 7), "new", durability::sync);
   const auto model = everything(primary);
   {
     running_engine follower{options_on(files, "follower")};
     for (std::uint32_t s = 0; s < 2; ++s) {
-      const auto status = follower->install_checkpoint(shard_id{s}, primary->newest_checkpoint(shard_id{s}));
+      const auto status =
+          follower->install_checkpoint(shard_id{s}, primary->newest_checkpoint(shard_id{s}));
       INFO(status.to_string());
       REQUIRE(status.ok());
       catch_up(primary, follower, shard_id{s}, from[s]);
     }
     CHECK(everything(follower) == model);
-    CHECK(follower->install_checkpoint(shard_id{0}, primary->newest_checkpoint(shard_id{0})).code() ==
-          op_code::invalid_argument); // not empty any more
+    CHECK(
+        follower->install_checkpoint(shard_id{0}, primary->newest_checkpoint(shard_id{0})).code() ==
+        op_code::invalid_argument); // not empty any more
     REQUIRE(follower.stop().ok());
   }
   running_engine again{options_on(files, "follower")};

@@ -20,7 +20,8 @@ using warp::testing::running_engine;
 
 namespace {
 
-engine_options options_on(faulty_file_system& files, std::uint32_t shards = 4, std::uint32_t streams = 1) {
+engine_options options_on(faulty_file_system& files, std::uint32_t shards = 4,
+                          std::uint32_t streams = 1) {
   auto options = warp::testing::small_options("data");
   options.files = &files;
   options.shard_count = shards;
@@ -37,13 +38,15 @@ contents everything(running_engine& db) {
 
 } // namespace
 
-TEST_CASE("after a clean stop everything is there again and versions go on", "[storage][recovery]") {
+TEST_CASE("after a clean stop everything is there again and versions go on",
+          "[storage][recovery]") {
   faulty_file_system files;
   contents before;
   lsn_t version = 0;
   {
     running_engine db{options_on(files)};
-    for (int i = 0; i < 1'000; ++i) db.put("key" + std::to_string(i % 400), std::to_string(i), durability::async);
+    for (int i = 0; i < 1'000; ++i)
+      db.put("key" + std::to_string(i % 400), std::to_string(i), durability::async);
     for (int i = 0; i < 100; ++i) db.erase("key" + std::to_string(i));
     version = db.put("last", "one").version;
     before = everything(db);
@@ -55,8 +58,10 @@ TEST_CASE("after a clean stop everything is there again and versions go on", "[s
   CHECK(db.put("last", "two").version == version + 1);
 }
 
-TEST_CASE("after a crash every synced write is there and no version is used twice", "[storage][recovery][crash]") {
-  const auto policy = GENERATE(crash_policy::drop_all, crash_policy::keep_all, crash_policy::random);
+TEST_CASE("after a crash every synced write is there and no version is used twice",
+          "[storage][recovery][crash]") {
+  const auto policy =
+      GENERATE(crash_policy::drop_all, crash_policy::keep_all, crash_policy::random);
   const auto streams = GENERATE(1u, 4u);
   faulty_file_system files;
   contents model;
@@ -90,13 +95,15 @@ TEST_CASE("after a crash every synced write is there and no version is used twic
   }
 }
 
-TEST_CASE("of asynchronous writes a crash takes a suffix per shard and nothing that was announced as durable",
+TEST_CASE("of asynchronous writes a crash takes a suffix per shard and nothing that was announced "
+          "as durable",
           "[storage][recovery][crash]") {
   const auto seed = GENERATE(range(0u, 12u));
   CAPTURE(seed);
   std::mt19937_64 random{seed};
   faulty_file_system files;
-  std::map<std::uint32_t, std::vector<std::pair<std::string, lsn_t>>> written; // per shard, in order
+  std::map<std::uint32_t, std::vector<std::pair<std::string, lsn_t>>>
+      written; // per shard, in order
   std::vector<lsn_t> durable(4);
   {
     auto options = options_on(files, 4, 1 + seed % 2 * 3);
@@ -128,8 +135,9 @@ TEST_CASE("of asynchronous writes a crash takes a suffix per shard and nothing t
   }
 }
 
-TEST_CASE("a transaction over several shards, cut at every byte of its log, is there whole or not at all",
-          "[storage][recovery][transaction]") {
+TEST_CASE(
+    "a transaction over several shards, cut at every byte of its log, is there whole or not at all",
+    "[storage][recovery][transaction]") {
   const auto streams = GENERATE(1u, 2u);
   faulty_file_system files;
   std::map<std::string, std::string> keys; // by shard: one key for each
@@ -144,11 +152,13 @@ TEST_CASE("a transaction over several shards, cut at every byte of its log, is t
     for (const auto& [shard, key] : keys) db.put(key, "before", durability::sync);
     std::vector<operation> ops;
     for (const auto& [shard, key] : keys)
-      ops.push_back({.kind = op_kind::put, .level = durability::sync, .key = key, .value = "after"});
+      ops.push_back(
+          {.kind = op_kind::put, .level = durability::sync, .key = key, .value = "after"});
     std::vector<op_reply> replies(ops.size());
     value_arena arena;
     REQUIRE(db->execute_atomic(ops, replies, arena) == op_code::ok);
-    REQUIRE(db->wait_durable(replies, std::chrono::steady_clock::now() + std::chrono::seconds{30}) == op_code::ok);
+    REQUIRE(db->wait_durable(replies, std::chrono::steady_clock::now() +
+                                          std::chrono::seconds{30}) == op_code::ok);
   }
   const auto names = *files.memory().list("data/wal");
   std::size_t whole = 0, none = 0;
@@ -189,7 +199,8 @@ TEST_CASE("a transaction over several shards, cut at every byte of its log, is t
   CHECK(none > 0);
 }
 
-TEST_CASE("many threads write the same keys: what replay rebuilds is what was last read", "[storage][recovery][threads]") {
+TEST_CASE("many threads write the same keys: what replay rebuilds is what was last read",
+          "[storage][recovery][threads]") {
   faulty_file_system files;
   contents last;
   const auto streams = GENERATE(1u, 3u);
@@ -235,7 +246,8 @@ TEST_CASE("many threads write the same keys: what replay rebuilds is what was la
   CHECK(everything(db) == last);
 }
 
-TEST_CASE("a checkpoint taken during writes and the log above it make exactly what was there", "[storage][recovery][checkpoint]") {
+TEST_CASE("a checkpoint taken during writes and the log above it make exactly what was there",
+          "[storage][recovery][checkpoint]") {
   faulty_file_system files;
   contents model;
   {
@@ -269,7 +281,30 @@ TEST_CASE("a checkpoint taken during writes and the log above it make exactly wh
   CHECK(everything(db) == model);
 }
 
-TEST_CASE("a damaged checkpoint falls back to the one before it and a longer log", "[storage][recovery][damage]") {
+TEST_CASE("unlogged writes during a checkpoint are no gap in the log",
+          "[storage][recovery][checkpoint]") {
+  faulty_file_system files;
+  for (int life = 0; life < 3; ++life) {
+    running_engine db{options_on(files, 1)};
+    db.put("logged" + std::to_string(life), "1", durability::sync);
+    if (life > 0) continue;
+    bool once = false; // between the checkpoint's start LSN and its end LSN
+    files.set_observer([&](testing::file_operation operation, const std::string& path) {
+      if (operation != testing::file_operation::write || path.find("checkpoint") == path.npos ||
+          std::exchange(once, true))
+        return;
+      for (int i = 0; i < 10; ++i) db.put("cached", "1", durability::memory);
+    });
+    CHECK(db->checkpoint(shard_id{0}).ok());
+    CHECK(once);
+    files.set_observer({});
+  }
+  running_engine db{options_on(files, 1)};
+  for (int life = 0; life < 3; ++life) CHECK(db.get("logged" + std::to_string(life)) == "1");
+}
+
+TEST_CASE("a damaged checkpoint falls back to the one before it and a longer log",
+          "[storage][recovery][damage]") {
   faulty_file_system files;
   contents model;
   {
@@ -306,7 +341,8 @@ TEST_CASE("a missing manifest beside log files stops the start", "[storage][reco
   CHECK(opened.status().message().find("anifest") != std::string::npos);
 }
 
-TEST_CASE("a failed sync is final for writes, reads go on, and a restart brings back what was acknowledged",
+TEST_CASE("a failed sync is final for writes, reads go on, and a restart brings back what was "
+          "acknowledged",
           "[storage][recovery][fault]") {
   faulty_file_system files;
   {
@@ -325,7 +361,8 @@ TEST_CASE("a failed sync is final for writes, reads go on, and a restart brings 
   CHECK(db.put("after", "v", durability::sync).code == op_code::ok);
 }
 
-TEST_CASE("log segments that checkpoints have made superfluous are recycled", "[storage][recovery][checkpoint]") {
+TEST_CASE("log segments that checkpoints have made superfluous are recycled",
+          "[storage][recovery][checkpoint]") {
   faulty_file_system files;
   auto options = options_on(files);
   options.segment_bytes = 64 * 1024;
@@ -333,12 +370,14 @@ TEST_CASE("log segments that checkpoints have made superfluous are recycled", "[
   running_engine db{options};
   const std::string value(1'000, 'x');
   for (int i = 0; i < 3'000; ++i) {
-    const auto level = i % 20 == 19 ? durability::sync : durability::async; // a round for every 20 KB
+    const auto level =
+        i % 20 == 19 ? durability::sync : durability::async; // a round for every 20 KB
     REQUIRE(db.put("key" + std::to_string(i % 100), value, level).code == op_code::ok);
     if (i % 100 == 0)
       for (const auto s : db->due_checkpoints()) REQUIRE(db->checkpoint(s).ok());
   }
-  // 3 MB went through a log that may keep 512 KiB, plus what one turn of the loop writes and a few spares.
+  // 3 MB went through a log that may keep 512 KiB, plus what one turn of the loop writes and a few
+  // spares.
   CHECK(db->stats_of_stream(0).segment_bytes < 1024 * 1024);
   CHECK(db->stats_of_stream(0).segments_recycled > 0);
 }

@@ -27,10 +27,12 @@ public:
 
 } // namespace
 
-TEST_CASE("what was put is got, at every durability level a single node gives", "[storage][engine]") {
+TEST_CASE("what was put is got, at every durability level a single node gives",
+          "[storage][engine]") {
   temp_folder folder;
   running_engine db{small_options(folder.path())};
-  const auto level = GENERATE(durability::unspecified, durability::memory, durability::async, durability::sync);
+  const auto level =
+      GENERATE(durability::unspecified, durability::memory, durability::async, durability::sync);
   const auto put = db.put("key", "value", level);
   CHECK(put.code == op_code::ok);
   CHECK(put.version > 0);
@@ -64,7 +66,8 @@ TEST_CASE("keys and values hold any bytes, from the shortest to the longest", "[
     CHECK(db.get(std::string(1, '\0')) == value);
     CHECK(db.put("", "x").code == op_code::invalid_argument);
     CHECK(db.put(key + "x", "x").code == op_code::invalid_argument);
-    CHECK(db.put("big", std::string(options.value_bytes_max + 1, 'x')).code == op_code::invalid_argument);
+    CHECK(db.put("big", std::string(options.value_bytes_max + 1, 'x')).code ==
+          op_code::invalid_argument);
   }
   running_engine again{options};
   CHECK(again.get(key).empty());
@@ -75,7 +78,11 @@ TEST_CASE("conditions of a put decide whether it is done", "[storage][engine]") 
   temp_folder folder;
   running_engine db{small_options(folder.path())};
   const auto put_if = [&](write_condition condition, lsn_t version = 0) {
-    return db.run({.kind = op_kind::put, .condition = condition, .key = "k", .value = "v", .expected_version = version});
+    return db.run({.kind = op_kind::put,
+                   .condition = condition,
+                   .key = "k",
+                   .value = "v",
+                   .expected_version = version});
   };
   CHECK(put_if(write_condition::if_present).code == op_code::not_found);
   CHECK(put_if(write_condition::if_version, 99).code == op_code::version_mismatch);
@@ -103,7 +110,8 @@ TEST_CASE("increments count from zero and refuse what is no number", "[storage][
   CHECK(db.get("max") == "9223372036854775807");
 }
 
-TEST_CASE("an expired key is gone for readers at once and for good after a sweep", "[storage][engine][expiry]") {
+TEST_CASE("an expired key is gone for readers at once and for good after a sweep",
+          "[storage][engine][expiry]") {
   temp_folder folder;
   auto options = small_options(folder.path());
   auto time = std::make_shared<manual_clock>();
@@ -120,7 +128,8 @@ TEST_CASE("an expired key is gone for readers at once and for good after a sweep
     CHECK(db.get("long") == "v");
     CHECK(db->stats(db->shard_of("short")).table.keys > 0);
     std::size_t swept = 0;
-    for (std::uint32_t s = 0; s < db->shard_count(); ++s) swept += db->sweep_expired(shard_id{s}, 1'000);
+    for (std::uint32_t s = 0; s < db->shard_count(); ++s)
+      swept += db->sweep_expired(shard_id{s}, 1'000);
     CHECK(swept == 1);
     CHECK(db.everything().size() == 2);
     // Taking the expiry away keeps a key for ever.
@@ -155,10 +164,15 @@ TEST_CASE("a batch executes each operation and keeps the order on a key", "[stor
   }
 }
 
-TEST_CASE("a request id makes a retry have one effect, also after a restart and over a checkpoint", "[storage][engine][retry]") {
+TEST_CASE("a request id makes a retry have one effect, also after a restart and over a checkpoint",
+          "[storage][engine][retry]") {
   temp_folder folder;
   const auto options = small_options(folder.path());
-  const operation increment{.kind = op_kind::increment, .level = durability::sync, .key = "n", .delta = 1, .request = {7, 1, 1}};
+  const operation increment{.kind = op_kind::increment,
+                            .level = durability::sync,
+                            .key = "n",
+                            .delta = 1,
+                            .request = {7, 1, 1}};
   lsn_t version = 0;
   {
     running_engine db{options};
@@ -196,21 +210,26 @@ TEST_CASE("an atomic batch is done as a whole or not at all", "[storage][engine]
     std::vector<operation> ops;
     std::vector<std::string> keys;
     for (int i = 0; i < 50; ++i) keys.push_back("account" + std::to_string(i));
-    for (const auto& key : keys) ops.push_back({.kind = op_kind::put, .level = durability::sync, .key = key, .value = "100"});
+    for (const auto& key : keys)
+      ops.push_back({.kind = op_kind::put, .level = durability::sync, .key = key, .value = "100"});
     std::vector<op_reply> replies(ops.size());
     REQUIRE(db->execute_atomic(ops, replies, arena) == op_code::ok);
 
-    const std::vector<operation> move{{.kind = op_kind::increment, .level = durability::sync, .key = keys[0], .delta = -30},
-                                      {.kind = op_kind::increment, .level = durability::sync, .key = keys[1], .delta = 30},
-                                      {.kind = op_kind::get, .key = keys[0]}};
+    const std::vector<operation> move{
+        {.kind = op_kind::increment, .level = durability::sync, .key = keys[0], .delta = -30},
+        {.kind = op_kind::increment, .level = durability::sync, .key = keys[1], .delta = 30},
+        {.kind = op_kind::get, .key = keys[0]}};
     replies.resize(3);
     REQUIRE(db->execute_atomic(move, replies, arena) == op_code::ok);
     CHECK(replies[2].value == "70"); // a read inside sees the write before it
-    CHECK(db->wait_durable(replies, std::chrono::steady_clock::now() + std::chrono::seconds{30}) == op_code::ok);
+    CHECK(db->wait_durable(replies, std::chrono::steady_clock::now() + std::chrono::seconds{30}) ==
+          op_code::ok);
 
-    const std::vector<operation> failing{
-        {.kind = op_kind::increment, .key = keys[2], .delta = -30},
-        {.kind = op_kind::put, .condition = write_condition::if_absent, .key = keys[3], .value = "x"}};
+    const std::vector<operation> failing{{.kind = op_kind::increment, .key = keys[2], .delta = -30},
+                                         {.kind = op_kind::put,
+                                          .condition = write_condition::if_absent,
+                                          .key = keys[3],
+                                          .value = "x"}};
     replies.resize(2);
     CHECK(db->execute_atomic(failing, replies, arena) == op_code::already_exists);
     CHECK(replies[0].code == op_code::unavailable);
@@ -223,12 +242,17 @@ TEST_CASE("an atomic batch is done as a whole or not at all", "[storage][engine]
   CHECK(again.get("account2") == "100");
 }
 
-TEST_CASE("an atomic batch that is retried by its request ids has one effect", "[storage][engine][transaction][retry]") {
+TEST_CASE("an atomic batch that is retried by its request ids has one effect",
+          "[storage][engine][transaction][retry]") {
   temp_folder folder;
   running_engine db{small_options(folder.path())};
   value_arena arena;
   const std::vector<operation> ops{
-      {.kind = op_kind::put, .condition = write_condition::if_absent, .key = "once", .value = "1", .request = {9, 1, 1}},
+      {.kind = op_kind::put,
+       .condition = write_condition::if_absent,
+       .key = "once",
+       .value = "1",
+       .request = {9, 1, 1}},
       {.kind = op_kind::increment, .key = "count", .delta = 1, .request = {9, 2, 1}},
       {.kind = op_kind::erase, .key = "nothing", .request = {9, 3, 1}}};
   std::vector<op_reply> replies(3);
@@ -242,7 +266,8 @@ TEST_CASE("an atomic batch that is retried by its request ids has one effect", "
   CHECK(db.get("nothing") == "something");
 }
 
-TEST_CASE("a scan returns every key once the writes rest, whatever the page size", "[storage][engine][scan]") {
+TEST_CASE("a scan returns every key once the writes rest, whatever the page size",
+          "[storage][engine][scan]") {
   temp_folder folder;
   running_engine db{small_options(folder.path())};
   std::set<std::string> expected;
@@ -261,7 +286,8 @@ TEST_CASE("a scan returns every key once the writes rest, whatever the page size
   CHECK(found == expected);
 }
 
-TEST_CASE("a scan misses no key that is there all the time, while others come and go", "[storage][engine][scan]") {
+TEST_CASE("a scan misses no key that is there all the time, while others come and go",
+          "[storage][engine][scan]") {
   temp_folder folder;
   running_engine db{small_options(folder.path())};
   for (int i = 0; i < 2'000; ++i) db.put("stays" + std::to_string(i), "v", durability::memory);
@@ -271,8 +297,10 @@ TEST_CASE("a scan misses no key that is there all the time, while others come an
   do {
     REQUIRE(db->scan(page.next_cursor, "stays", 20, page).ok());
     for (const auto& e : page.entries) found.emplace(e.key);
-    for (int i = 0; i < 50; ++i) db.put("comes" + std::to_string(round * 50 + i), "v", durability::memory); // splits
-    for (int i = 0; i < 25; ++i) db.erase("comes" + std::to_string(round * 50 + i), durability::memory);
+    for (int i = 0; i < 50; ++i)
+      db.put("comes" + std::to_string(round * 50 + i), "v", durability::memory); // splits
+    for (int i = 0; i < 25; ++i)
+      db.erase("comes" + std::to_string(round * 50 + i), durability::memory);
     ++round;
   } while (page.next_cursor != 0);
   CHECK(found.size() == 2'000);
@@ -286,7 +314,8 @@ TEST_CASE("a universe in memory only keeps nothing and says so", "[storage][engi
   CHECK(db->checkpoint(shard_id{0}).code() == op_code::not_supported);
 }
 
-TEST_CASE("options that contradict each other or the folder are refused with the reason", "[storage][engine]") {
+TEST_CASE("options that contradict each other or the folder are refused with the reason",
+          "[storage][engine]") {
   temp_folder folder;
   auto options = small_options(folder.path());
   options.shard_count = 3;

@@ -5,6 +5,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <string>
+#include <vector>
 
 using namespace warp;
 using namespace warp::storage;
@@ -72,6 +73,11 @@ TEST_CASE("a small record costs 12 bytes over key and value, 20 with an expiry",
   const auto before = f.stats.record_bytes;
   many.push_back(f.make("0123456789abcdef", std::string(100, 'v')));
   CHECK(f.stats.record_bytes - before == 16 + 100 + 12);
+  for (int i = 0; i < 1000; ++i)
+    many.push_back(f.make("0123456789abcdef", std::string(100, 'v'), {.expires_at_ms = 1}));
+  const auto before_expiring = f.stats.record_bytes;
+  many.push_back(f.make("0123456789abcdef", std::string(100, 'v'), {.expires_at_ms = 1}));
+  CHECK(f.stats.record_bytes - before_expiring == 16 + 100 + 20);
   f.records.free(plain);
   for (auto* r : many) f.records.free(r);
 }

@@ -52,24 +52,28 @@ public:
     arena_.clear();
     engine_->execute({&op, 1}, {&reply, 1}, arena_);
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{30};
-    if (const auto code = engine_->wait_durable({&reply, 1}, deadline); code != op_code::ok) reply.code = code;
+    if (const auto code = engine_->wait_durable({&reply, 1}, deadline); code != op_code::ok)
+      reply.code = code;
     return reply;
   }
 
-  storage::op_reply put(std::string_view key, std::string_view value, durability level = durability::unspecified) {
+  storage::op_reply put(std::string_view key, std::string_view value,
+                        durability level = durability::unspecified) {
     return run({.kind = op_kind::put, .level = level, .key = key, .value = value});
   }
   storage::op_reply erase(std::string_view key, durability level = durability::unspecified) {
     return run({.kind = op_kind::erase, .level = level, .key = key});
   }
-  storage::op_reply increment(std::string_view key, std::int64_t delta, durability level = durability::unspecified) {
+  storage::op_reply increment(std::string_view key, std::int64_t delta,
+                              durability level = durability::unspecified) {
     return run({.kind = op_kind::increment, .level = level, .key = key, .delta = delta});
   }
   storage::op_reply read(std::string_view key) { return run({.kind = op_kind::get, .key = key}); }
   /// The value, or "(code)".
   std::string get(std::string_view key) {
     const auto reply = read(key);
-    return reply.code == op_code::ok ? std::string{reply.value} : "(" + std::string{to_string(reply.code)} + ")";
+    return reply.code == op_code::ok ? std::string{reply.value}
+                                     : "(" + std::string{to_string(reply.code)} + ")";
   }
 
   /// Everything, by a full scan.

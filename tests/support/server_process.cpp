@@ -7,10 +7,10 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <poll.h>
 #include <sstream>
 #include <stdexcept>
 #include <sys/inotify.h>
-#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -82,10 +82,13 @@ bool server_process::wait_ready(std::chrono::milliseconds bound) {
       pid_ = -1;
       break;
     }
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) break;
     pollfd poll_fd{.fd = watch, .events = POLLIN, .revents = 0};
-    poll(&poll_fd, 1, static_cast<int>(std::min<long>(left.count(), 200))); // its end makes no event: looked at now and then
+    poll(&poll_fd, 1,
+         static_cast<int>(
+             std::min<long>(left.count(), 200))); // its end makes no event: looked at now and then
     char events[4096];
     while (read(watch, events, sizeof events) > 0) {
     }
@@ -115,6 +118,8 @@ int server_process::wait_end() {
   return status;
 }
 
-std::string server_process::log() const { return read_file(scratch_ + "/log"); }
+std::string server_process::log() const {
+  return read_file(scratch_ + "/log");
+}
 
 } // namespace warp::testing

@@ -8,10 +8,12 @@
 
 namespace warp::testing {
 
-/// A warpd of its own process, on ports it chose itself. Killed, if it still runs, when the object dies. One thread at a time.
+/// A warpd of its own process, on ports it chose itself. Killed, if it still runs, when the object
+/// dies. One thread at a time.
 class server_process {
 public:
-  /// Starts `program` with `arguments`, and `environment` on top of this process's. Its output goes to log().
+  /// Starts `program` with `arguments`, and `environment` on top of this process's. Its output goes
+  /// to log().
   server_process(const std::string& program, std::vector<std::string> arguments,
                  const std::map<std::string, std::string>& environment = {});
   ~server_process();

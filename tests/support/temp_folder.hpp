@@ -7,7 +7,8 @@
 
 namespace warp::testing {
 
-/// A fresh folder under the system's temporary one; removed with all that is in it when the object dies.
+/// A fresh folder under the system's temporary one; removed with all that is in it when the object
+/// dies.
 class temp_folder {
 public:
   temp_folder() {

@@ -80,6 +80,7 @@ op_status test_log::open() {
   store_options.universe = universe;
   store_options.start = survey.start_max() + 1;
   store_options.segment_bytes = options.segment_bytes;
+  store_options.random_id = options.random_id;
   store_options.spares_max = options.spares_max;
   auto store = segment_store::open(std::move(store_options), survey.infos());
   if (!store) return store.status();

@@ -18,26 +18,34 @@ class skipped(Exception):
 
 
 def _flags_by_folder(tree):
-    """Compiler and flags of one source of each folder, as the build compiles it."""
+    """Compiler and flags for each folder, as the build compiles its sources."""
     commands = json.loads((tree.build / "compile_commands.json").read_text())
     flags = {}
     for command in commands:
         words = command.get("arguments") or shlex.split(command["command"])
         file = os.path.relpath(os.path.join(command["directory"], command["file"]), tree.root)
-        while words and os.path.basename(words[0]) == "ccache":
-            words = words[1:]
+        launchers = [i for i, word in enumerate(words) if os.path.basename(word) == "ccache"]
+        words = words[launchers[-1] + 1:] if launchers else words
         kept, skip = [words[0]], False
         for word, following in zip(words[1:], words[2:] + [""]):
             if skip:
                 skip = False
             elif word in ("-o", "-MF", "-MT", "-MQ"):
                 skip = True
-            elif word in ("-I", "-isystem", "-D", "-include"):
+            elif word == "-include": # a precompiled header would hide what a header forgot to include
+                skip = True
+            elif word in ("-I", "-isystem", "-D"):
                 kept += [word, following]
                 skip = True
-            elif word.startswith(("-I", "-D", "-std", "-m", "-W", "-f")) and not word.startswith("-fsanitize"):
+            elif word.startswith(("-I", "-D", "-std", "-m", "-W", "-f")) and not word.startswith(("-fsanitize", "-Winvalid-pch", "-fpch")):
                 kept.append(word)
-        flags.setdefault(posixpath.dirname(file), kept)
+        folder = flags.setdefault(posixpath.dirname(file), kept)
+        # Sources of one folder may belong to several libraries: a header may need the search paths of any of them.
+        for at, word in enumerate(kept):
+            if word.startswith("-I") and word not in folder:
+                folder.append(word)
+            elif word == "-isystem" and kept[at + 1] not in folder:
+                folder += [word, kept[at + 1]]
     return flags
 
 

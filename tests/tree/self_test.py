@@ -6,6 +6,7 @@ import tempfile
 import unittest
 
 import build_rules
+import document_rules
 import include_rules
 import listing_rules
 import text_rules
@@ -71,6 +72,12 @@ BAD = {
     text_rules.headers_start_with_pragma_once: [({"storage/a.hpp": "int x;\n"}, "pragma once")],
     text_rules.white_space_is_clean: [
         ({"a.md": "x \n"}, "trailing"), ({"a.cpp": "\tint x;\n"}, "tab"), ({"a.md": "x"}, "newline"), ({"a.md": "x\r\n"}, "carriage")],
+    document_rules.files_that_pages_name_exist: [
+        ({"README.md": "see `storage/gone.hpp`\n"}, "there is no storage/gone.hpp"), ({"README.md": "see `gone.cpp`\n"}, "there is no")],
+    document_rules.tests_that_the_readme_names_exist: [
+        ({"README.md": '## Faults and guarantees\n\n| fault | "it holds" |\n'}, 'no test is called "it holds"')],
+    document_rules.metrics_that_deploy_names_exist: [
+        ({"deploy/prometheus/alerts.yml": "expr: warp_gone_total > 0\n", "actors/m.cpp": '"warp_here_total"'}, "no code publishes")],
     type_rules.a_type_is_defined_once: [
         ({"storage/a.hpp": "namespace warp {\nstruct options {\n  int x;\n};\n}\n",
           "cluster/b.hpp": "namespace warp {\nstruct [[nodiscard]] options final : base {};\n}\n"}, "warp::options: defined in")],
@@ -105,7 +112,7 @@ class rules_of_the_tree(unittest.TestCase):
             self.skipTest(str(why))
 
     def test_every_rule_has_a_tree_that_breaks_it(self):
-        rules = {r for m in (include_rules, listing_rules, text_rules, type_rules, build_rules) for r in m.RULES}
+        rules = {r for m in (include_rules, listing_rules, text_rules, type_rules, document_rules, build_rules) for r in m.RULES}
         self.assertEqual(rules, set(BAD))
 
     def test_each_rule_passes_on_the_good_tree(self):
@@ -122,6 +129,13 @@ class rules_of_the_tree(unittest.TestCase):
     def test_comments_and_strings_are_not_code(self):
         changes = {"storage/shard.cpp": '// #include "actors/a.hpp"\n/* std::cout */ auto s = "std::cout // x";\n'}
         self.assertEqual(self.problems(include_rules.includes_point_downwards, changes), [])
+
+    def test_pages_may_name_files_by_their_last_part_and_tests_in_both_languages(self):
+        changes = {"README.md": '`shard.hpp` `storage/shard.cpp`\n## Faults and guarantees\n| "it holds" and "all is there" |\n## Next\n"x"\n',
+                   "tests/a_test.cpp": 'TEST_CASE("it "\n          "holds", "[a]") {}\n',
+                   "tests/b_test.py": "def test_all_is_there():\n"}
+        for rule in document_rules.RULES:
+            self.assertEqual(self.problems(rule, changes), [])
 
     def test_equal_names_in_different_namespaces_are_different_types(self):
         changes = {"storage/a.hpp": "namespace warp::a {\nstruct options {};\n}\nnamespace warp {\nstruct options;\n}\n",

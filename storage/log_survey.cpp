@@ -148,10 +148,24 @@ void log_survey::summarize() {
 }
 
 op_status log_survey::sync_tails(file_system& files) const {
-  for (const auto& scan : scans_) {
-    if (scan.end != segment_end::open || !scan.used()) continue;
+  for (std::size_t i = 0; i < scans_.size(); ++i) {
+    const auto& scan = scans_[i];
+    const auto& header = scan.info->header;
+    // A successor of the same chain was begun only when this one was on disk.
+    const bool has_successor = std::any_of(
+        scans_.begin() + static_cast<std::ptrdiff_t>(i) + 1, scans_.end(), [&](auto& next) {
+          const auto& h = next.info->header;
+          return h.start == header.start && h.stream == header.stream && next.used() &&
+                 !h.after_failure;
+        });
+    if (!scan.used() || has_successor) continue;
     auto f = files.open(scan.info->path, open_mode::read_write);
     if (!f) return f.status();
+    std::string tail(scan.info->data_end - scan.synced, '\0');
+    auto got = (*f)->read_at(scan.synced, tail);
+    if (!got) return got.status();
+    tail.resize(*got);
+    if (auto s = (*f)->write_at(scan.synced, tail); !s.ok()) return s;
     if (auto s = (*f)->sync(); !s.ok()) return s;
   }
   return {};

@@ -49,8 +49,10 @@ public:
   /// Returns how many parts were cut.
   std::uint64_t cut_transactions(std::span<const lsn_t> checkpoint_lsn);
 
-  /// Makes durable what was read from segments that did not end cleanly, so that a later crash
-  /// cannot take back what recovery has used.
+  /// Makes durable what was read, so that a later crash cannot take back what recovery has used:
+  /// writes the last round of each chain once more as it is, and syncs it. (A sync alone is not
+  /// enough: after one that failed the system may hold bytes which are not on disk, and think they
+  /// are.)
   op_status sync_tails(file_system& files) const;
 
   [[nodiscard]] const shard_chain& shard(shard_id s) const { return chains_[s.value]; }

@@ -50,6 +50,7 @@ private:
           info_.path, at,
           "a state table that is not the first frame, or a segment that begins without one");
     scan_.timestamp_us = std::max(scan_.timestamp_us, frame.timestamp_us);
+    scan_.synced = std::max(scan_.synced, frame.synced);
     if (frame.kind == frame_kind::idle) return {};
     if (frame.kind == frame_kind::records) {
       const auto run = runs_.add(frame, at);

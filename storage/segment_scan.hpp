@@ -36,8 +36,9 @@ struct segment_scan {
   segment_end end = segment_end::open;
   std::uint64_t torn_bytes =
       0; ///< behind the last valid frame: of a round that did not get to disk in full
-  std::uint64_t timestamp_us = 0; ///< newest
-  std::vector<table_entry> stop;  ///< of the end mark
+  std::uint64_t synced = segment_header_bytes; ///< the highest offset that a frame names as on disk
+  std::uint64_t timestamp_us = 0;              ///< newest
+  std::vector<table_entry> stop;               ///< of the end mark
   std::vector<found_part> parts;
   std::vector<transaction_part> lists;
 

@@ -72,8 +72,6 @@ op_status segment_builder::finish() {
   temporary_ = info_->path;
   if (auto s = files.sync_folder(store_->options_.folder); !s.ok()) return s;
   complete_ = true;
-  std::lock_guard guard{store_->mutex_};
-  ++(recycled_ ? store_->recycled_ : store_->created_);
   return {};
 }
 
@@ -270,14 +268,15 @@ std::uint64_t segment_store::segments_kept() const {
   return segments_.size();
 }
 
-std::uint64_t segment_store::created() const {
+segment_store::usage segment_store::usage_of(std::uint32_t stream) const {
+  usage of;
   std::lock_guard guard{mutex_};
-  return created_;
-}
-
-std::uint64_t segment_store::recycled() const {
-  std::lock_guard guard{mutex_};
-  return recycled_;
+  for (const auto& segment : segments_)
+    if (segment->header.stream == stream) {
+      ++of.segments;
+      of.bytes += segment->file_bytes;
+    }
+  return of;
 }
 
 } // namespace warp::storage

@@ -40,6 +40,7 @@ public:
   /// Of a complete one, once.
   [[nodiscard]] std::unique_ptr<file> take_file() { return std::move(file_); }
   [[nodiscard]] std::shared_ptr<segment_info> info() const { return info_; }
+  [[nodiscard]] bool recycled() const noexcept { return recycled_; } ///< made of a spare
 
 private:
   friend class segment_store;
@@ -104,8 +105,11 @@ public:
 
   [[nodiscard]] std::uint64_t bytes_kept() const;    ///< spares included
   [[nodiscard]] std::uint64_t segments_kept() const; ///< spares not included
-  [[nodiscard]] std::uint64_t created() const;
-  [[nodiscard]] std::uint64_t recycled() const;
+  /// Segments with this stream's number, of any start.
+  struct usage {
+    std::uint64_t segments = 0, bytes = 0;
+  };
+  [[nodiscard]] usage usage_of(std::uint32_t stream) const;
 
 private:
   friend class segment_builder;
@@ -122,7 +126,6 @@ private:
   std::vector<std::string> spares_; ///< paths
   std::size_t spares_coming_ = 0;   ///< renamed, not in spares_ yet
   std::uint64_t spare_number_ = 0;
-  std::uint64_t created_ = 0, recycled_ = 0;
 };
 
 } // namespace warp::storage

@@ -82,7 +82,7 @@ op_status segment_writer::write(std::span<outgoing_frame> frames, std::size_t& n
     if (!no_successor.ok()) return no_successor;
   }
   const bool half_full = file_ && offset_ > info_->file_bytes / 2;
-  if (half_full && !next_wanted()) {
+  if (half_full && !next_wanted_.load(std::memory_order_acquire)) {
     std::lock_guard guard{prepare_mutex_};
     next_wanted_.store(!next_complete_, std::memory_order_release);
   }
@@ -301,19 +301,23 @@ op_status segment_writer::prepare_locked(std::uint64_t bytes_min, std::uint64_t 
     next_complete_ = true;
     ++next_sequence_;
     next_wanted_.store(false, std::memory_order_release);
+    std::lock_guard guard{stats_mutex_};
+    ++(next_->recycled() ? stats_.segments_recycled : stats_.segments_created);
   }
   return {};
 }
 
-op_status segment_writer::prepare_next(std::uint64_t budget) {
-  if (!next_wanted()) return {};
+op_result<bool> segment_writer::prepare_next(std::uint64_t budget) {
+  const auto wanted = [&] { return next_wanted_.load(std::memory_order_acquire); };
+  if (!wanted()) return false;
   std::unique_lock guard{prepare_mutex_, std::defer_lock};
   if (budget == 0)
     guard.lock();
   else if (!guard.try_lock())
-    return {};
-  if (!next_wanted() || steady::now() < prepare_again_at_) return {};
-  return prepare_locked(0, budget, false);
+    return false;
+  if (!wanted() || steady::now() < prepare_again_at_) return false;
+  if (auto s = prepare_locked(0, budget, false); !s.ok()) return s;
+  return true;
 }
 
 stream_stats segment_writer::stats() const {

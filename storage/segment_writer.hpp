@@ -62,13 +62,10 @@ public:
   /// Ends the chain cleanly. next_lsn: by place.
   op_status write_end_mark(std::span<const lsn_t> next_lsn);
 
-  /// The current segment is half full and the next one is not ready.
-  [[nodiscard]] bool next_wanted() const noexcept {
-    return next_wanted_.load(std::memory_order_acquire);
-  }
-  /// Makes about `budget` bytes of the next segment, if it is wanted and nobody else is at it; 0:
-  /// all of it, waiting for whoever is at it. Any thread.
-  op_status prepare_next(std::uint64_t budget);
+  /// Makes about `budget` bytes of the next segment, if the current one is half full and nobody
+  /// else is at it; 0: all of it, waiting for whoever is at it. True when something was done. After
+  /// a failure it does nothing for a while. Any thread.
+  op_result<bool> prepare_next(std::uint64_t budget);
 
   [[nodiscard]] stream_stats stats() const;
 

@@ -84,8 +84,7 @@ bool wal_stream::wait_for_work(time_point until) {
     }
     flush_due_ = {};
     if (now >= until) return false;
-    if (writer_.next_wanted() && writer_.prepare_next(prepare_slice_bytes).ok() &&
-        writer_.next_wanted())
+    if (auto prepared = writer_.prepare_next(prepare_slice_bytes); prepared.ok() && *prepared)
       continue; // slice by slice, with an eye on work
     if (!idle_mark_missing_) {
       gate_->wait_urgent(until, true);
@@ -158,9 +157,8 @@ bool wal_stream::write_round() {
   if (s.ok()) {
     gate_->set_condition(stream_condition::writing);
     publish_round();
-    if (writer_.next_wanted())
-      static_cast<void>(writer_.prepare_next(
-          prepare_slice_bytes)); // tried again, and reported, when it is needed
+    // A failure is met again, and reported, when the segment is needed.
+    static_cast<void>(writer_.prepare_next(prepare_slice_bytes));
     return true;
   }
   if (s == op_code::no_space) {
@@ -331,7 +329,7 @@ void wal_stream::request_sync() noexcept {
   gate_->request_round();
 }
 op_status wal_stream::prepare_next() {
-  return writer_.prepare_next(0);
+  return writer_.prepare_next(0).status();
 }
 
 op_status wal_stream::condition() const {
@@ -349,10 +347,9 @@ op_status wal_stream::condition() const {
 
 stream_stats wal_stream::stats() const {
   auto stats = writer_.stats();
-  stats.segments_created = store_.created();
-  stats.segments_recycled = store_.recycled();
-  stats.segments = store_.segments_kept();
-  stats.segment_bytes = store_.bytes_kept();
+  const auto usage = store_.usage_of(options_.stream);
+  stats.segments = usage.segments;
+  stats.segment_bytes = usage.bytes;
   stats.failed = gate_->condition() == stream_condition::failed;
   stats.no_space = gate_->condition() == stream_condition::no_space;
   std::lock_guard guard{stats_mutex_};

@@ -73,8 +73,8 @@ TEST_CASE("old segments are used again, and what is left in them never validates
     REQUIRE(
         log.store().release([&](shard_id s) { return s.value == 0 ? last + 1 : lsn_max; }).ok());
   }
-  CHECK(log.store().recycled() >= 20);
-  CHECK(log.store().created() <= 10);
+  CHECK(log.stream().stats().segments_recycled >= 20);
+  CHECK(log.stream().stats().segments_created <= 10);
   const auto old = log.recovered;
   const auto checkpoint = last;
   last = log.put(0, "last", "1");
@@ -142,7 +142,7 @@ TEST_CASE("a process that dies between a rename and its sync leaves a folder tha
   auto builder = (*store)->begin(0, 1, 0);
   REQUIRE(builder.ok());
   CHECK((*builder)->step(0).value());
-  CHECK((*store)->recycled() == 1);
+  CHECK((*builder)->recycled());
   files.crash(crash_policy::drop_all);
   const auto paths = list_segments(files, test_log::folder).value();
   for (const auto& path : paths) CHECK(scan_segment(files, path, test_log::universe).ok());
@@ -205,16 +205,16 @@ TEST_CASE("the next segment is prepared by whoever comes first", "[storage][wal]
   test_log log{files};
   REQUIRE(log.open().ok());
   REQUIRE(log.stream().prepare_next().ok());
-  CHECK(log.store().created() == 1); // not wanted yet
+  CHECK(log.stream().stats().segments_created == 1); // not wanted yet
   log.put(0, "k", std::string(40'000, 'v'));
   SECTION("the writer between two rounds") {
     log.round();
-    CHECK(log.store().created() == 2);
+    CHECK(log.stream().stats().segments_created == 2);
   }
   SECTION("a helper, when the writer could not") {
     files.inject({.operation = file_operation::open, .times = 1, .code = op_code::no_space});
     log.round();
-    CHECK(log.store().created() == 1);
+    CHECK(log.stream().stats().segments_created == 1);
     CHECK(log.stream().condition().ok()); // it is not needed yet
   }
 }

@@ -167,3 +167,24 @@ TEST_CASE("a power failure at any point of a start leaves a log that starts",
     if (started) break;
   }
 }
+
+TEST_CASE("what a recovery has read after a failed sync is on disk afterwards",
+          "[storage][wal][crash]") {
+  faulty_file_system files;
+  test_log log{files};
+  REQUIRE(log.open().ok());
+  log.put(0, "a", "1");
+  files.inject({.operation = file_operation::sync, .times = 1});
+  CHECK_FALSE(log.round());
+  log.drop(); // the process, not the machine: its unsynced bytes are still readable
+  REQUIRE(log.open().ok());
+  const auto seen = log.recovered.shards[0].values;
+  log.put(0, "b", "2");
+  REQUIRE(log.round());
+  log.drop();
+  files.crash(crash_policy::drop_all);
+  const auto all = test_log::read(files, shards);
+  REQUIRE(all.status.ok());
+  CHECK(seen.size() == 1);
+  CHECK(all.shards[0].values.size() == 2);
+}

@@ -34,7 +34,10 @@ public:
   }
 
   op_status sync() override {
-    if (auto s = files_.meet(file_operation::sync, path_); !s.ok()) return s;
+    if (auto s = files_.meet(file_operation::sync, path_); !s.ok()) {
+      if (files_.memory_) memory_file_system::forget_unsynced(*base_);
+      return s;
+    }
     return base_->sync();
   }
   op_status truncate(std::uint64_t size) override {

@@ -211,6 +211,8 @@ private:
     if (write && !writable_) return {op_code::io_error, path_ + ": opened for reading"};
     return {};
   }
+
+  friend class warp::testing::memory_file_system;
   std::shared_ptr<State> state_;
   std::shared_ptr<inode> node_;
   std::string path_;
@@ -352,6 +354,12 @@ void memory_file_system::set_capacity(std::uint64_t bytes) {
 std::uint64_t memory_file_system::used_bytes() const {
   std::lock_guard guard{state_->mutex};
   return state_->used;
+}
+
+void memory_file_system::forget_unsynced(file& f) {
+  auto& of = dynamic_cast<memory_file<state>&>(f);
+  std::lock_guard guard{of.state_->mutex};
+  of.node_->pending.clear();
 }
 
 std::string memory_file_system::bytes(const std::string& path) const {

@@ -49,6 +49,9 @@ public:
   void set_capacity(std::uint64_t bytes);
   [[nodiscard]] std::uint64_t used_bytes() const;
 
+  /// What a failed sync does: unsynced bytes stay readable, but no later sync writes them.
+  static void forget_unsynced(storage::file& f);
+
   /// Direct access for tests that damage files; counted as synced.
   [[nodiscard]] std::string bytes(const std::string& path) const;
   void set_bytes(const std::string& path, std::string_view bytes);

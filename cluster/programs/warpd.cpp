@@ -27,13 +27,12 @@ using std::chrono::steady_clock;
 
 namespace {
 
-constexpr const char* footer =
-    "Without any option: loopback only, data in ./warp-data, RPC on "
-    "port 7400, HTTP (/metrics, /healthz) on 7480.\n"
-    "SIGTERM and SIGINT stop it cleanly; a second one ends it at once.\n"
-    "\n"
-    "Exit codes: 0 stopped cleanly, 1 failure while running, 2 command "
-    "line or configuration, 3 data folder, 4 port";
+constexpr const char* footer = "Without any option: loopback only, data in ./warp-data, RPC on "
+                               "port 7400, HTTP (/metrics, /healthz) on 7480.\n"
+                               "SIGTERM and SIGINT stop it cleanly; a second one ends it at once.\n"
+                               "\n"
+                               "Exit codes: 0 stopped cleanly, 1 failure while running, 2 command "
+                               "line or configuration, 3 data folder, 4 port";
 
 /// What the HTTP port shows, from the first moment of the start to the end.
 class status_board {

@@ -67,7 +67,9 @@ TEST_CASE("a small record costs 12 bytes over key and value, 20 with an expiry",
           "[storage][record]") {
   fixture f;
   record* const plain = f.make("0123456789abcdef", std::string(100, 'v'));
-  CHECK(f.stats.record_bytes <= 16 + 100 + 12 + 16); // from malloc, as long as the size is rare
+  // From malloc, as long as the size is rare: its header and rounding, and what it would not split
+  // off a chunk that was used before.
+  CHECK(f.stats.record_bytes <= 16 + 100 + 12 + 32);
   std::vector<record*> many;
   for (int i = 0; i < 1000; ++i) many.push_back(f.make("0123456789abcdef", std::string(100, 'v')));
   const auto before = f.stats.record_bytes;

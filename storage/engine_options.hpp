@@ -16,7 +16,6 @@ namespace warp::storage {
 /// How far recovery is; handed to engine_options::on_progress from recovery's threads, a few times
 /// a second at most.
 struct recovery_progress {
-  std::uint32_t shards_done = 0, shards_total = 0;
   std::uint64_t records = 0; ///< from checkpoints and log so far
   std::uint64_t bytes_done = 0, bytes_total = 0;
 };

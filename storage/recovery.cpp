@@ -34,16 +34,12 @@ private:
 /// Adds up what the threads have done and passes it on a few times a second.
 class progress_meter {
 public:
-  explicit progress_meter(const engine_options& options, std::uint32_t shards)
-      : report_(options.on_progress) {
-    now_.shards_total = shards;
-  }
+  explicit progress_meter(const engine_options& options) : report_(options.on_progress) {}
   void expect(std::uint64_t bytes) { now_.bytes_total += bytes; }
-  void add(std::uint64_t records, std::uint64_t bytes, std::uint32_t shards_done = 0) {
+  void add(std::uint64_t records, std::uint64_t bytes) {
     std::lock_guard hold{mutex_};
     now_.records += records;
     now_.bytes_done += bytes;
-    now_.shards_done += shards_done;
     if (!report_ || steady::now() - last_ < std::chrono::milliseconds{250}) return;
     last_ = steady::now();
     report_(now_);
@@ -64,7 +60,7 @@ public:
   run(file_system& files, const data_folder& folder, const engine_options& options,
       std::uint32_t threads, const std::vector<std::unique_ptr<shard>>& shards)
       : files_(files), folder_(folder), options_(options), threads_(threads), shards_(shards),
-        meter_(options, static_cast<std::uint32_t>(shards.size())) {
+        meter_(options) {
     result_.shards.resize(shards.size());
   }
 

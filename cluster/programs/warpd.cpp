@@ -34,13 +34,20 @@ constexpr const char* footer = "Without any option: loopback only, data in ./war
                                "Exit codes: 0 stopped cleanly, 1 failure while running, 2 command "
                                "line or configuration, 3 data folder, 4 port";
 
+/// How much of what it has to read recovery has read, [0, 1].
+double share_of(const storage::recovery_progress& p) {
+  return p.bytes_total == 0
+             ? 0.0
+             : static_cast<double>(p.bytes_done) / static_cast<double>(p.bytes_total);
+}
+
 /// What the HTTP port shows, from the first moment of the start to the end.
 class status_board {
 public:
   void recovering(const storage::recovery_progress& p) {
     std::lock_guard guard{mutex_};
-    phase_ = fmt::format("recovering: {} of {} shards, {} records", p.shards_done, p.shards_total,
-                         p.records);
+    recovered_ = p;
+    phase_ = fmt::format("recovering: {:.0f} %, {} records", 100 * share_of(p), p.records);
   }
   void opened(universe& u) {
     std::lock_guard guard{mutex_};
@@ -69,11 +76,20 @@ public:
   }
   std::string metrics() {
     std::lock_guard guard{mutex_};
-    return universe_ != nullptr ? universe_->metrics() : std::string();
+    if (universe_ != nullptr) return universe_->metrics();
+    return fmt::format(
+        "# HELP warp_recovery_progress_ratio Share of the bytes to read that recovery has read.\n"
+        "# TYPE warp_recovery_progress_ratio gauge\n"
+        "warp_recovery_progress_ratio {}\n"
+        "# HELP warp_recovery_progress_records Records that recovery has restored so far.\n"
+        "# TYPE warp_recovery_progress_records gauge\n"
+        "warp_recovery_progress_records {}\n",
+        share_of(recovered_), recovered_.records);
   }
 
 private:
   std::mutex mutex_;
+  storage::recovery_progress recovered_;
   universe* universe_ = nullptr;
   bool ready_ = false;
   std::string phase_ = "starting";
@@ -87,11 +103,7 @@ public:
     const auto now = steady_clock::now();
     if (now - written_ < std::chrono::seconds(1)) return;
     written_ = now;
-    const auto share = p.bytes_total == 0 ? 0.0
-                                          : 100.0 * static_cast<double>(p.bytes_done) /
-                                                static_cast<double>(p.bytes_total);
-    spdlog::info("recovering: {:.0f} %, {} of {} shards, {} records", share, p.shards_done,
-                 p.shards_total, p.records);
+    spdlog::info("recovering: {:.0f} %, {} records", 100 * share_of(p), p.records);
   }
 
 private:

@@ -8,6 +8,7 @@
 #include "storage/durable_state.hpp"
 #include "storage/engine_options.hpp"
 #include "storage/file_system.hpp"
+#include "storage/read_counters.hpp"
 #include "storage/reply.hpp"
 #include "storage/stats.hpp"
 
@@ -33,6 +34,7 @@ public:
 };
 
 class batch;
+class shard;
 class log_cursor;
 struct log_frame;
 struct recovered;
@@ -171,6 +173,13 @@ private:
   static op_status open_log(state& s, recovered& found);
   [[nodiscard]] op_status release_log();
   [[nodiscard]] std::vector<bool> shards_of_oldest_segment() const;
+  void execute_one(const operation& op, op_reply& reply, value_arena& arena);
+  void read_timed(shard& s, const operation& op, std::uint64_t hash, read_counters::cell& counted,
+                  op_reply& reply, value_arena& arena);
+  void execute_locked(shard& s, const operation& op, std::uint64_t hash, op_reply& reply,
+                      value_arena& arena);
+  void execute_reads(batch& b, std::span<const operation> operations, std::span<op_reply> replies,
+                     value_arena& arena);
   void execute_chunk(batch& b, std::span<const operation> operations, std::span<op_reply> replies,
                      value_arena& arena);
   explicit engine(std::unique_ptr<state> s);

@@ -106,6 +106,7 @@ std::size_t engine::sweep_expired(shard_id id, std::size_t buckets_max) {
   std::unique_lock lock{s.lock()};
   if (!s.has_expiring()) return 0;
   if (state_->admit(s, lock, 1) != op_code::ok) return 0;
+  shard::write_section changing{s};
   const auto removed = s.sweep(state_->time->now_ms(), buckets_max);
   if (s.log()) s.log()->commit();
   return removed;
@@ -139,6 +140,7 @@ shard_stats engine::stats(shard_id id) const {
     out.last_lsn = s.last_lsn();
     out.epoch = s.log() ? s.log()->epoch() : 0;
   }
+  state.reads->add_to(id.value, out);
   if (!state.folder) return out;
   const auto& log = *state.logs[id.value];
   out.durable_lsn = log.durable_lsn();

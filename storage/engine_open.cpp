@@ -5,6 +5,7 @@
 
 #include <bit>
 #include <fmt/format.h>
+#include <new>
 #include <thread>
 
 namespace warp::storage {
@@ -52,14 +53,24 @@ op_result<std::unique_ptr<engine>> engine::open(engine_options options) {
   s->options = std::move(options);
   s->time = s->options.time ? s->options.time : std::make_shared<system_clock>();
   s->files = s->options.files ? s->options.files : &posix_file_system();
+  try {
+    s->memory = std::make_shared<table_memory>(s->options.table_pages);
+  } catch (const std::bad_alloc&) {
+    return op_status{op_code::no_space,
+                     "no addresses for the tables: the limit on address space (ulimit -v) is too "
+                     "low"};
+  }
   auto status = s->options.folder.empty() ? open_in_memory(*s) : open_folder(*s);
   if (!status.ok()) return status;
+  s->slot_shift =
+      static_cast<unsigned>(std::countr_zero(slot_count) - std::countr_zero(s->shard_count()));
+  s->reads = std::make_unique<read_counters>(s->shard_count());
   return std::unique_ptr<engine>{new engine(std::move(s))};
 }
 
 op_status engine::open_in_memory(state& s) {
   if (s.options.shard_count == 0) s.options.shard_count = shard_count_default;
-  if (s.options.default_level != durability::memory) s.options.default_level = durability::memory;
+  s.options.default_level = s.level_max = durability::memory;
   for (std::uint32_t i = 0; i < s.options.shard_count; ++i)
     s.shards.push_back(std::make_unique<shard>(shard_id{i}, s.options, *s.time, s.memory));
   s.report.created = true;

@@ -4,6 +4,7 @@
 #include "messages/operations.hpp"
 #include "storage/clock.hpp"
 #include "storage/file_system.hpp"
+#include "storage/huge_pages.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -57,6 +58,9 @@ struct engine_options {
   std::uint64_t checkpoint_rate_bytes = 256u << 20;
   /// Checkpoints of a shard that are kept.
   std::uint32_t checkpoints_kept = 3;
+
+  /// When the tables ask for huge pages of memory; where there are none nothing is lost but speed.
+  huge_pages table_pages = huge_pages::automatic;
 
   /// Threads that recover; 0: one per core.
   std::uint32_t recovery_threads = 0;

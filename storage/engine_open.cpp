@@ -102,7 +102,8 @@ op_status engine::open_log(state& s, recovered& found) {
                                        .universe = s.folder->universe(),
                                        .generation = s.folder->generation(),
                                        .start = s.folder->start_number(),
-                                       .segment_bytes = options.segment_bytes},
+                                       .segment_bytes = options.segment_bytes,
+                                       .direct = options.direct},
                                       std::move(found.segments));
   if (!segments) return segments.status();
   s.segments = std::move(*segments);

@@ -3,6 +3,7 @@
 #include "messages/limits.hpp"
 #include "messages/operations.hpp"
 #include "storage/clock.hpp"
+#include "storage/direct_io.hpp"
 #include "storage/file_system.hpp"
 
 #include <chrono>
@@ -33,6 +34,8 @@ struct engine_options {
   std::uint32_t wal_streams = 0;
   /// Size of a log segment file, bytes, multiple of 4,096, at least 64 KiB.
   std::uint64_t segment_bytes = 64u << 20;
+  /// Whether log and checkpoints pass the page cache.
+  direct_io direct = direct_io::automatic;
   /// Log kept on disk at most, bytes; checkpoints are made to stay below it.
   std::uint64_t wal_max_bytes = 4ull << 30;
   /// Unwritten log of one stream at most, bytes; a full buffer slows its writers down.

@@ -8,13 +8,14 @@ namespace warp::storage {
 
 namespace {
 
-constexpr std::uint64_t zero_block_bytes = 256 * 1024;
+constexpr std::uint64_t zero_block_bytes = 1u << 20;
 constexpr std::uint64_t file_alignment = 4'096;
 constexpr std::string_view temporary_suffix = ".tmp";
 
+/// Up to a block of zeros, aligned for direct writes.
 std::string_view zeros(std::uint64_t size) {
-  static const std::string block(zero_block_bytes, '\0');
-  return std::string_view{block}.substr(0, std::min(size, zero_block_bytes));
+  alignas(direct_alignment) static const char block[zero_block_bytes] = {};
+  return {block, std::min(size, zero_block_bytes)};
 }
 
 bool log_order(const std::shared_ptr<segment_info>& a, const std::shared_ptr<segment_info>& b) {
@@ -36,25 +37,39 @@ segment_builder::~segment_builder() {
   static_cast<void>(store_->options_.files->remove(temporary_));
 }
 
-op_result<bool> segment_builder::step(std::uint64_t bytes_max) {
+op_status segment_builder::open_file() {
   auto& files = *store_->options_.files;
-  if (!file_) {
-    auto opened = files.open(temporary_, recycled_ ? open_mode::read_write : open_mode::create);
-    if (!opened) return opened.status();
-    file_ = std::move(*opened);
-    if (recycled_) zeroed_ = info_->file_bytes; // old frames have another id: as good as zeros
-  }
-  const auto stop =
-      bytes_max == 0 ? info_->file_bytes : std::min(info_->file_bytes, zeroed_ + bytes_max);
-  const bool wrote = zeroed_ < stop;
+  const auto mode = recycled_ ? store_->direct_ ? open_mode::direct_sync : open_mode::read_write
+                    : store_->direct_ ? open_mode::create_direct
+                                      : open_mode::create;
+  auto opened = files.open(temporary_, mode);
+  if (!opened) return opened.status();
+  file_ = std::move(*opened);
+  if (recycled_) zeroed_ = info_->file_bytes; // old frames have another id: as good as zeros
+  return {};
+}
+
+op_status segment_builder::write_zeros(std::uint64_t stop) {
   while (zeroed_ < stop) {
     const auto block = zeros(stop - zeroed_);
     if (auto s = file_->write_at(zeroed_, block); !s.ok()) return s;
     zeroed_ += block.size();
   }
+  return {};
+}
+
+op_result<bool> segment_builder::step(std::uint64_t bytes_max) {
+  if (!file_)
+    if (auto s = open_file(); !s.ok()) return s;
+  // In pages of the file, as direct writes must be.
+  const auto budget = (bytes_max + file_alignment - 1) / file_alignment * file_alignment;
+  const auto stop =
+      bytes_max == 0 ? info_->file_bytes : std::min(info_->file_bytes, zeroed_ + budget);
+  const bool wrote = zeroed_ < stop;
+  if (auto s = write_zeros(stop); !s.ok()) return s;
   if (zeroed_ < info_->file_bytes) {
     // Slice by slice, so that no sync of the log has to wait for a whole segment of zeros.
-    if (wrote)
+    if (wrote && !store_->direct_)
       if (auto s = file_->sync(); !s.ok()) return s;
     return false;
   }
@@ -66,11 +81,23 @@ op_status segment_builder::finish() {
   auto& files = *store_->options_.files;
   char header[segment_header_bytes];
   encode(info_->header, header);
-  if (auto s = file_->write_at(0, {header, sizeof header}); !s.ok()) return s;
+  if (store_->direct_) {
+    const auto block = make_aligned_bytes(direct_alignment);
+    std::fill_n(std::copy_n(header, sizeof header, block.get()), direct_alignment - sizeof header,
+                '\0');
+    if (auto s = file_->write_at(0, {block.get(), direct_alignment}); !s.ok()) return s;
+  } else if (auto s = file_->write_at(0, {header, sizeof header}); !s.ok()) {
+    return s;
+  }
   if (auto s = file_->sync(); !s.ok()) return s;
   if (auto s = files.rename(temporary_, info_->path); !s.ok()) return s;
   temporary_ = info_->path;
   if (auto s = files.sync_folder(store_->options_.folder); !s.ok()) return s;
+  if (store_->direct_ && !recycled_) {
+    auto opened = files.open(info_->path, open_mode::direct_sync);
+    if (!opened) return opened.status();
+    file_ = std::move(*opened);
+  }
   complete_ = true;
   return {};
 }
@@ -103,6 +130,9 @@ segment_store::open(segment_store_options options,
   // The names as they are now may not be durable yet: a process may have died between a rename and
   // its sync.
   if (auto s = options.files->sync_folder(options.folder); !s.ok()) return s;
+  auto direct = choose_direct_io(*options.files, options.folder, options.direct);
+  if (!direct) return direct.status();
+  store->direct_ = *direct;
   for (auto& info : recovered) info->closed = true; // this start writes files of its own
   store->options_ = std::move(options);
   store->segments_ = std::move(recovered);

@@ -2,6 +2,7 @@
 
 #include "messages/ids.hpp"
 #include "messages/status.hpp"
+#include "storage/direct_io.hpp"
 #include "storage/file_system.hpp"
 #include "storage/segment_info.hpp"
 #include "storage/universe_id.hpp"
@@ -24,6 +25,7 @@ struct segment_store_options {
   std::uint64_t segment_bytes = 64u << 20;  ///< multiple of 4,096
   std::uint32_t spares_max = 4;             ///< old segments kept to be used again
   std::function<std::uint64_t()> random_id; ///< empty: the system's random source
+  direct_io direct = direct_io::automatic;
 };
 
 /// A segment in the making. Not thread-safe. Destroyed unfinished, it leaves no file behind.
@@ -37,7 +39,7 @@ public:
   /// full on disk, its name and header too. After a failure (no_space, io_error) drop it and begin
   /// another.
   op_result<bool> step(std::uint64_t bytes_max);
-  /// Of a complete one, once.
+  /// Of a complete one, once: in mode direct_sync where the store writes directly.
   [[nodiscard]] std::unique_ptr<file> take_file() { return std::move(file_); }
   [[nodiscard]] std::shared_ptr<segment_info> info() const { return info_; }
   [[nodiscard]] bool recycled() const noexcept { return recycled_; } ///< made of a spare
@@ -45,6 +47,8 @@ public:
 private:
   friend class segment_store;
   segment_builder() = default;
+  op_status open_file();
+  op_status write_zeros(std::uint64_t stop);
   op_status finish();
 
   class segment_store* store_ = nullptr;
@@ -66,6 +70,8 @@ public:
   open(segment_store_options options, std::vector<std::shared_ptr<segment_info>> recovered = {});
 
   [[nodiscard]] const segment_store_options& options() const noexcept { return options_; }
+  /// Do segments pass the page cache? What open() found, and the option allows.
+  [[nodiscard]] bool direct() const noexcept { return direct_; }
 
   /// Begins a segment of at least `bytes_min` bytes (normally segment_bytes); the file is a spare
   /// or new.
@@ -121,6 +127,7 @@ private:
   op_status keep_spares(std::vector<std::string> spares);
 
   segment_store_options options_;
+  bool direct_ = false;
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<segment_info>> segments_;
   std::vector<std::string> spares_; ///< paths

@@ -41,7 +41,9 @@ struct stream_stats {
   std::uint64_t rounds = 0, frames = 0, bytes = 0, syncs = 0, segments_created = 0,
                 segments_recycled = 0;
   std::uint64_t segments = 0, segment_bytes = 0; ///< files kept now
+  /// Of the writes of a round, and of its sync. A direct write is both: the sync after it is free.
   latency_histogram write_latency, sync_latency;
+  bool direct = false; ///< written past the page cache
   bool failed = false, no_space = false;
   std::string failure; ///< why, when failed or out of space
 };

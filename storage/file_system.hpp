@@ -33,8 +33,8 @@ public:
   }
 };
 
-/// How open() treats what is there, and whether writes pass the page cache. The direct modes are for
-/// writing alone, whole blocks: offsets, sizes and addresses of pieces are multiples of
+/// How open() treats what is there, and whether writes pass the page cache. The direct modes are
+/// for writing alone, whole blocks: offsets, sizes and addresses of pieces are multiples of
 /// direct_alignment. Where the file system has no such thing open() or the first write answers
 /// not_supported. Such a file may be read meanwhile by another one of mode `read`, which sees what
 /// was written before the read began.

@@ -31,6 +31,10 @@ bool log_order(const std::shared_ptr<segment_info>& a, const std::shared_ptr<seg
 // ----------------------------------------------------------------------------------------
 
 segment_builder::~segment_builder() {
+  {
+    std::lock_guard guard{store_->mutex_};
+    store_->making_bytes_ -= info_->file_bytes;
+  }
   if (complete_ || temporary_.empty()) return;
   file_.reset();
   // What stays behind after a failure here is removed by the next start.
@@ -137,7 +141,24 @@ segment_store::open(segment_store_options options,
   store->options_ = std::move(options);
   store->segments_ = std::move(recovered);
   std::sort(store->segments_.begin(), store->segments_.end(), log_order);
+  for (const auto& info : store->segments_) store->count_closed(info->file_bytes, 0);
   return store;
+}
+
+void segment_store::count_closed(std::uint64_t added, std::uint64_t removed) {
+  closed_bytes_ += added;
+  closed_bytes_ -= removed;
+  const bool full = options_.pause_bytes != 0 && closed_bytes_ >= options_.pause_bytes;
+  if (full == full_->load(std::memory_order_relaxed)) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (full) {
+    ++pauses_.count;
+    paused_at_ = now;
+  } else {
+    pauses_.ms += static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(now - paused_at_).count());
+  }
+  full_->store(full, std::memory_order_release);
 }
 
 std::uint64_t segment_store::new_id() {
@@ -167,6 +188,7 @@ op_result<std::unique_ptr<segment_builder>> segment_store::begin(std::uint32_t s
   info.file_bytes = std::max(options_.segment_bytes,
                              (bytes_min + file_alignment - 1) / file_alignment * file_alignment);
   std::lock_guard guard{mutex_};
+  making_bytes_ += info.file_bytes;
   info.header.id = new_id();
   if (info.file_bytes == options_.segment_bytes && !spares_.empty()) {
     builder->temporary_ = std::move(spares_.back());
@@ -180,6 +202,7 @@ op_result<std::unique_ptr<segment_builder>> segment_store::begin(std::uint32_t s
 
 void segment_store::enter(const std::shared_ptr<segment_info>& info) {
   std::lock_guard guard{mutex_};
+  if (info->closed) count_closed(info->file_bytes, 0);
   segments_.insert(std::upper_bound(segments_.begin(), segments_.end(), info, log_order), info);
 }
 
@@ -195,6 +218,7 @@ void segment_store::append(segment_info& info, run_builder& runs,
     runs.add(header, offset);
   }
   info.data_end = data_end;
+  if (close && !info.closed) count_closed(info.file_bytes, 0);
   info.closed = info.closed || close;
 }
 
@@ -235,7 +259,8 @@ void segment_store::discard(std::unique_ptr<segment_builder> builder) {
   static_cast<void>(keep_spares({std::move(spare)}));
 }
 
-op_status segment_store::release(const std::function<lsn_t(shard_id)>& needed_from) {
+op_status segment_store::release(const std::function<lsn_t(shard_id)>& needed_from,
+                                 std::uint64_t bytes_max) {
   std::vector<std::shared_ptr<segment_info>> released;
   {
     std::lock_guard guard{mutex_};
@@ -246,9 +271,16 @@ op_status segment_store::release(const std::function<lsn_t(shard_id)>& needed_fr
                std::min(run.last, run.keep) >= needed_from(run.shard);
       });
     };
-    const auto first = std::stable_partition(segments_.begin(), segments_.end(), needed);
-    released.assign(std::make_move_iterator(first), std::make_move_iterator(segments_.end()));
-    segments_.erase(first, segments_.end());
+    std::vector<std::shared_ptr<segment_info>> kept;
+    for (auto& segment : segments_) {
+      if (closed_bytes_ <= bytes_max || needed(segment)) {
+        kept.push_back(std::move(segment));
+      } else {
+        count_closed(0, segment->file_bytes);
+        released.push_back(std::move(segment));
+      }
+    }
+    segments_ = std::move(kept);
   }
   if (released.empty()) return {};
 
@@ -288,9 +320,41 @@ std::vector<std::shared_ptr<segment_info>> segment_store::segments_of(shard_id s
 
 std::uint64_t segment_store::bytes_kept() const {
   std::lock_guard guard{mutex_};
-  auto bytes = spares_.size() * options_.segment_bytes;
+  auto bytes = making_bytes_ + (spares_.size() + spares_coming_) * options_.segment_bytes;
   for (const auto& segment : segments_) bytes += segment->file_bytes;
   return bytes;
+}
+
+std::uint64_t segment_store::bytes_closed() const {
+  std::lock_guard guard{mutex_};
+  return closed_bytes_;
+}
+
+segment_store::pause_stats segment_store::pauses() const {
+  std::lock_guard guard{mutex_};
+  auto pauses = pauses_;
+  if (full_->load(std::memory_order_relaxed))
+    pauses.ms += static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
+                                                std::chrono::steady_clock::now() - paused_at_)
+                                                .count());
+  return pauses;
+}
+
+// -- making segments ahead
+// --------------------------------------------------------------------------------------------
+
+void segment_store::want() noexcept {
+  {
+    std::lock_guard guard{wanted_mutex_};
+    wanted_ = true;
+  }
+  wanted_changed_.notify_all();
+}
+
+void segment_store::wait_wanted(std::chrono::milliseconds wait_max) {
+  std::unique_lock lock{wanted_mutex_};
+  wanted_changed_.wait_for(lock, wait_max, [&] { return wanted_; });
+  wanted_ = false;
 }
 
 std::uint64_t segment_store::segments_kept() const {

@@ -77,6 +77,7 @@ op_status segment_writer::write(std::span<outgoing_frame> frames, std::size_t& n
     op_status no_successor;
     if (end < frames.size()) {
       // Sealed only when the next one is there: without space the segment stays open for what fits.
+      count_wait();
       std::lock_guard guard{prepare_mutex_};
       no_successor = prepare_locked(frames[end].length, 0, false);
       if (no_successor.ok()) place_table(frame_kind::seal);
@@ -89,7 +90,10 @@ op_status segment_writer::write(std::span<outgoing_frame> frames, std::size_t& n
   const bool half_full = file_ && offset_ > info_->file_bytes / 2;
   if (half_full && !next_wanted_.load(std::memory_order_acquire)) {
     std::lock_guard guard{prepare_mutex_};
-    next_wanted_.store(!next_complete_, std::memory_order_release);
+    if (!next_complete_) {
+      next_wanted_.store(true, std::memory_order_release);
+      store_.want();
+    }
   }
   return {};
 }
@@ -276,6 +280,16 @@ op_status segment_writer::write_end_mark(std::span<const lsn_t> next_lsn) {
 
 // -- segments
 // -------------------------------------------------------------------------------------------------------
+
+/// The segment is full: was the next one there in time?
+void segment_writer::count_wait() {
+  {
+    std::unique_lock guard{prepare_mutex_, std::try_to_lock};
+    if (guard.owns_lock() && next_complete_) return;
+  }
+  std::lock_guard guard{stats_mutex_};
+  ++stats_.segment_waits;
+}
 
 void segment_writer::close_segment() {
   store_.append(*info_, *runs_, {}, offset_, true);

@@ -80,6 +80,7 @@ private:
   void finish_header(frame_header header, char* bytes);
   void add_piece(std::string_view bytes);
   op_status put_pieces();
+  void count_wait();
   void close_segment();
   [[nodiscard]] std::uint64_t table_bytes() const noexcept;
   [[nodiscard]] std::uint64_t frames_end_max() const noexcept;

@@ -98,7 +98,8 @@ struct load_result {
   double puts[slices_max]; ///< a second, by slice
   double log_bytes_max = 0, log_mb = 0, data_bytes_max = 0;
   double took = 0, cpu = 0, stalls = 0, checkpoints = 0, checkpoint_mb = 0, created = 0,
-         recycled = 0, keys = 0, rounds = 0;
+         recycled = 0, keys = 0, rounds = 0, waits = 0, paused_s = 0;
+  bool direct = false;
   bool done = false;
 };
 
@@ -181,7 +182,10 @@ void put_loop(storage::engine& db, std::uint64_t seed, std::uint64_t keys,
     result.rounds += static_cast<double>(s.rounds);
     result.created += static_cast<double>(s.segments_created);
     result.recycled += static_cast<double>(s.segments_recycled);
+    result.waits += static_cast<double>(s.segment_waits);
+    result.direct = s.direct;
   }
+  result.paused_s = static_cast<double>(db.stats_of_log().paused_ms) / 1e3;
   result.done = true;
   kill(getpid(), SIGKILL); // in the middle of everything
   for (;;) pause();
@@ -246,9 +250,11 @@ int main(int argc, char** argv) {
               .runs = {puts.back() / bench::median(puts)},
               .bar = 0.9});
   add("writes that waited for the log", "", result.stalls);
+  add("writers paused, the log being at its limit", "s", result.paused_s);
   add("processor time", "us/put", result.cpu * 1e6 / (bench::median(puts) * result.took));
   add("processors in use", "", result.cpu / result.took);
-  report.section("the disk");
+  report.section(result.direct ? "the disk; log and checkpoints pass the page cache"
+                               : "the disk; log and checkpoints go through the page cache");
   report.add({.name = "log written",
               .unit = "MB/s",
               .runs = {result.log_mb / result.took},
@@ -265,6 +271,7 @@ int main(int argc, char** argv) {
   add("checkpoints on disk, highest", "MiB", result.data_bytes_max / mib);
   add("segments made", "", result.created);
   add("segments recycled", "", result.recycled);
+  add("segments that came too late", "", result.waits);
 
   report.section("after kill -9");
   const auto begin = steady::now();

@@ -253,11 +253,12 @@ op_status checkpoint_writer::write_full_blocks() {
   return state_->write_full();
 }
 
-std::chrono::nanoseconds
-checkpoint_writer::pause(std::chrono::steady_clock::time_point now) noexcept {
+std::chrono::nanoseconds checkpoint_writer::pause(std::chrono::steady_clock::time_point now,
+                                                  bool hurry) noexcept {
   auto& s = *state_;
   const auto bytes = std::exchange(s.unpaid_bytes, 0);
-  if (s.options.rate_bytes == 0) return {};
+  if (hurry) s.paid_until = now;
+  if (hurry || s.options.rate_bytes == 0) return {};
   const auto seconds = static_cast<double>(bytes) / static_cast<double>(s.options.rate_bytes);
   s.paid_until = std::max(s.paid_until, now) +
                  std::chrono::nanoseconds{static_cast<std::int64_t>(seconds * 1e9)};

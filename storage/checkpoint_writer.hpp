@@ -76,8 +76,10 @@ public:
 
   /// Writes the blocks that are full.
   op_status write_full_blocks();
-  /// How long to pause now to stay within the rate, for what was written since the last call.
-  [[nodiscard]] std::chrono::nanoseconds pause(std::chrono::steady_clock::time_point now) noexcept;
+  /// How long to pause now to stay within the rate, for what was written since the last call. With
+  /// `hurry` not at all, nor is what was written in a hurry made up for later.
+  [[nodiscard]] std::chrono::nanoseconds pause(std::chrono::steady_clock::time_point now,
+                                               bool hurry = false) noexcept;
 
   /// Writes a named section, after the last record. Name: 1 to 64 bytes, each once. Bytes: at most
   /// 512 MiB.

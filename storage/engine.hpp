@@ -58,7 +58,19 @@ struct scan_page {
 ///
 /// It starts no thread. Somebody must drive each log stream by calling run_stream() in a loop on a
 /// thread of its own (the WAL writer actors do; storage/stream_threads.hpp does for tools and
-/// tests), and call due_checkpoints(), checkpoint() and sweep_expired() now and then.
+/// tests), and call due_checkpoints(), checkpoint() and sweep_expired() now and then. Somebody
+/// should drive a segment_maker.
+///
+/// The log on disk stays below options.wal_max_bytes. When checkpoints can't follow, writers pause,
+/// as for a full log buffer, while the segments that only wait for checkpoints take
+///
+///     pause = max(wal_max / 2, wal_max - on_its_way)
+///     on_its_way = streams * (log_buffer_bytes + 3 * segment_bytes)
+///
+/// What is appended by then still gets to disk, so that the checkpoints which make room can end:
+/// the log is never longer than pause + on_its_way and a batch of each thread that writes. Old
+/// segments are let go from half of `pause` on; from five eighths on the log presses: checkpoints
+/// are made of the shards that hold it back, and no rate limits them.
 class engine {
 public:
   /// Opens or creates the data folder, recovers what is in it on options.recovery_threads threads,
@@ -145,8 +157,11 @@ public:
   /// without doing anything when the shard has not changed since its last one. Blocks; needs the
   /// streams to be driven.
   op_status checkpoint(shard_id shard);
-  /// Shards whose checkpoint is due now, the most urgent first.
+  /// Shards whose checkpoint is due now, the most urgent first. While the log presses it also lets
+  /// old segments go.
   [[nodiscard]] std::vector<shard_id> due_checkpoints();
+  /// Is the log so long that checkpoints should hurry?
+  [[nodiscard]] bool log_presses() const;
   /// One bounded turn of upkeep for a shard: sweeps expired records (logged as deletes). Returns
   /// how many it removed.
   std::size_t sweep_expired(shard_id shard, std::size_t buckets_max = 256);
@@ -163,16 +178,17 @@ public:
   [[nodiscard]] const engine_options& options() const noexcept;
   [[nodiscard]] shard_stats stats(shard_id shard) const;
   [[nodiscard]] stream_stats stats_of_stream(std::uint32_t stream) const;
+  [[nodiscard]] log_stats stats_of_log() const; ///< zeros in memory only
   [[nodiscard]] const recovery_report& recovery() const noexcept;
 
   struct state; // engine_state.hpp
 
 private:
+  friend class segment_maker;
   static op_status open_in_memory(state& s);
   static op_status open_folder(state& s);
   static op_status open_log(state& s, recovered& found);
   [[nodiscard]] op_status release_log();
-  [[nodiscard]] std::vector<bool> shards_of_oldest_segment() const;
   void execute_one(const operation& op, op_reply& reply, value_arena& arena);
   void read_timed(shard& s, const operation& op, std::uint64_t hash, read_counters::cell& counted,
                   op_reply& reply, value_arena& arena);
@@ -180,6 +196,7 @@ private:
                       value_arena& arena);
   void execute_reads(batch& b, std::span<const operation> operations, std::span<op_reply> replies,
                      value_arena& arena);
+  [[nodiscard]] std::vector<bool> shards_that_hold_the_log() const;
   void execute_chunk(batch& b, std::span<const operation> operations, std::span<op_reply> replies,
                      value_arena& arena);
   explicit engine(std::unique_ptr<state> s);

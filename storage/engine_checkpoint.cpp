@@ -5,15 +5,18 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <functional>
 #include <limits>
 #include <thread>
+#include <tuple>
 
 namespace warp::storage {
 
 namespace {
 
-/// Walks the shard into the writer, one bucket (about a microsecond) per hold of the lock.
-op_status write_records(shard& s, checkpoint_writer& writer) {
+/// Walks the shard into the writer, one bucket (about a microsecond) per hold of the lock. While
+/// hurry() is true no rate limits it.
+op_status write_records(shard& s, checkpoint_writer& writer, const std::function<bool()>& hurry) {
   std::uint64_t cursor = 0;
   do {
     {
@@ -27,7 +30,8 @@ op_status write_records(shard& s, checkpoint_writer& writer) {
     }
     if (writer.has_full_blocks()) {
       if (auto status = writer.write_full_blocks(); !status.ok()) return status;
-      if (const auto pause = writer.pause(std::chrono::steady_clock::now()); pause.count() > 0)
+      const auto pause = writer.pause(std::chrono::steady_clock::now(), hurry());
+      if (pause.count() > 0)
         std::this_thread::sleep_for(pause); // the rate limit, not a wait for anything
     }
   } while (cursor != 0);
@@ -72,7 +76,8 @@ op_status engine::checkpoint(shard_id id) {
       checkpoint_writer::create(*state.files, state.folder->checkpoint_path(id, sequence), header,
                                 {.rate_bytes = state.options.checkpoint_rate_bytes});
   if (!writer) return writer.status();
-  if (auto status = write_records(s, **writer); !status.ok()) return status;
+  if (auto status = write_records(s, **writer, [this] { return log_presses(); }); !status.ok())
+    return status;
 
   checkpoint_end end;
   std::string requests;
@@ -131,6 +136,7 @@ op_status engine::checkpoint(shard_id id) {
 
 op_status engine::release_log() {
   auto& state = *state_;
+  const auto half = state.segments->options().pause_bytes / 2;
   const auto needed_by = [&](bool oldest) {
     return [&state, oldest](shard_id id) -> lsn_t {
       const auto published = state.folder->checkpoints(id);
@@ -138,12 +144,20 @@ op_status engine::release_log() {
       return (oldest ? published.back() : published.front()).start_lsn + 1;
     };
   };
-  // The log from the newest checkpoint always stays; from the oldest one as far as the limit
-  // allows.
-  if (auto status = state.segments->release(needed_by(true)); !status.ok()) return status;
-  if (state.segments->bytes_kept() > state.options.wal_max_bytes / 2)
-    return state.segments->release(needed_by(false));
-  return {};
+  // The log from the newest checkpoint always stays; from the oldest one as far as half of the
+  // limit allows. No more goes at once than must, so that segments come free one by one and are
+  // used again.
+  auto status = state.segments->release(needed_by(true));
+  if (status.ok() && state.segments->bytes_closed() > half)
+    status = state.segments->release(needed_by(false), half);
+  for (auto& stream : state.streams) stream->wake_waiters();
+  return status;
+}
+
+bool engine::log_presses() const {
+  const auto& state = *state_;
+  return state.segments &&
+         state.segments->bytes_closed() > state.segments->options().pause_bytes / 8 * 5;
 }
 
 std::vector<shard_id> engine::due_checkpoints() {
@@ -151,6 +165,7 @@ std::vector<shard_id> engine::due_checkpoints() {
   if (!state.folder) return {};
   struct due_shard {
     shard_id id;
+    bool holds_log;
     std::uint64_t log_bytes;
   };
   std::vector<due_shard> due;
@@ -158,10 +173,11 @@ std::vector<shard_id> engine::due_checkpoints() {
   const auto interval_ms = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(state.options.checkpoint_interval)
           .count());
-  // Above three quarters of the limit the shards that hold the oldest segment back have to move.
-  const auto pressed = state.segments->bytes_kept() > state.options.wal_max_bytes / 4 * 3;
+  // When the log presses, the shards that hold its oldest segment back have to move. A failure to
+  // let go shows as a log that grows, and is met again after the next checkpoint.
+  if (log_presses()) static_cast<void>(release_log());
   const auto holding_back =
-      pressed ? shards_of_oldest_segment() : std::vector<bool>(state.shard_count());
+      log_presses() ? shards_that_hold_the_log() : std::vector<bool>(state.shard_count());
   std::lock_guard hold{state.upkeep_mutex};
   for (std::uint32_t i = 0; i < state.shard_count(); ++i) {
     auto& s = *state.shards[i];
@@ -179,23 +195,35 @@ std::vector<shard_id> engine::due_checkpoints() {
     if (now_ms - kept.dirty_since_ms >= interval_ms ||
         (log_records > state.options.checkpoint_log_records && log_bytes > kept.bytes) ||
         holding_back[i])
-      due.push_back({s.id(), log_bytes});
+      due.push_back({s.id(), holding_back[i], log_bytes});
   }
-  std::sort(due.begin(), due.end(),
-            [](const due_shard& a, const due_shard& b) { return a.log_bytes > b.log_bytes; });
+  std::sort(due.begin(), due.end(), [](const due_shard& a, const due_shard& b) {
+    return std::tie(a.holds_log, a.log_bytes) > std::tie(b.holds_log, b.log_bytes);
+  });
   std::vector<shard_id> ids;
   for (const auto& d : due) ids.push_back(d.id);
   return ids;
 }
 
-std::vector<bool> engine::shards_of_oldest_segment() const {
-  std::vector<bool> in_it(state_->shard_count());
+/// Shards whose newest checkpoint needs records of the oldest segment that any shard needs.
+std::vector<bool> engine::shards_that_hold_the_log() const {
+  std::vector<bool> hold(state_->shard_count());
+  std::vector<lsn_t> needed_from;
+  for (std::uint32_t i = 0; i < state_->shard_count(); ++i) {
+    const auto published = state_->folder->checkpoints(shard_id{i});
+    needed_from.push_back(published.empty() ? 1 : published.front().start_lsn + 1);
+  }
   state_->segments->with_segments([&](const auto& segments) {
-    if (segments.empty()) return;
-    for (const auto& run : segments.front()->runs)
-      if (run.records != 0) in_it[run.shard.value] = true;
+    for (const auto& segment : segments) {
+      bool any = false;
+      for (const auto& run : segment->runs)
+        if (run.records != 0 && run.first <= run.keep &&
+            std::min(run.last, run.keep) >= needed_from[run.shard.value])
+          any = hold[run.shard.value] = true;
+      if (any) return;
+    }
   });
-  return in_it;
+  return hold;
 }
 
 } // namespace warp::storage

@@ -105,6 +105,7 @@ std::size_t engine::sweep_expired(shard_id id, std::size_t buckets_max) {
   auto& s = *state_->shards[id.value];
   std::unique_lock lock{s.lock()};
   if (!s.has_expiring()) return 0;
+  if (s.log() && !s.log()->has_room()) return 0; // its turn comes again; nobody waits for a sweep
   if (state_->admit(s, lock, 1) != op_code::ok) return 0;
   shard::write_section changing{s};
   const auto removed = s.sweep(state_->time->now_ms(), buckets_max);
@@ -163,6 +164,17 @@ shard_stats engine::stats(shard_id id) const {
 
 stream_stats engine::stats_of_stream(std::uint32_t stream) const {
   return state_->streams[stream]->stats();
+}
+
+log_stats engine::stats_of_log() const {
+  if (!state_->segments) return {};
+  const auto& store = *state_->segments;
+  const auto pauses = store.pauses();
+  return {.bytes = store.bytes_kept(),
+          .closed_bytes = store.bytes_closed(),
+          .pause_bytes = store.options().pause_bytes,
+          .pauses = pauses.count,
+          .paused_ms = pauses.ms};
 }
 
 } // namespace warp::storage

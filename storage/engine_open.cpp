@@ -3,6 +3,7 @@
 #include "storage/engine_state.hpp"
 #include "storage/recovery.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <fmt/format.h>
 #include <new>
@@ -40,6 +41,19 @@ op_status check(const engine_options& o) {
 std::uint32_t default_streams() {
   const auto cores = std::max(1u, std::thread::hardware_concurrency());
   return cores <= 4 ? 1 : std::min(8u, cores / 4);
+}
+
+/// At this much log writers pause, see engine.hpp.
+std::uint64_t pause_bytes(const engine_options& o) {
+  const auto on_its_way = o.wal_streams * (o.log_buffer_bytes + 3 * o.segment_bytes);
+  const auto half = o.wal_max_bytes / 2;
+  return on_its_way < half ? o.wal_max_bytes - on_its_way : half;
+}
+
+/// Old segments worth keeping: enough for a burst of releases, little beside the limit.
+std::uint32_t spares(const engine_options& o) {
+  return static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(o.wal_max_bytes / o.segment_bytes / 16, 1, 16));
 }
 
 } // namespace
@@ -113,7 +127,10 @@ op_status engine::open_log(state& s, recovered& found) {
                                        .universe = s.folder->universe(),
                                        .generation = s.folder->generation(),
                                        .start = s.folder->start_number(),
-                                       .segment_bytes = options.segment_bytes},
+                                       .segment_bytes = options.segment_bytes,
+                                       .spares_max = spares(options),
+                                       .direct = options.direct,
+                                       .pause_bytes = pause_bytes(options)},
                                       std::move(found.segments));
   if (!segments) return segments.status();
   s.segments = std::move(*segments);

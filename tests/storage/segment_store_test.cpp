@@ -160,11 +160,11 @@ TEST_CASE("a new segment is complete on disk before it has its name", "[storage]
   auto builder = (*store)->begin(3, 5, 0);
   REQUIRE(builder.ok());
   int steps = 1;
-  while (!(*builder)->step(10'000).value()) {
+  while (!(*builder)->step(8'192).value()) {
     ++steps;
     CHECK(list_segments(files, test_log::folder)->empty());
   }
-  CHECK(steps == 7);
+  CHECK(steps == 8);
   files.crash(crash_policy::drop_all);
   const auto paths = *list_segments(files, test_log::folder);
   REQUIRE(paths.size() == 1);

@@ -121,6 +121,7 @@ void engine::execute_one(const operation& op, op_reply& reply, value_arena& aren
 [[gnu::noinline]] void engine::execute_locked(shard& s, const operation& op, std::uint64_t hash,
                                               op_reply& reply, value_arena& arena) {
   auto& state = *state_;
+  s.prefetch_record(hash); // on its way while the lock is taken
   reply.reset();
   const bool timed = sampled();
   const auto began_ns = timed ? now_ns() : 0;

@@ -155,9 +155,6 @@ op_result<std::unique_ptr<universe>> universe::open(universe_options options) {
   if (!engine) return engine.status();
   for (auto& warning : (*engine)->recovery().warnings) spdlog::warn("recovery: {}", warning);
   auto s = std::make_shared<state>(std::move(options), std::move(*engine));
-  if (s->node.engine->stream_count() != 0)
-    spdlog::info("the log is written {} the page cache",
-                 s->node.engine->stats_of_stream(0).direct ? "past" : "through");
   auto started = s->start();
   std::unique_ptr<universe> opened{new universe{std::move(s)}};
   if (!started.ok()) return started; // the destructor stops what has started

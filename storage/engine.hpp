@@ -129,6 +129,9 @@ public:
   /// then writes and syncs one round. Called by one thread per stream at a time.
   void run_stream(std::uint32_t stream, std::chrono::milliseconds wait_max);
   void interrupt_stream(std::uint32_t stream) noexcept;
+  /// From now on the calling thread, one that drives a stream, runs on options.wal_cpus.
+  /// invalid_argument: this process may not use them; then it goes on as it was.
+  [[nodiscard]] op_status pin_stream_thread() const;
   /// Registered for all streams; must outlive the registration.
   void add_round_listener(round_listener& listener);
   void remove_round_listener(round_listener& listener);

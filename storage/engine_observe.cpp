@@ -1,5 +1,6 @@
 // The rest of the engine: waiting for the disk, scans, upkeep, counters.
 
+#include "storage/cpu_list.hpp"
 #include "storage/engine_state.hpp"
 #include "storage/slot.hpp"
 
@@ -36,6 +37,11 @@ std::uint32_t engine::stream_count() const noexcept {
 
 void engine::run_stream(std::uint32_t stream, std::chrono::milliseconds wait_max) {
   state_->streams[stream]->run(wait_max);
+}
+
+op_status engine::pin_stream_thread() const {
+  const auto cpus = parse_cpu_list(state_->options.wal_cpus);
+  return cpus ? pin_this_thread(*cpus) : cpus.status();
 }
 
 void engine::interrupt_stream(std::uint32_t stream) noexcept {

@@ -1,5 +1,6 @@
 // From a folder to an engine, and back.
 
+#include "storage/cpu_list.hpp"
 #include "storage/engine_state.hpp"
 #include "storage/recovery.hpp"
 
@@ -24,6 +25,7 @@ op_status check(const engine_options& o) {
   if (o.value_bytes_max > value_size_hard_max)
     return bad(fmt::format("the longest value can be at most {} bytes, not {}", value_size_hard_max,
                            o.value_bytes_max));
+  if (auto cpus = parse_cpu_list(o.wal_cpus); !cpus) return cpus.status();
   if (o.folder.empty()) return {};
   if (o.segment_bytes < 64 * 1024 || o.segment_bytes % 4096 != 0)
     return bad(

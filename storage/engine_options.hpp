@@ -33,6 +33,8 @@ struct engine_options {
   /// Log streams, in [1, shard_count]; 0: 1 up to 4 cores, then cores / 4, at most 8. May change at
   /// any start.
   std::uint32_t wal_streams = 0;
+  /// CPUs that the threads of the log streams run on, see parse_cpu_list(); empty: any.
+  std::string wal_cpus;
   /// Size of a log segment file, bytes, multiple of 4,096, at least 64 KiB.
   std::uint64_t segment_bytes = 64u << 20;
   /// Whether log and checkpoints pass the page cache.

@@ -23,6 +23,7 @@ public:
     if (e.stream_count() == 0) return;
     for (std::uint32_t stream = 0; stream < e.stream_count(); ++stream)
       threads_.emplace_back([&e, stream](std::stop_token stop) {
+        static_cast<void>(e.pin_stream_thread()); // not to be had: slower, not wrong
         std::stop_callback wake{stop, [&e, stream] { e.interrupt_stream(stream); }};
         while (!stop.stop_requested()) e.run_stream(stream, std::chrono::seconds{10});
       });

@@ -194,6 +194,9 @@ int serve(const cluster::server_config& config, const command_line& line, stop_s
   }
   auto& db = **opened;
   board.opened(db);
+  if (db.engine().stream_count() != 0)
+    spdlog::info("the log is written {} the page cache (storage.direct_io)",
+                 db.engine().stats_of_stream(0).direct ? "past" : "through");
 
   const auto rpc = std::make_shared<rpc_service>(rpc_options_of(config), db);
   auto status = db.add_service(rpc);

@@ -37,6 +37,7 @@ public:
         replies[i].value = arena.copy(at->second);
       } else {
         replies[i].code = op_code::not_found;
+        replies[i].value = {};
       }
     }
   }

@@ -74,7 +74,7 @@ public:
         check(reply);
     if constexpr (requires { store.wait_durable(replies_, std::chrono::steady_clock::now()); })
       if (load_.level == durability::sync) {
-        const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{10};
+        const auto until = std::chrono::steady_clock::now() + std::chrono::minutes{1};
         if (store.wait_durable(replies_, until) != op_code::ok) fail("a write did not get to disk");
       }
     return ops_.size();

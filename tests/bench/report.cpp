@@ -34,6 +34,20 @@ bool reaches(const figure& f, double mark) {
   return f.at_most ? median(f.runs) <= mark : median(f.runs) >= mark;
 }
 
+double ratio(const figure& f) {
+  return median(f.runs) / median(f.peer_runs);
+}
+
+/// Is there a bar, and is it met?
+bool has_bar(const figure& f) {
+  return f.bar != 0 || f.ratio_bar != 0;
+}
+bool met(const figure& f) {
+  return f.ratio_bar == 0 ? reaches(f, f.bar)
+         : f.at_most      ? ratio(f) <= f.ratio_bar
+                          : ratio(f) >= f.ratio_bar;
+}
+
 std::string json_text(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
@@ -120,19 +134,19 @@ void report::add(figure f) {
   const auto middle = median(f.runs);
   const auto spread =
       f.runs.size() < 2 ? std::string{} : fmt::format("[{} .. {}]", number(*low), number(*high));
-  const auto peer = f.peer_runs.empty()
-                        ? std::string{}
-                        : fmt::format("{} {}, {:.2f}x", f.peer, number(median(f.peer_runs)),
-                                      middle / median(f.peer_runs));
+  const auto peer = f.peer_runs.empty() ? std::string{}
+                                        : fmt::format("{} {}, {:.2f}x", f.peer,
+                                                      number(median(f.peer_runs)), ratio(f));
   const std::string sign = f.at_most ? "<= " : ">= ";
-  const auto bar = f.bar == 0 && f.goal == 0 ? std::string{}
-                   : f.goal == 0             ? sign + plain(f.bar)
-                                             : sign + plain(f.bar) + " [" + plain(f.goal) + "]";
+  const auto bar = f.ratio_bar != 0            ? sign + plain(f.ratio_bar) + "x peer"
+                   : f.bar == 0 && f.goal == 0 ? std::string{}
+                   : f.goal == 0               ? sign + plain(f.bar)
+                                               : sign + plain(f.bar) + " [" + plain(f.goal) + "]";
   std::printf("  %-46s %9s %-9s %-21s %-24s %-17s %s\n", f.name.c_str(), number(middle).c_str(),
               f.unit.c_str(), spread.c_str(), peer.c_str(), bar.c_str(),
-              f.bar == 0          ? "-"
-              : reaches(f, f.bar) ? "met"
-                                  : "NOT MET");
+              !has_bar(f) ? "-"
+              : met(f)    ? "met"
+                          : "NOT MET");
   std::fflush(stdout);
   entries_.push_back({section_, std::move(f)});
 }
@@ -159,6 +173,8 @@ void report::write_json() const {
     if (f.bar != 0)
       out += fmt::format(", \"bar\": {:g}, \"at_most\": {}, \"met\": {}", f.bar, f.at_most,
                          reaches(f, f.bar));
+    if (f.ratio_bar != 0)
+      out += fmt::format(", \"ratio_bar\": {:g}, \"met\": {}", f.ratio_bar, met(f));
     if (f.goal != 0)
       out += fmt::format(", \"goal\": {:g}, \"goal_met\": {}", f.goal, reaches(f, f.goal));
     if (!f.peer_runs.empty())

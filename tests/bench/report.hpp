@@ -26,6 +26,7 @@ struct figure {
   bool at_most = false;
   std::vector<double> peer_runs; ///< the peer's figures from the same run, taken in turns
   std::string peer;
+  double ratio_bar = 0; ///< a bar for the ratio to the peer, instead of `bar`
 };
 
 /// Prints figures as they come, in one table whose last column says met, NOT MET or, where there is

@@ -90,6 +90,7 @@ shard_stats live_engine::stats() const {
     sum.log_records += one.log_records;
     sum.log_bytes += one.log_bytes;
     sum.stalls += one.stalls;
+    sum.lock_waits += one.lock_waits;
     sum.checkpoints += one.checkpoints;
     sum.checkpoint_bytes += one.checkpoint_bytes;
     sum.table.keys += one.table.keys;

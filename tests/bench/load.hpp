@@ -30,7 +30,8 @@ struct load {
   std::uint64_t keys = 1'000'000;
   std::size_t value_bytes = 100;
   const std::vector<std::uint32_t>* skew = nullptr; ///< numbers of keys; null: uniform
-  durability level = durability::unspecified;       ///< sync: each call waits for the disk
+  const std::vector<std::vector<std::uint32_t>>* lists = nullptr; ///< instead: one a thread
+  durability level = durability::unspecified; ///< sync: each call waits for the disk
 };
 
 /// What can be driven: the engine, or a peer behind the same call.
@@ -44,8 +45,9 @@ concept drivable = requires(Store& s, std::span<const operation> ops,
 class load_thread {
 public:
   load_thread(const load& l, unsigned thread)
-      : load_(l),
-        stream_(l.skew ? key_stream{*l.skew, thread + 1} : key_stream{l.keys, thread + 1}),
+      : load_(l), stream_(l.lists  ? key_stream{l.lists->at(thread), thread + 1}
+                          : l.skew ? key_stream{*l.skew, thread + 1}
+                                   : key_stream{l.keys, thread + 1}),
         value_(l.value_bytes, 'v'), keys_(l.batch), ops_(l.batch), replies_(l.batch),
         mixed_(l.put_percent != 0 && l.put_percent != 100),
         put_below_((std::uint64_t{l.put_percent} << 32) / 100) {

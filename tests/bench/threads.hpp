@@ -15,13 +15,17 @@ namespace warp::bench {
 struct timed_run {
   std::uint64_t operations = 0;
   double seconds = 0;
-  process_usage used; ///< by the whole process: what works in the background is in it
+  process_usage used;            ///< by the whole process: what works in the background is in it
+  double thread_cpu_seconds = 0; ///< of the threads alone
 
   [[nodiscard]] double rate_m() const noexcept { ///< millions of operations a second
     return static_cast<double>(operations) / seconds / 1e6;
   }
   [[nodiscard]] double cpu_ns() const noexcept { ///< processor time of an operation
     return used.cpu_seconds * 1e9 / static_cast<double>(operations);
+  }
+  [[nodiscard]] double background_ns() const noexcept { ///< the share of others in it
+    return (used.cpu_seconds - thread_cpu_seconds) * 1e9 / static_cast<double>(operations);
   }
 };
 
@@ -31,6 +35,7 @@ template <class Work>
 timed_run run_threads(unsigned threads, double seconds, Work&& work) {
   struct alignas(64) counter {
     std::uint64_t done = 0;
+    double cpu_seconds = 0;
   };
   std::atomic<unsigned> ready{0};
   std::atomic<bool> go{false}, stop{false};
@@ -42,7 +47,7 @@ timed_run run_threads(unsigned threads, double seconds, Work&& work) {
       go.wait(false);
       std::uint64_t done = 0;
       while (!stop.load(std::memory_order_relaxed)) done += work(t);
-      counters[t].done = done;
+      counters[t] = {done, process_usage::of_thread().cpu_seconds};
     });
   while (ready.load() < threads) std::this_thread::yield();
   const auto before = process_usage::now();
@@ -53,7 +58,10 @@ timed_run run_threads(unsigned threads, double seconds, Work&& work) {
   stop = true;
   for (auto& t : pool) t.join();
   timed_run out{.seconds = seconds_since(begin), .used = process_usage::now() - before};
-  for (const auto& c : counters) out.operations += c.done;
+  for (const auto& c : counters) {
+    out.operations += c.done;
+    out.thread_cpu_seconds += c.cpu_seconds;
+  }
   return out;
 }
 

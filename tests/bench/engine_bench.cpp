@@ -28,7 +28,8 @@ constexpr auto usage = R"(engine_bench [OPTION...]
   --keys N        keys, default 1000000 (bars are for that)
   --value N       bytes of a value, default 100
   --threads LIST  for the section on threads, default 1,2,4,8,16
-  --only PATTERN  only figures whose "section: name" matches the regular expression
+  --only PATTERN  only figures whose "section: name" matches the regular expression; of the sections
+                  on threads, those whose title matches
   --seconds S     of one run, default 1.5
   --quick         short runs, no peer at 10 M keys
   --json FILE     all figures and runs for programs
@@ -178,7 +179,7 @@ void more_threads(report& out, house& h, const std::vector<unsigned>& counts) {
     for (const unsigned puts : {0u, 100u, 50u}) {
       load l{.put_percent = puts, .batch = batch};
       out.section(fmt::format("threads: {}", cell_name(l)));
-      if (!out.wanted("rate")) continue;
+      if (!out.wanted_section()) continue;
       std::map<unsigned, std::vector<timed_run>> runs;
       for (int i = 0; i < h.repeats(); ++i)
         for (const auto threads : counts) {
@@ -249,7 +250,9 @@ int main(int argc, char** argv) {
   const auto other_size = [&](std::uint64_t n, std::size_t bytes, const std::string& title,
                               double get_bar, double get_goal, bool with_peer) {
     out.section(title);
-    if (!out.wanted("get put single batches")) return;
+    if (!out.wanted_any(
+            {"get, single", "get, batches of 256", "put, single", "put, batches of 256"}))
+      return;
     house h{out, n, bytes, with_peer};
     for (const unsigned puts : {0u, 100u})
       for (const std::size_t batch : {1u, 256u}) {

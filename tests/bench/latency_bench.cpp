@@ -26,7 +26,7 @@ using namespace warp::bench;
 constexpr auto usage = R"(latency_bench [OPTION...]
   --keys N        size the table grows to, default 10000000 (bars are for that)
   --seconds S     of one slice with or without checkpoints, default 4
-  --only PATTERN  only figures whose "section: name" matches the regular expression
+  --only PATTERN  only sections whose title matches the regular expression
   --quick         short slices, fewer of them
   --json FILE     all figures and runs for programs
 )";
@@ -100,7 +100,7 @@ void growth(report& out, const stopwatch& watch, std::uint64_t keys) {
       fmt::format("the table grows from 0 to {} keys: a put of a new key and a get of an old "
                   "one in turns, one thread",
                   keys));
-  if (!out.wanted("put get p50 p90 p99 p99.9 p99.99 max")) return;
+  if (!out.wanted_section()) return;
   runs_of_percentiles puts, gets;
   for (int i = 0; i < (out.quick() ? 1 : 3); ++i) {
     live_engine db;
@@ -144,7 +144,7 @@ void checkpoints(report& out, const stopwatch& watch) {
   out.section(
       "checkpoints of one shard after the other without a pause, against none; 1 M keys, half "
       "gets, half puts, one load thread, slices in turns");
-  if (!out.wanted("with without drop p50 p90 p99 p99.9 p99.99 max")) return;
+  if (!out.wanted_section()) return;
   live_engine db{{}, live_engine::checkpoints::never};
   fill(*db, keys, 100);
   db.checkpoint_all();
@@ -191,7 +191,7 @@ void rolling(report& out, const stopwatch& watch) {
   constexpr std::uint64_t keys = 1'000'000;
   out.section("segments of 1 MiB roll all the time, against segments of 64 MiB; "
               "half gets, half puts");
-  if (!out.wanted("1 MiB 64 MiB p50 p90 p99 p99.9 p99.99 max")) return;
+  if (!out.wanted_section()) return;
   const double seconds = out.seconds(out.quick() ? 1 : 4);
   for (const std::uint64_t segment_bytes : {std::uint64_t{1} << 20, std::uint64_t{64} << 20}) {
     live_engine db{{.segment_bytes = segment_bytes, .wal_max_bytes = 1ull << 30}};

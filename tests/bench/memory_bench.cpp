@@ -23,7 +23,7 @@ using namespace warp::bench;
 
 constexpr auto usage = R"(memory_bench [OPTION...]
   --keys N        largest number of small keys, default 10000000 (bars are for that)
-  --only PATTERN  only figures whose "section: name" matches the regular expression
+  --only PATTERN  only sections whose title matches the regular expression
   --quick         one run instead of three
   --json FILE     all figures and runs for programs
 )";
@@ -105,7 +105,7 @@ std::vector<double> column(const std::vector<std::vector<double>>& runs, std::si
 void growth(report& out, std::uint64_t keys, int repeats) {
   const bool usual = keys == 10'000'000;
   out.section("growth, 16 B + 100 B, bytes a key over key + value");
-  if (!out.wanted("resident counted mean worst")) return;
+  if (!out.wanted_section()) return;
   constexpr int steps = 40; // of 250,000 keys for 10 M
   const auto at = [&](int step) { return keys * static_cast<std::uint64_t>(step) / steps; };
   const std::array<int, 6> shown{4, 8, 16, 24, 32, 40}; // 1, 2, 4, 6, 8, 10 M
@@ -160,7 +160,7 @@ void growth(report& out, std::uint64_t keys, int repeats) {
 
 void large_values(report& out, int repeats) {
   out.section("16 B + 1 KB, bytes a key over key + value");
-  if (!out.wanted("resident counted")) return;
+  if (!out.wanted_section()) return;
   std::vector<std::vector<double>> runs;
   for (int i = 0; i < repeats; ++i)
     runs.push_back(in_child([] {
@@ -181,7 +181,7 @@ void large_values(report& out, int repeats) {
 void deletion(report& out, int repeats) {
   out.section(
       "16 B + 100 B, 4 M keys of which half are deleted, bytes a live key over key + value");
-  if (!out.wanted("resident counted")) return;
+  if (!out.wanted_section()) return;
   constexpr std::uint64_t keys = 4'000'000;
   std::vector<std::vector<double>> runs;
   for (int i = 0; i < repeats; ++i)

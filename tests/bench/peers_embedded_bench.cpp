@@ -95,7 +95,17 @@ void compare(report& out, const embedded_peer& peer, std::uint64_t keys, std::si
   out.section(peer.name + (peer.logs ? "" : " (it keeps nothing; ours logs)"));
   for (const bool synced : {false, true}) {
     if (synced && !peer.logs) break;
-    if (!out.wanted(synced ? "put sync" : "get put async")) continue;
+    const auto name_of = [&](unsigned puts, std::size_t batch) {
+      return fmt::format("{}, {}{}", puts ? "put" : "get", batch == 1 ? "single" : "batches of 256",
+                         synced              ? ", sync"
+                         : puts && peer.logs ? ", async"
+                                             : "");
+    };
+    std::vector<std::string> names;
+    for (const unsigned puts : {0u, 100u})
+      for (const std::size_t batch : {1u, 256u})
+        if (!synced || puts != 0) names.push_back(name_of(puts, batch));
+    if (!out.wanted_any(names)) continue;
     const testing::temp_folder folder;
     live_engine ours;
     const auto theirs = peer.open(folder.path(), synced);
@@ -107,12 +117,7 @@ void compare(report& out, const embedded_peer& peer, std::uint64_t keys, std::si
     for (const unsigned puts : {0u, 100u})
       for (const std::size_t batch : {1u, 256u}) {
         if (synced && puts == 0) continue;
-        measure(ours, *theirs,
-                fmt::format("{}, {}{}", puts ? "put" : "get",
-                            batch == 1 ? "single" : "batches of 256",
-                            synced              ? ", sync"
-                            : puts && peer.logs ? ", async"
-                                                : ""),
+        measure(ours, *theirs, name_of(puts, batch),
                 {.put_percent = puts,
                  .batch = batch,
                  .keys = keys,

@@ -1,12 +1,14 @@
 #include "tests/bench/report.hpp"
 
 #include "tests/bench/hardware.hpp"
+#include "tests/bench/stopwatch.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <regex>
 
@@ -23,11 +25,6 @@ std::string number(double value) {
                      : size < 100  ? 2
                      : size < 1000 ? 1
                                    : 0);
-}
-
-/// A bar as its author wrote it: 6, 1.4.
-std::string plain(double value) {
-  return fmt::format("{:g}", value);
 }
 
 bool reaches(const figure& f, double mark) {
@@ -76,14 +73,19 @@ double median(std::vector<double> values) {
 
 report::report(int argc, char** argv, std::string_view usage)
     : options_(arguments::parse(argc, argv, usage)) {
+  try {
+    matches({});
+  } catch (const std::regex_error& e) {
+    std::fprintf(stderr, "--only '%s' is no regular expression: %s\n", options_.only.c_str(),
+                 e.what());
+    std::exit(2);
+  }
   std::printf("hardware: %s\n", hardware_line().c_str());
   std::fflush(stdout);
 }
 
 report::~report() {
-  if (budget_seconds_ > 0)
-    std::printf("\ntook %.0f s\n",
-                std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count());
+  if (budget_seconds_ > 0) std::printf("\ntook %.0f s\n", seconds_since(began_));
   if (!options_.json.empty()) write_json();
 }
 
@@ -111,21 +113,33 @@ void report::print_title() {
   section_printed_ = true;
   const bool fits = section_.size() <= 48;
   if (!fits) std::printf("\n%s", section_.c_str());
-  std::printf("\n%-48s %9s %-9s %-21s %-24s %-17s %s\n", fits ? section_.c_str() : "", "median", "",
-              "least .. most", "peer, ratio", "bar [goal]", "");
+  std::printf("\n%-48s %9s %-9s %-21s %-24s %s\n", fits ? section_.c_str() : "", "median", "",
+              "least .. most", "peer, ratio", "bar [goal]");
+}
+
+bool report::matches(const std::string& text) const {
+  return options_.only.empty() || std::regex_search(text, std::regex{options_.only});
+}
+
+bool report::in_time() {
+  if (budget_seconds_ == 0 || seconds_since(began_) < 2 * budget_seconds_) return true;
+  if (!late_) note("twice the time budget is over: what is missing from here on was not measured");
+  late_ = true;
+  return false;
 }
 
 bool report::wanted(const std::string& name) {
-  if (!options_.only.empty() &&
-      !std::regex_search(section_ + ": " + name, std::regex{options_.only}))
-    return false;
-  if (budget_seconds_ > 0 && std::chrono::steady_clock::now() - began_ >
-                                 std::chrono::duration<double>(2 * budget_seconds_)) {
-    if (!late_) note("twice the time budget is over: what is missing below was not measured");
-    late_ = true;
-    return false;
-  }
-  return true;
+  return matches(section_ + ": " + name) && in_time();
+}
+
+bool report::wanted_any(const std::vector<std::string>& names) {
+  return std::any_of(names.begin(), names.end(),
+                     [this](const auto& name) { return matches(section_ + ": " + name); }) &&
+         in_time();
+}
+
+bool report::wanted_section() {
+  return matches(section_) && in_time();
 }
 
 void report::add(figure f) {
@@ -137,11 +151,11 @@ void report::add(figure f) {
   const auto peer = f.peer_runs.empty() ? std::string{}
                                         : fmt::format("{} {}, {:.2f}x", f.peer,
                                                       number(median(f.peer_runs)), ratio(f));
-  const std::string sign = f.at_most ? "<= " : ">= ";
-  const auto bar = f.ratio_bar != 0            ? sign + plain(f.ratio_bar) + "x peer"
+  const std::string_view sign = f.at_most ? "<= " : ">= ";
+  const auto bar = f.ratio_bar != 0            ? fmt::format("{}{:g}x peer", sign, f.ratio_bar)
                    : f.bar == 0 && f.goal == 0 ? std::string{}
-                   : f.goal == 0               ? sign + plain(f.bar)
-                                               : sign + plain(f.bar) + " [" + plain(f.goal) + "]";
+                   : f.goal == 0               ? fmt::format("{}{:g}", sign, f.bar)
+                                               : fmt::format("{}{:g} [{:g}]", sign, f.bar, f.goal);
   std::printf("  %-46s %9s %-9s %-21s %-24s %-17s %s\n", f.name.c_str(), number(middle).c_str(),
               f.unit.c_str(), spread.c_str(), peer.c_str(), bar.c_str(),
               !has_bar(f) ? "-"
@@ -158,11 +172,12 @@ void report::note(const std::string& text) {
 }
 
 void report::write_json() const {
-  std::string out = "{\"benchmark\": " + json_text(title_) +
-                    ",\n \"hardware\": " + json_text(hardware_line()) +
-                    ",\n \"quick\": " + (options_.quick ? "true" : "false") + ",\n \"settings\": {";
+  std::string out =
+      fmt::format("{{\"benchmark\": {},\n \"hardware\": {},\n \"quick\": {},\n \"settings\": {{",
+                  json_text(title_), json_text(hardware_line()), options_.quick);
   for (std::size_t i = 0; i < settings_.size(); ++i)
-    out += (i ? ", " : "") + json_text(settings_[i].first) + ": " + json_text(settings_[i].second);
+    out += fmt::format("{}{}: {}", i ? ", " : "", json_text(settings_[i].first),
+                       json_text(settings_[i].second));
   out += "},\n \"figures\": [";
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const auto& f = entries_[i].f;

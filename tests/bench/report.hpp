@@ -53,6 +53,11 @@ public:
   /// May this figure of the current section be taken: does --only match "section: name", and is
   /// there time left?
   bool wanted(const std::string& name);
+  /// May any of these: is it worth preparing for them?
+  bool wanted_any(const std::vector<std::string>& names);
+  /// The same for a section whose figures are taken together: --only is matched with its title
+  /// alone.
+  bool wanted_section();
   void add(figure f);
   /// A line between the figures: why one is missing, what it means.
   void note(const std::string& text);
@@ -74,6 +79,8 @@ private:
     figure f;
   };
   void print_title();
+  bool matches(const std::string& text) const;
+  bool in_time();
   void write_json() const;
 
   arguments options_;

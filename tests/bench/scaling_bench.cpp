@@ -24,14 +24,13 @@ constexpr auto usage = R"(scaling_bench [OPTION...]
   --keys N        keys, default 1000000
   --threads LIST  default 1,2,4,8,16
   --seconds S     of one run, default 1
-  --only PATTERN  only figures whose "section: name" matches the regular expression
+  --only PATTERN  only sections whose title matches the regular expression
   --quick         short runs
   --json FILE     all figures and runs for programs
 )";
 
 template <class Measure>
 void probe(report& out, const std::string& name, const std::string& unit, Measure&& measure) {
-  if (!out.wanted(name)) return;
   figure f{.name = name, .unit = unit};
   for (int i = 0; i < 3; ++i) f.runs.push_back(measure());
   out.add(std::move(f));
@@ -43,9 +42,10 @@ double machine(report& out, double seconds) {
   const auto all = std::max(1u, std::thread::hardware_concurrency());
   const auto every = fmt::format("{} threads", all);
   out.section("the machine");
-  probe(out, "a read that depends on the last, 512 MiB, 4 KiB pages", "ns",
+  if (!out.wanted_section()) return 0;
+  probe(out, "dependent read, 512 MiB, 4 KiB pages", "ns",
         [&] { return dependent_read_ns(memory, false, seconds); });
-  probe(out, "the same on 2 MiB pages", "ns",
+  probe(out, "dependent read, 512 MiB, 2 MiB pages", "ns",
         [&] { return dependent_read_ns(memory, true, seconds); });
   probe(out, "independent random reads, 1 thread", "M/s",
         [&] { return independent_reads_m(memory, 1, seconds); });
@@ -62,7 +62,7 @@ double machine(report& out, double seconds) {
       transfer = transfer == 0 ? ns : std::min(transfer, ns);
       return ns;
     });
-    probe(out, "between two increments of one line by 2 threads", "ns",
+    probe(out, "increment of one line by 2 threads, time apart", "ns",
           [&] { return shared_increment_ns(2, seconds); });
   }
   return transfer;
@@ -81,7 +81,7 @@ void contention(report& out, std::uint32_t shards, std::uint64_t keys,
   bool any = false;
   for (const unsigned puts : {0u, 100u}) {
     out.section(title(puts));
-    any = any || out.wanted("threads rate CPU lock waits switches");
+    any = any || out.wanted_section();
   }
   if (!any) return;
   live_engine db{{.shard_count = shards}};
@@ -89,7 +89,7 @@ void contention(report& out, std::uint32_t shards, std::uint64_t keys,
   db.settle();
   for (const unsigned puts : {0u, 100u}) {
     out.section(title(puts));
-    if (!out.wanted("threads rate CPU lock waits switches")) continue;
+    if (!out.wanted_section()) continue;
     for (const auto threads : counts) {
       const auto prefix = fmt::format("{} thread{}", threads, threads == 1 ? "" : "s");
       figure rate{.name = prefix, .unit = "M/s"};
@@ -116,7 +116,7 @@ void contention(report& out, std::uint32_t shards, std::uint64_t keys,
 void shared_lines(report& out, std::uint64_t keys, int repeats, double seconds,
                   double transfer_ns) {
   out.section("2 threads on the same 64 shards against 2 threads on 32 of their own each");
-  if (!out.wanted("get put CPU lines")) return;
+  if (!out.wanted_section()) return;
   live_engine db;
   fill(*db, keys, 100);
   db.settle();
@@ -156,7 +156,7 @@ void shared_lines(report& out, std::uint64_t keys, int repeats, double seconds,
 /// What one operation costs, as far as it can be told apart.
 void costs(report& out, std::uint64_t keys, int repeats, double seconds) {
   out.section("what an operation costs, 64 shards, 1 thread");
-  if (!out.wanted("get put caller background log bytes rounds")) return;
+  if (!out.wanted_section()) return;
   live_engine db;
   fill(*db, keys, 100);
   db.settle();

@@ -27,7 +27,7 @@ using namespace warp::bench;
 constexpr auto usage = R"(twitter_bench [OPTION...]
   --keys N        objects of a cluster at most, default 4000000
   --seconds S     of one run, default 2
-  --only PATTERN  only figures whose "section: name" matches the regular expression
+  --only PATTERN  only sections whose title matches the regular expression
   --quick         short runs, 1000000 objects at most
   --json FILE     all figures and runs for programs
 )";
@@ -187,7 +187,7 @@ void run_cluster(report& out, const twitter_cluster& c, std::uint64_t objects_ma
   out.section(fmt::format("cluster {}: {} B + {} B, {:.0f} % reads, zipf {}, {} of {} objects",
                           c.number, c.key_bytes, c.value_bytes, 100 * (1 - c.set - c.add - c.cas),
                           c.zipf_theta, objects, c.objects()));
-  if (!out.wanted("1 2 threads single batches hits memory log")) return;
+  if (!out.wanted_section()) return;
   const auto list = twitter_requests::popular_keys(c, objects, 2'000'000);
   live_engine db;
   map_store peer{objects};
@@ -195,7 +195,7 @@ void run_cluster(report& out, const twitter_cluster& c, std::uint64_t objects_ma
   fill_cluster(peer, c, objects, list);
   db.settle();
   figure hits{.name = "reads that hit", .unit = "%"},
-      payload{.name = "keys and values moved, 2 threads, batches of 32", .unit = "MB/s"};
+      payload{.name = "keys and values, 2 threads, batches of 32", .unit = "MB/s"};
   for (const unsigned threads : {1u, 2u})
     for (const std::size_t batch : {1u, 32u}) {
       figure rate{.name = fmt::format("{} thread{}, {}", threads, threads == 1 ? "" : "s",

@@ -46,7 +46,7 @@ TEST_CASE("a figure is met by its median, at least or at most, or by the ratio t
   const warp::testing::temp_folder folder;
   const auto path = folder / "figures.json";
   const auto met = [&](figure f) {
-    f.name = "f";
+    f.name.push_back('f');
     made_report{{"--json", path}}.make().add(std::move(f));
     const auto text = text_of(path);
     REQUIRE(text.find("\"runs\": [") != text.npos);

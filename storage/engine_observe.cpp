@@ -144,6 +144,7 @@ shard_stats engine::stats(shard_id id) const {
     std::lock_guard hold{s.lock()};
     out = s.counters();
     out.table = s.records().stats();
+    out.lock_waits = s.lock().waits();
     out.last_lsn = s.last_lsn();
     out.epoch = s.log() ? s.log()->epoch() : 0;
   }

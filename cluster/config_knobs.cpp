@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::string_view durability_names[] = {"memory", "async", "sync"};
 constexpr std::string_view direct_io_names[] = {"auto", "on", "off"};
+constexpr std::string_view huge_pages_names[] = {"auto", "always", "never"};
 constexpr std::string_view level_names[] = {"trace", "debug", "info", "warn", "error"};
 constexpr std::string_view format_names[] = {"text", "json"};
 
@@ -27,6 +28,8 @@ knob_value to_value(const T& field) {
                                         static_cast<std::size_t>(durability::memory)]);
   else if constexpr (std::is_same_v<T, storage::direct_io>)
     return std::string(direct_io_names[static_cast<std::size_t>(field)]);
+  else if constexpr (std::is_same_v<T, storage::huge_pages>)
+    return std::string(huge_pages_names[static_cast<std::size_t>(field)]);
   else if constexpr (std::is_integral_v<T>)
     return std::uint64_t{field};
   else
@@ -45,6 +48,9 @@ void from_value(T& field, const knob_value& value) {
   } else if constexpr (std::is_same_v<T, storage::direct_io>) {
     const auto found = std::ranges::find(direct_io_names, std::get<std::string>(value));
     field = static_cast<storage::direct_io>(found - std::begin(direct_io_names));
+  } else if constexpr (std::is_same_v<T, storage::huge_pages>) {
+    const auto found = std::ranges::find(huge_pages_names, std::get<std::string>(value));
+    field = static_cast<storage::huge_pages>(found - std::begin(huge_pages_names));
   } else if constexpr (std::is_integral_v<T>)
     field = static_cast<T>(std::get<std::uint64_t>(value));
   else
@@ -126,6 +132,13 @@ const std::vector<knob>& table() {
            .explanation = "Whether log and checkpoints pass the page cache; auto: where the file "
                           "system can, on: else the start fails",
            .choices = direct_io_names}),
+      bind<WARP_FIELD(engine.table_pages)>(
+          {.section = "storage",
+           .key = "huge_pages",
+           .kind = choice,
+           .explanation = "When tables ask for memory in pages of 2 MiB; auto: once they are large "
+                          "enough for it not to cost memory",
+           .choices = huge_pages_names}),
       bind<WARP_FIELD(engine.wal_cpus)>(
           {.section = "storage",
            .key = "wal_cpus",

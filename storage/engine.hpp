@@ -34,7 +34,6 @@ public:
 };
 
 class batch;
-class shard;
 class log_cursor;
 struct log_frame;
 struct recovered;
@@ -193,10 +192,9 @@ private:
   static op_status open_log(state& s, recovered& found);
   [[nodiscard]] op_status release_log();
   void execute_one(const operation& op, op_reply& reply, value_arena& arena);
-  void read_timed(shard& s, const operation& op, std::uint64_t hash, read_counters::cell& counted,
-                  op_reply& reply, value_arena& arena);
-  void execute_locked(shard& s, const operation& op, std::uint64_t hash, op_reply& reply,
-                      value_arena& arena);
+  void read_timed(const operation& op, read_counters::cell& counted, op_reply& reply,
+                  value_arena& arena);
+  void execute_locked(const operation& op, op_reply& reply, value_arena& arena);
   void execute_reads(batch& b, std::span<const operation> operations, std::span<op_reply> replies,
                      value_arena& arena);
   [[nodiscard]] std::vector<bool> shards_that_hold_the_log() const;

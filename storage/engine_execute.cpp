@@ -87,30 +87,26 @@ void engine::execute_one(const operation& op, op_reply& reply, value_arena& aren
     reply.code = code;
     return;
   }
-  const auto hash = key_hash(op.key);
-  auto& s = *state.shards[state.shard_of(op.key)];
-  if (s.may_try_read(op)) {
-    auto* const cells = state.reads->mine();
-    if (cells) [[likely]] {
-      auto& counted = cells[s.id().value];
-      if (counted.sampled()) [[unlikely]]
-        return read_timed(s, op, hash, counted, reply, arena);
-      if (s.try_read(op, hash, arena, counted, reply)) [[likely]] {
-        if (reply.expires_at_ms != 0 && reply.expires_at_ms <= state.time->now_ms()) [[unlikely]]
-          hide_expired(reply);
-        return;
-      }
-    }
-  }
-  execute_locked(s, op, hash, reply, arena);
+  if (!state.may_try_read(op)) return execute_locked(op, reply, arena);
+  auto* const cells = state.reads->mine();
+  if (!cells) [[unlikely]]
+    return execute_locked(op, reply, arena);
+  const auto at = state.shard_of(op.key);
+  auto& counted = cells[at];
+  if (counted.sampled()) [[unlikely]]
+    return read_timed(op, counted, reply, arena);
+  if (!state.shards[at]->try_read(op, key_hash(op.key), arena, counted, reply)) [[unlikely]]
+    return execute_locked(op, reply, arena);
+  if (reply.expires_at_ms != 0 && reply.expires_at_ms <= state.time->now_ms()) [[unlikely]]
+    hide_expired(reply);
 }
 
-[[gnu::noinline]] void engine::read_timed(shard& s, const operation& op, std::uint64_t hash,
-                                          read_counters::cell& counted, op_reply& reply,
-                                          value_arena& arena) {
+[[gnu::noinline]] void engine::read_timed(const operation& op, read_counters::cell& counted,
+                                          op_reply& reply, value_arena& arena) {
   const auto began_ns = now_ns();
-  if (!s.try_read(op, hash, arena, counted, reply))
-    return execute_locked(s, op, hash, reply, arena);
+  auto& s = *state_->shards[state_->shard_of(op.key)];
+  if (!s.try_read(op, key_hash(op.key), arena, counted, reply))
+    return execute_locked(op, reply, arena);
   if (reply.expires_at_ms != 0 && reply.expires_at_ms <= state_->time->now_ms())
     hide_expired(reply);
   const auto took_ns = now_ns() - began_ns;
@@ -118,9 +114,11 @@ void engine::execute_one(const operation& op, op_reply& reply, value_arena& aren
   count(s.counters().read_latency, took_ns, 1);
 }
 
-[[gnu::noinline]] void engine::execute_locked(shard& s, const operation& op, std::uint64_t hash,
-                                              op_reply& reply, value_arena& arena) {
+[[gnu::noinline]] void engine::execute_locked(const operation& op, op_reply& reply,
+                                              value_arena& arena) {
   auto& state = *state_;
+  const auto hash = key_hash(op.key);
+  auto& s = *state.shards[state.shard_of(op.key)];
   s.prefetch_record(hash); // on its way while the lock is taken
   reply.reset();
   const bool timed = sampled();
@@ -187,7 +185,7 @@ void engine::execute_reads(batch& b, std::span<const operation> operations,
     if (reply.code != op_code::ok) [[unlikely]]
       continue;
     auto& s = *state.shards[b.shard(i)];
-    if (counted && s.may_try_read(operations[i]) &&
+    if (counted && state.may_try_read(operations[i]) &&
         s.try_read(operations[i], b.hash(i), arena, counted[b.shard(i)], reply)) [[likely]] {
       if (reply.expires_at_ms != 0 && reply.expires_at_ms <= now.ms()) [[unlikely]]
         hide_expired(reply);

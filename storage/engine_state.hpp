@@ -63,6 +63,11 @@ struct engine::state {
     return static_cast<std::uint32_t>(shards.size());
   }
 
+  /// Is it an operation for shard::try_read()?
+  [[nodiscard]] bool may_try_read(const operation& op) const noexcept {
+    const auto level = op.level == durability::unspecified ? options.default_level : op.level;
+    return !is_write(op.kind) && level < durability::sync;
+  }
   /// Number of the shard that holds a key.
   [[nodiscard]] std::uint32_t shard_of(std::string_view key) const noexcept {
     return slot_of(key).value >> slot_shift;

@@ -46,6 +46,7 @@ inline void racing_copy_by_steps(void* to, const void* from, std::size_t size) n
   const auto step = [&](std::size_t bytes) __attribute__((always_inline)) {
     std::memcpy(out + at, in + at, bytes);
     at += bytes;
+    asm("" : "+r"(at)); // or the compiler would work it out from the size after all
   };
   for (auto left = size; left >= 16; left -= 16) step(16);
   if ((size & 8) != 0) step(8);

@@ -15,12 +15,19 @@ class record_peek {
 public:
   explicit record_peek(const record* r) noexcept
       : at_(reinterpret_cast<const char*>(r)), head_(racing_load<std::uint64_t>(at_)),
-        lengths_(racing_load<std::uint32_t>(at_ + 8)) {}
+        lengths_(racing_load<std::uint64_t>(at_ + 8) & 0xffff'ffffu) {} // a cell has 16 B at least
 
   /// False: not as a whole in this place; look under the lock.
   [[nodiscard]] bool plain() const noexcept {
     constexpr std::uint64_t elsewhere = record::flag_long | record::flag_blob;
     return (head_ & elsewhere << flags_shift) == 0 &&
+           lengths_ < (cell_allocator::cell_bytes_max + 1) << 8;
+  }
+
+  /// plain(), without an expiry, and with a key of this size.
+  [[nodiscard]] bool is_usual(std::size_t key) const noexcept {
+    constexpr std::uint64_t unusual = record::flag_long | record::flag_blob | record::flag_expiry;
+    return (head_ & unusual << flags_shift) == 0 && key_size() == key &&
            lengths_ < (cell_allocator::cell_bytes_max + 1) << 8;
   }
 
@@ -50,8 +57,8 @@ private:
   }
 
   const char* at_;
-  std::uint64_t head_; ///< version and flags, as record lays them out
-  std::uint32_t lengths_;
+  std::uint64_t head_;    ///< version and flags, as record lays them out
+  std::uint64_t lengths_; ///< likewise
 };
 
 } // namespace warp::storage

@@ -38,12 +38,12 @@ public:
   /// that has not arrived from memory yet, since the processor takes the comparison as likely and
   /// goes on.
   void take_like_last(std::size_t size) noexcept {
-    auto like_last = last_size_;
-    if (size != like_last) [[unlikely]]
-      last_size_ = like_last = size;
-    asm("" : "+r"(like_last)); // or the compiler would see that it may as well add `size`
-    next_ += like_last;
-    free_ -= like_last;
+    if (size != last_size_) [[unlikely]]
+      last_size_ = size;
+    // Read again, or the compiler would see that it may as well add `size`.
+    const std::size_t step = *const_cast<const volatile std::size_t*>(&last_size_);
+    next_ += step;
+    free_ -= step;
   }
 
   /// Forgets all copies; keeps the first chunk.

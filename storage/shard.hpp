@@ -60,11 +60,6 @@ public:
   /// read so: use apply() then. `hash` is the key's.
   [[nodiscard]] bool try_read(const operation& op, std::uint64_t hash, value_arena& arena,
                               read_counters::cell& counted, op_reply& reply);
-  /// Is it an operation for try_read()?
-  [[nodiscard]] bool may_try_read(const operation& op) const noexcept {
-    return !is_write(op.kind) && level_of(op) < durability::sync;
-  }
-
   // -- under the lock
   // ----------------------------------------------------------------------------------------------------
 
@@ -128,6 +123,8 @@ public:
 private:
   void get(const call& c, op_reply& reply);
   void exists(const call& c, op_reply& reply);
+  bool try_read_any(const operation& op, std::uint64_t hash, value_arena& arena,
+                    read_counters::cell& counted, op_reply& reply);
   void put(const call& c, op_reply& reply);
   void erase(const call& c, op_reply& reply);
   void increment(const call& c, op_reply& reply);

@@ -73,6 +73,12 @@ public:
     const auto [at, home] = home_of(hash);
     at->prefetch_record(home, hash_tag::of(hash));
   }
+  /// Without the lock, from any thread: the address of the first record of the key's home bucket
+  /// that may be the one, or 0. See visit_candidates().
+  [[nodiscard]] std::uintptr_t likely_record(std::uint64_t hash) const noexcept {
+    const auto [at, home] = home_of(hash);
+    return at->likely_record(home, hash_tag::of(hash));
+  }
   /// Without the lock, from any thread: calls see(address) for each place where the key's record
   /// may be until that returns true. The addresses are those of records only if no writer was at
   /// work meanwhile.

@@ -8,7 +8,7 @@ namespace warp::storage {
 
 namespace {
 
-constexpr std::size_t regions_before_huge_pages = 4;
+constexpr std::size_t regions_before_huge_pages = 2;
 
 } // namespace
 

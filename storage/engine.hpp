@@ -190,6 +190,8 @@ private:
   static op_status open_folder(state& s);
   static op_status open_log(state& s, recovered& found);
   [[nodiscard]] op_status release_log();
+  /// By shard: the first LSN that its newest (or its oldest kept) checkpoint needs from the log.
+  [[nodiscard]] std::vector<lsn_t> needed_from(bool oldest_kept) const;
   [[nodiscard]] std::vector<bool> shards_that_hold_the_log() const;
   void execute_chunk(batch& b, std::span<const operation> operations, std::span<op_reply> replies,
                      value_arena& arena);

@@ -44,6 +44,7 @@ struct engine::state {
       std::make_shared<table_memory>(); ///< memory of all shards' records
   std::vector<std::unique_ptr<shard>> shards;
   std::vector<std::unique_ptr<shard_log>> logs;
+  bool direct_checkpoints = false; ///< written past the page cache
   std::unique_ptr<segment_store> segments;
   std::vector<std::unique_ptr<wal_stream>> streams;
   std::vector<std::uint32_t> stream_of_shard;

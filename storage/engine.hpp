@@ -197,6 +197,8 @@ private:
   void execute_locked(const operation& op, op_reply& reply, value_arena& arena);
   void execute_reads(batch& b, std::span<const operation> operations, std::span<op_reply> replies,
                      value_arena& arena);
+  /// By shard: the first LSN that its newest (or its oldest kept) checkpoint needs from the log.
+  [[nodiscard]] std::vector<lsn_t> needed_from(bool oldest_kept) const;
   [[nodiscard]] std::vector<bool> shards_that_hold_the_log() const;
   void execute_chunk(batch& b, std::span<const operation> operations, std::span<op_reply> replies,
                      value_arena& arena);

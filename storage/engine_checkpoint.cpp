@@ -72,9 +72,9 @@ op_status engine::checkpoint(shard_id id) {
   const auto log_bytes = log.appended_bytes();
 
   const auto sequence = state.folder->next_sequence(id);
-  auto writer =
-      checkpoint_writer::create(*state.files, state.folder->checkpoint_path(id, sequence), header,
-                                {.rate_bytes = state.options.checkpoint_rate_bytes});
+  auto writer = checkpoint_writer::create(
+      *state.files, state.folder->checkpoint_path(id, sequence), header,
+      {.rate_bytes = state.options.checkpoint_rate_bytes, .direct = state.direct_checkpoints});
   if (!writer) return writer.status();
   if (auto status = write_records(s, **writer, [this] { return log_presses(); }); !status.ok())
     return status;
@@ -134,22 +134,28 @@ op_status engine::checkpoint(shard_id id) {
   return release_log();
 }
 
+std::vector<lsn_t> engine::needed_from(bool oldest_kept) const {
+  std::vector<lsn_t> from;
+  for (std::uint32_t i = 0; i < state_->shard_count(); ++i) {
+    const auto kept = state_->folder->checkpoints(shard_id{i});
+    from.push_back(kept.empty() ? 1 : (oldest_kept ? kept.back() : kept.front()).start_lsn + 1);
+  }
+  return from;
+}
+
 op_status engine::release_log() {
   auto& state = *state_;
-  const auto half = state.segments->options().pause_bytes / 2;
-  const auto needed_by = [&](bool oldest) {
-    return [&state, oldest](shard_id id) -> lsn_t {
-      const auto published = state.folder->checkpoints(id);
-      if (published.empty()) return 1;
-      return (oldest ? published.back() : published.front()).start_lsn + 1;
-    };
+  // Asked for before the release, which may not wait under its lock: the log's writers need it too.
+  const auto release = [&](bool oldest_kept, std::uint64_t bytes_max) {
+    const auto from = needed_from(oldest_kept);
+    return state.segments->release([&](shard_id id) { return from[id.value]; }, bytes_max);
   };
   // The log from the newest checkpoint always stays; from the oldest one as far as half of the
   // limit allows. No more goes at once than must, so that segments come free one by one and are
   // used again.
-  auto status = state.segments->release(needed_by(true));
-  if (status.ok() && state.segments->bytes_closed() > half)
-    status = state.segments->release(needed_by(false), half);
+  const auto half = state.segments->options().pause_bytes / 2;
+  auto status = release(true, 0);
+  if (status.ok() && state.segments->bytes_closed() > half) status = release(false, half);
   for (auto& stream : state.streams) stream->wake_waiters();
   return status;
 }
@@ -208,17 +214,13 @@ std::vector<shard_id> engine::due_checkpoints() {
 /// Shards whose newest checkpoint needs records of the oldest segment that any shard needs.
 std::vector<bool> engine::shards_that_hold_the_log() const {
   std::vector<bool> hold(state_->shard_count());
-  std::vector<lsn_t> needed_from;
-  for (std::uint32_t i = 0; i < state_->shard_count(); ++i) {
-    const auto published = state_->folder->checkpoints(shard_id{i});
-    needed_from.push_back(published.empty() ? 1 : published.front().start_lsn + 1);
-  }
+  const auto from = needed_from(false);
   state_->segments->with_segments([&](const auto& segments) {
     for (const auto& segment : segments) {
       bool any = false;
       for (const auto& run : segment->runs)
         if (run.records != 0 && run.first <= run.keep &&
-            std::min(run.last, run.keep) >= needed_from[run.shard.value])
+            std::min(run.last, run.keep) >= from[run.shard.value])
           any = hold[run.shard.value] = true;
       if (any) return;
     }

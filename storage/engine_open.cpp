@@ -124,6 +124,9 @@ op_status engine::open_log(state& s, recovered& found) {
   if (options.wal_streams == 0) options.wal_streams = default_streams();
   options.wal_streams = std::min(options.wal_streams, count);
 
+  auto direct = choose_direct_io(*s.files, s.folder->checkpoint_folder(), options.direct);
+  if (!direct) return direct.status();
+  s.direct_checkpoints = *direct;
   auto segments = segment_store::open({.files = s.files,
                                        .folder = s.folder->wal_path(),
                                        .universe = s.folder->universe(),

@@ -47,6 +47,7 @@ struct engine::state {
   unsigned slot_shift = 0;              ///< slot >> slot_shift is the shard
   std::unique_ptr<read_counters> reads; ///< those without a lock
   std::vector<std::unique_ptr<shard_log>> logs;
+  bool direct_checkpoints = false; ///< written past the page cache
   std::unique_ptr<segment_store> segments;
   std::vector<std::unique_ptr<wal_stream>> streams;
   std::vector<std::uint32_t> stream_of_shard;

@@ -164,6 +164,8 @@ public:
         ::unlink(path.c_str()); // some file systems make the file before they refuse the flag
       return fd.status();
     }
+    // Whoever only reads does so from front to back. Advice: nothing is lost when it is not taken.
+    if (mode == open_mode::read) ::posix_fadvise(fd->get(), 0, 0, POSIX_FADV_SEQUENTIAL);
     return std::unique_ptr<file>{std::make_unique<posix_file>(std::move(*fd), path, mode)};
   }
 

@@ -218,7 +218,13 @@ const std::vector<knob>& table() {
                                      .min = 1,
                                      .max = 256,
                                      .unit = "threads",
-                                     .zero_means = "one per core, at most 16"}),
+                                     .zero_means = "1 up to 4 cores, then cores / 4, at most 16"}),
+      bind<WARP_FIELD(rpc.cpus)>(
+          {.section = "rpc",
+           .key = "cpus",
+           .kind = text,
+           .explanation = "CPUs of the I/O threads, one each in turn, as in \"2,3\" or \"0-3\"",
+           .zero_means = "wherever the system likes"}),
       bind<WARP_FIELD(rpc.connections_max)>(
           {.section = "rpc",
            .key = "connections_max",
@@ -403,7 +409,9 @@ std::string knob::range() const {
   if (kind == knob_kind::duration && step > 1)
     text += fmt::format(", a multiple of {}", format_duration_ms(step));
   if (!zero_means.empty())
-    text += fmt::format("; {}: {}", kind == knob_kind::address ? "\"\"" : "0", zero_means);
+    text += fmt::format("; {}: {}",
+                        kind == knob_kind::address || kind == knob_kind::text ? "\"\"" : "0",
+                        zero_means);
   return text;
 }
 
@@ -445,7 +453,8 @@ op_status check_knob(const knob& k, const knob_value& value) {
     if (k.kind == knob_kind::address && !(text->empty() && !k.zero_means.empty()) &&
         !parse_address(*text))
       return refuse("is no address with a port, as in 127.0.0.1:7400 or [::1]:7400");
-    if (k.kind == knob_kind::text && text->empty()) return refuse("is empty");
+    if (k.kind == knob_kind::text && text->empty() && k.zero_means.empty())
+      return refuse("is empty");
     return {};
   }
   if (const auto* number = std::get_if<std::uint64_t>(&value)) {

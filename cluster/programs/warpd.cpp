@@ -10,7 +10,6 @@
 #include "cluster/programs/stop_signals.hpp"
 #include "storage/engine.hpp"
 
-#include <algorithm>
 #include <cstdio>
 #include <fmt/format.h>
 #include <memory>
@@ -141,7 +140,7 @@ std::string_view advice_for(op_code code) {
 cluster::rpc_server_options rpc_options_of(const cluster::server_config& c) {
   auto options = c.rpc;
   if (options.threads == 0)
-    options.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 16u);
+    options.threads = cluster::rpc_server::threads_for(std::thread::hardware_concurrency());
   options.version = WARP_VERSION;
   return options;
 }
@@ -155,6 +154,9 @@ struct command_line {
 int serve(const cluster::server_config& config, const command_line& line, stop_signals& signals) {
   const auto begun = steady_clock::now();
   status_board board;
+  const auto rpc_options = rpc_options_of(config);
+  if (const auto status = cluster::rpc_server::check(rpc_options); !status.ok())
+    return refuse(server_exit::usage, status.message());
 
   std::shared_ptr<http_server> http;
   if (!config.http.listen.empty()) {
@@ -195,7 +197,7 @@ int serve(const cluster::server_config& config, const command_line& line, stop_s
   auto& db = **opened;
   board.opened(db);
 
-  const auto rpc = std::make_shared<rpc_service>(rpc_options_of(config), db);
+  const auto rpc = std::make_shared<rpc_service>(rpc_options, db);
   auto status = db.add_service(rpc);
   if (status.ok() && http) status = db.add_service(http);
   if (!status.ok()) {

@@ -1,11 +1,11 @@
 #include "cluster/rpc_io_thread.hpp"
 
+#include "cluster/corked_network.hpp"
 #include "cluster/corked_stream.hpp"
 #include "cluster/rpc_door.hpp"
 #include "messages/warp.capnp.h"
 #include "storage/cpu_list.hpp"
 
-#include <capnp/rpc-twoparty.h>
 #include <kj/debug.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -62,7 +62,7 @@ public:
   std::shared_ptr<login_state> login;
   bool login_late = false;
   corked_stream stream;
-  capnp::TwoPartyVatNetwork network;
+  corked_network network;
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
 };
 
@@ -142,7 +142,7 @@ void rpc_io_thread::serve(int socket, const std::string& peer) {
                     c.login_late = true;
                     return kj::READY_NOW;
                   });
-  auto served = c.network.onDisconnect()
+  auto served = c.network.on_disconnect()
                     .exclusiveJoin(c.stream.on_fault())
                     .exclusiveJoin(kj::mv(late))
                     .then([this, &c] { closed(c); })

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cluster/corked_network.hpp"
 #include "cluster/corked_stream.hpp"
 #include "cluster/message_limits.hpp"
 #include "cluster/rpc_server.hpp"
@@ -9,7 +10,6 @@
 #include "storage/stream_threads.hpp"
 #include "tests/support/temp_folder.hpp"
 
-#include <capnp/rpc-twoparty.h>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -128,7 +128,7 @@ struct connection {
   kj::AsyncIoContext io = kj::setupAsyncIo();
   kj::Own<kj::AsyncIoStream> socket;
   cluster::corked_stream stream;
-  capnp::TwoPartyVatNetwork network;
+  cluster::corked_network network;
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
   wire::Session::Client session;
 };

@@ -134,7 +134,7 @@ op_status read_operation(wire::Operation::Reader from, std::uint64_t now_ms, ope
   op.kind = *kind;
   op.level = *level;
   op.key = as_view(from.getKey());
-  op.value = as_view(from.getValue());
+  if (from.hasValue()) op.value = as_view(from.getValue());
   op.delta = from.getDelta();
   if (!from.hasWrite()) return {};
   return read_write(from.getWrite(), now_ms, op);

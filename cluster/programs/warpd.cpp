@@ -5,6 +5,7 @@
 #include "cluster/programs/config_flags.hpp"
 #include "cluster/programs/exit_codes.hpp"
 #include "cluster/programs/port_file.hpp"
+#include "cluster/programs/process_metrics.hpp"
 #include "cluster/programs/rpc_service.hpp"
 #include "cluster/programs/server_log.hpp"
 #include "cluster/programs/stop_signals.hpp"
@@ -75,15 +76,17 @@ public:
   }
   std::string metrics() {
     std::lock_guard guard{mutex_};
-    if (universe_ != nullptr) return universe_->metrics();
-    return fmt::format(
-        "# HELP warp_recovery_progress_ratio Share of the bytes to read that recovery has read.\n"
-        "# TYPE warp_recovery_progress_ratio gauge\n"
-        "warp_recovery_progress_ratio {}\n"
-        "# HELP warp_recovery_progress_records Records that recovery has restored so far.\n"
-        "# TYPE warp_recovery_progress_records gauge\n"
-        "warp_recovery_progress_records {}\n",
-        share_of(recovered_), recovered_.records);
+    if (universe_ != nullptr) return universe_->metrics() + process_metrics();
+    return process_metrics() +
+           fmt::format(
+               "# HELP warp_recovery_progress_ratio Share of the bytes to read that recovery has "
+               "read.\n"
+               "# TYPE warp_recovery_progress_ratio gauge\n"
+               "warp_recovery_progress_ratio {}\n"
+               "# HELP warp_recovery_progress_records Records that recovery has restored so far.\n"
+               "# TYPE warp_recovery_progress_records gauge\n"
+               "warp_recovery_progress_records {}\n",
+               share_of(recovered_), recovered_.records);
   }
 
 private:

@@ -261,6 +261,8 @@ struct loader {
     check_listen("rpc.listen", c.rpc.listen);
     check_listen("http.listen", c.http.listen);
     const auto rpc = parse_address(c.rpc.listen), http = parse_address(c.http.listen);
+    if (const auto cpus = storage::parse_cpu_list(c.rpc.cpus); !cpus)
+      contradiction("rpc.cpus", fmt::format("rpc.cpus: {}", cpus.status().message()));
     if (rpc && http && rpc->port != 0 && rpc->port == http->port &&
         (rpc->host == http->host || rpc->host == "*" || http->host == "*"))
       contradiction("http.listen",

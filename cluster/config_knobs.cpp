@@ -250,7 +250,13 @@ const std::vector<knob>& table() {
                                      .min = 1,
                                      .max = 256,
                                      .unit = "threads",
-                                     .zero_means = "one per core, at most 16"}),
+                                     .zero_means = "1 up to 4 cores, then cores / 4, at most 16"}),
+      bind<WARP_FIELD(rpc.cpus)>(
+          {.section = "rpc",
+           .key = "cpus",
+           .kind = text,
+           .explanation = "CPUs of the I/O threads, one each in turn, as in \"2,3\" or \"0-3\"",
+           .zero_means = "wherever the system likes"}),
       bind<WARP_FIELD(rpc.connections_max)>(
           {.section = "rpc",
            .key = "connections_max",

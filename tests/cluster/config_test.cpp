@@ -161,6 +161,8 @@ TEST_CASE("contradictions are errors that name both places", "[config]") {
              ContainsSubstring("warp.toml:3: "));
   CHECK_THAT(mistakes_in(from_file("[http]\nlisten = \"127.0.0.1:7400\"\n")),
              ContainsSubstring("same port 7400"));
+  CHECK_THAT(mistakes_in(from_file("[rpc]\ncpus = \"1-\"\n")),
+             ContainsSubstring("warp.toml:2: ") && ContainsSubstring("\"1-\" is no list of CPUs"));
 }
 
 TEST_CASE("memory only needs no further word about durability", "[config]") {

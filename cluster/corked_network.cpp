@@ -13,7 +13,8 @@ namespace {
 
 using received = kj::Maybe<kj::Own<capnp::IncomingRpcMessage>>;
 
-/// Answers to single operations fit; what is longer takes memory of its own.
+/// Single operations and their answers fit; what is longer takes memory of its own. (Cap'n Proto's
+/// own first guess of 8 KiB, where nobody knows the length, has to be zeroed for each message.)
 constexpr std::size_t small_message_words = 48;
 /// From here on a copy to the output costs more than keeping the message until it is sent.
 constexpr std::size_t keep_bytes_min = 8 * 1024;
@@ -37,10 +38,10 @@ class corked_network::outgoing final : public capnp::OutgoingRpcMessage, public 
 public:
   /// `words`: how long it will probably be; 0: nobody knows.
   outgoing(corked_network& network, unsigned words) : network_(network) {
-    if (words != 0 && words <= small_message_words)
+    if (words <= small_message_words)
       message_.emplace(kj::arrayPtr(scratch_, small_message_words));
     else
-      message_.emplace(words == 0 ? capnp::SUGGESTED_FIRST_SEGMENT_WORDS : words);
+      message_.emplace(words);
   }
 
   capnp::AnyPointer::Builder getBody() override { return message_->getRoot<capnp::AnyPointer>(); }

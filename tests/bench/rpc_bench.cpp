@@ -272,9 +272,28 @@ private:
       out_.add({"put" + name, "k/s", puts});
       out_.add({"sync put" + name, "k/s", syncs});
     }
-    std::vector<double> loads;
-    for (std::size_t r = 0, n = repeats(); r < n; ++r) loads.push_back(load(**c));
-    out_.add({"put, execute_async, batches of 100", "M ops/s", loads});
+    std::vector<double> batches, streamed;
+    for (std::size_t r = 0, n = repeats(); r < n; ++r) {
+      batches.push_back(load(**c));
+      streamed.push_back(stream(**c));
+    }
+    out_.add({"put, execute_async, batches of 100", "M ops/s", batches});
+    out_.add({"put, stream_puts", "M ops/s", streamed, 0, false, batches, "batches"});
+  }
+
+  /// Until all of it is on disk.
+  double stream(client& c) {
+    auto s = c.stream_puts();
+    if (!s) end_with(s.status().to_string());
+    const auto began = steady::now(), until = end_of_slice();
+    std::uint64_t n = 0;
+    while (steady::now() < until)
+      for (const auto end = n + 256; n < end; ++n)
+        if (const auto status = (*s)->put(key_text{n % keys}.view(), value); !status.ok())
+          end_with(status.to_string());
+    if (const auto status = (*s)->flush(); !status.ok()) end_with(status.to_string());
+    if ((*s)->count().stored != n) end_with("records of a stream were not stored");
+    return double(n) / seconds_since(began) / 1e6;
   }
 
   /// Thousands of calls a second that so many threads make one after the other.

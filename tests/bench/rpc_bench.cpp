@@ -151,11 +151,11 @@ private:
       }
       const auto name = ", " + std::to_string(window) + " in flight";
       const bool last = window == 256;
-      out_.add({"get" + name, "k/s", gets, last ? 100.0 : 0.0, false, pings, "empty call"});
-      out_.add({"put" + name, "k/s", puts, last ? 100.0 : 0.0, false, pings, "empty call"});
+      out_.add({"get" + name, "k/s", gets, last ? 100.0 : 0.0, 0, false, pings, "empty call"});
+      out_.add({"put" + name, "k/s", puts, last ? 100.0 : 0.0, 0, false, pings, "empty call"});
       out_.add({"get over empty call" + name, "", share, last ? 0.8 : 0.0});
       out_.add({"CPU of a get, both sides" + name, "us", both});
-      out_.add({"CPU of a get, server" + name, "us", served, 0, false, ping_served, "empty call"});
+      out_.add({"CPU of a get, server" + name, "us", served, 0, 0, false, ping_served, "empty call"});
     }
   }
 
@@ -238,7 +238,7 @@ private:
         served.push_back(b.server_us / a.server_us);
       }
       const std::string name = row.name;
-      out_.add({name, row.unit, both, 0, false, single, "one thread"});
+      out_.add({name, row.unit, both, 0, 0, false, single, "one thread"});
       out_.add({name + ": CPU of a call over one thread", "x", cpu});
       out_.add({name + ": server's CPU over one thread", "x", served});
     }

@@ -278,7 +278,7 @@ private:
       streamed.push_back(stream(**c));
     }
     out_.add({"put, execute_async, batches of 100", "M ops/s", batches});
-    out_.add({"put, stream_puts", "M ops/s", streamed, 0, false, batches, "batches"});
+    out_.add({"put, stream_puts", "M ops/s", streamed, 0, 0, false, batches, "batches"});
   }
 
   /// Until all of it is on disk.

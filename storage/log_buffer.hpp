@@ -80,10 +80,18 @@ public:
   void write(chunk_pool& pool, std::string_view bytes);
   void share(const blob_ref& blob);
 
-  [[nodiscard]] const std::vector<frame>& frames() const noexcept { return frames_; }
-  [[nodiscard]] const std::vector<piece>& pieces() const noexcept { return pieces_; }
-  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
-  [[nodiscard]] bool empty() const noexcept { return frames_.empty(); }
+  [[nodiscard]] const std::vector<frame>& frames() const noexcept {
+    return frames_;
+  }
+  [[nodiscard]] const std::vector<piece>& pieces() const noexcept {
+    return pieces_;
+  }
+  [[nodiscard]] std::uint64_t bytes() const noexcept {
+    return bytes_;
+  }
+  [[nodiscard]] bool empty() const noexcept {
+    return frames_.empty();
+  }
   /// Where the header of a closed frame goes.
   [[nodiscard]] char* header_of(const frame& f) const noexcept {
     return const_cast<char*>(pieces_[f.piece_begin].data);

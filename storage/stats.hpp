@@ -25,7 +25,7 @@ struct shard_stats {
   std::uint64_t bytes_read = 0, bytes_written = 0; ///< of keys and values through execute()
   std::uint64_t expired = 0;
   std::uint64_t log_records = 0, log_bytes = 0;
-  std::uint64_t stalls = 0; ///< writes that waited for room in the log buffer, or in the log
+  std::uint64_t stalls = 0;     ///< writes that waited for room in the log buffer, or in the log
   std::uint64_t lock_waits = 0; ///< times the shard's lock was found held
   lsn_t last_lsn = 0, durable_lsn = 0;
   epoch_t epoch = 0;

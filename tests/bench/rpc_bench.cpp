@@ -155,7 +155,8 @@ private:
       out_.add({"put" + name, "k/s", puts, last ? 100.0 : 0.0, 0, false, pings, "empty call"});
       out_.add({"get over empty call" + name, "", share, last ? 0.8 : 0.0});
       out_.add({"CPU of a get, both sides" + name, "us", both});
-      out_.add({"CPU of a get, server" + name, "us", served, 0, 0, false, ping_served, "empty call"});
+      out_.add(
+          {"CPU of a get, server" + name, "us", served, 0, 0, false, ping_served, "empty call"});
     }
   }
 

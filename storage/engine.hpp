@@ -199,7 +199,7 @@ private:
                      value_arena& arena);
   /// By shard: the first LSN that its newest (or its oldest kept) checkpoint needs from the log.
   [[nodiscard]] std::vector<lsn_t> needed_from(bool oldest_kept) const;
-  [[nodiscard]] std::vector<bool> shards_that_hold_the_log() const;
+  [[nodiscard]] std::vector<std::size_t> holds_on_log() const;
   void execute_chunk(batch& b, std::span<const operation> operations, std::span<op_reply> replies,
                      value_arena& arena);
   explicit engine(std::unique_ptr<state> s);

@@ -14,6 +14,12 @@ namespace warp::storage {
 
 namespace {
 
+/// Spares that nobody needed for so long are dropped, but for a few.
+constexpr std::uint64_t spares_interval_ms = 60'000;
+constexpr std::size_t spares_min = 4;
+
+constexpr auto holds_nothing = std::numeric_limits<std::size_t>::max();
+
 /// Walks the shard into the writer, one bucket (about a microsecond) per hold of the lock. While
 /// hurry() is true no rate limits it.
 op_status write_records(shard& s, checkpoint_writer& writer, const std::function<bool()>& hurry) {
@@ -171,7 +177,7 @@ std::vector<shard_id> engine::due_checkpoints() {
   if (!state.folder) return {};
   struct due_shard {
     shard_id id;
-    bool holds_log;
+    std::size_t holds;
     std::uint64_t log_bytes;
   };
   std::vector<due_shard> due;
@@ -179,12 +185,15 @@ std::vector<shard_id> engine::due_checkpoints() {
   const auto interval_ms = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(state.options.checkpoint_interval)
           .count());
-  // When the log presses, the shards that hold its oldest segment back have to move. A failure to
-  // let go shows as a log that grows, and is met again after the next checkpoint.
+  // When the log presses, the shards that hold it back have to move. A failure to let go shows as a
+  // log that grows, and is met again after the next checkpoint.
   if (log_presses()) static_cast<void>(release_log());
-  const auto holding_back =
-      log_presses() ? shards_that_hold_the_log() : std::vector<bool>(state.shard_count());
+  const auto holds = holds_on_log();
   std::lock_guard hold{state.upkeep_mutex};
+  if (now_ms - state.spares_dropped_ms >= spares_interval_ms) {
+    state.spares_dropped_ms = now_ms;
+    static_cast<void>(state.segments->drop_idle_spares(spares_min)); // more of them do no harm
+  }
   for (std::uint32_t i = 0; i < state.shard_count(); ++i) {
     auto& s = *state.shards[i];
     auto& kept = *state.checkpoints[i];
@@ -200,32 +209,37 @@ std::vector<shard_id> engine::due_checkpoints() {
     const auto log_bytes = s.log()->appended_bytes() - kept.log_bytes_at;
     if (now_ms - kept.dirty_since_ms >= interval_ms ||
         (log_records > state.options.checkpoint_log_records && log_bytes > kept.bytes) ||
-        holding_back[i])
-      due.push_back({s.id(), holding_back[i], log_bytes});
+        holds[i] != holds_nothing)
+      due.push_back({s.id(), holds[i], log_bytes});
   }
   std::sort(due.begin(), due.end(), [](const due_shard& a, const due_shard& b) {
-    return std::tie(a.holds_log, a.log_bytes) > std::tie(b.holds_log, b.log_bytes);
+    return std::tie(a.holds, b.log_bytes) < std::tie(b.holds, a.log_bytes);
   });
   std::vector<shard_id> ids;
   for (const auto& d : due) ids.push_back(d.id);
   return ids;
 }
 
-/// Shards whose newest checkpoint needs records of the oldest segment that any shard needs.
-std::vector<bool> engine::shards_that_hold_the_log() const {
-  std::vector<bool> hold(state_->shard_count());
+/// When the log presses: by shard, which of the segments that have to go is the first that its
+/// newest checkpoint needs (0: the oldest); holds_nothing: none of them.
+std::vector<std::size_t> engine::holds_on_log() const {
+  std::vector<std::size_t> holds(state_->shard_count(), holds_nothing);
+  if (!log_presses()) return holds;
   const auto from = needed_from(false);
+  auto to_go = state_->segments->bytes_closed();
+  const auto half = state_->segments->options().pause_bytes / 2;
   state_->segments->with_segments([&](const auto& segments) {
-    for (const auto& segment : segments) {
-      bool any = false;
-      for (const auto& run : segment->runs)
+    for (std::size_t i = 0; i < segments.size() && to_go > half; ++i) {
+      const auto& segment = *segments[i];
+      if (!segment.closed) continue;
+      to_go -= std::min(to_go, segment.file_bytes);
+      for (const auto& run : segment.runs)
         if (run.records != 0 && run.first <= run.keep &&
             std::min(run.last, run.keep) >= from[run.shard.value])
-          any = hold[run.shard.value] = true;
-      if (any) return;
+          holds[run.shard.value] = std::min(holds[run.shard.value], i);
     }
   });
-  return hold;
+  return holds;
 }
 
 } // namespace warp::storage

@@ -52,10 +52,11 @@ std::uint64_t pause_bytes(const engine_options& o) {
   return on_its_way < half ? o.wal_max_bytes - on_its_way : half;
 }
 
-/// Old segments worth keeping: enough for a burst of releases, little beside the limit.
+/// Old segments worth keeping: half of the log may come free at once, when the last shard that
+/// needs it has its checkpoint. Those that stay idle are dropped later.
 std::uint32_t spares(const engine_options& o) {
   return static_cast<std::uint32_t>(
-      std::clamp<std::uint64_t>(o.wal_max_bytes / o.segment_bytes / 16, 1, 16));
+      std::clamp<std::uint64_t>(o.wal_max_bytes / o.segment_bytes / 2, 1, 10'000));
 }
 
 } // namespace

@@ -194,6 +194,7 @@ op_result<std::unique_ptr<segment_builder>> segment_store::begin(std::uint32_t s
     builder->temporary_ = std::move(spares_.back());
     builder->recycled_ = true;
     spares_.pop_back();
+    spares_low_ = std::min(spares_low_, spares_.size());
   } else {
     builder->temporary_ = info.path + std::string{temporary_suffix};
   }
@@ -296,6 +297,21 @@ op_status segment_store::release(const std::function<lsn_t(shard_id)>& needed_fr
     }
   }
   if (auto s = keep_spares(std::move(spares)); !s.ok()) return s;
+  return failure;
+}
+
+op_status segment_store::drop_idle_spares(std::size_t keep) {
+  std::vector<std::string> idle;
+  {
+    std::lock_guard guard{mutex_};
+    const auto surplus = spares_low_ - std::min(spares_low_, keep);
+    idle.assign(spares_.begin(), spares_.begin() + static_cast<std::ptrdiff_t>(surplus));
+    spares_.erase(spares_.begin(), spares_.begin() + static_cast<std::ptrdiff_t>(surplus));
+    spares_low_ = spares_.size();
+  }
+  op_status failure; // a file that stays is dropped by the next start
+  for (const auto& path : idle)
+    if (auto s = options_.files->remove(path); !s.ok()) failure = std::move(s);
   return failure;
 }
 

@@ -107,6 +107,9 @@ public:
   /// call.
   op_status release(const std::function<lsn_t(shard_id)>& needed_from, std::uint64_t bytes_max = 0);
 
+  /// Removes spares that nobody has needed since the last call, but for `keep` of them.
+  op_status drop_idle_spares(std::size_t keep);
+
   /// All segments by start, stream and sequence; shared with their writer: read them inside
   /// with_segments().
   void with_segments(
@@ -165,6 +168,7 @@ private:
   std::vector<std::shared_ptr<segment_info>> segments_;
   std::vector<std::string> spares_; ///< paths
   std::size_t spares_coming_ = 0;   ///< renamed, not in spares_ yet
+  std::size_t spares_low_ = 0;      ///< fewest since drop_idle_spares()
   std::uint64_t spare_number_ = 0;
   std::uint64_t closed_bytes_ = 0, making_bytes_ = 0;
   pause_stats pauses_;

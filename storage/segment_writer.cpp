@@ -352,7 +352,7 @@ op_result<bool> segment_writer::prepare_next(std::uint64_t budget) {
     guard.lock();
   else if (!guard.try_lock())
     return false;
-  if (!wanted() || steady::now() < prepare_again_at_) return false;
+  if (!wanted() || (budget != 0 && steady::now() < prepare_again_at_)) return false;
   if (auto s = prepare_locked(0, budget, false); !s.ok()) return s;
   return true;
 }

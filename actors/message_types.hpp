@@ -60,7 +60,8 @@ CAF_ADD_ATOM(warp_actors, warp::actors, add_child_atom,
              "addChild") // (child_spec_ptr): start it, the last in order
 
 // storage
-CAF_ADD_ATOM(warp_actors, warp::actors, turn_atom, "turn") // to itself: next turn of the loop
+CAF_ADD_ATOM(warp_actors, warp::actors, turn_atom, "turn")   // to itself: next turn of the loop
+CAF_ADD_ATOM(warp_actors, warp::actors, hurry_atom, "hurry") // something is due before the turn
 CAF_ADD_ATOM(warp_actors, warp::actors, sweep_atom,
              "sweep") // upkeep -> shard (rounds): remove what has expired
 CAF_ADD_ATOM(warp_actors, warp::actors, save_atom,

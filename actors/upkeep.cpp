@@ -3,6 +3,7 @@
 #include "actors/message_types.hpp"
 #include "actors/shard_life.hpp"
 
+#include <atomic>
 #include <set>
 
 namespace warp::actors {
@@ -13,11 +14,37 @@ constexpr std::size_t checkpoints_ordered_max = 2; ///< one being written, one w
 constexpr std::uint64_t sweep_every_turns = 8;
 constexpr std::uint32_t sweep_turns_max = 32; ///< of 256 buckets, per shard and order
 
+/// Wakes upkeep before its turn when the log has become so long that writers may have to wait.
+class log_watch final : public storage::round_listener {
+public:
+  log_watch(storage::engine& engine, caf::weak_actor_ptr upkeep)
+      : engine_(engine), upkeep_(std::move(upkeep)) {
+    engine_.add_round_listener(*this);
+  }
+  ~log_watch() override { engine_.remove_round_listener(*this); }
+
+  void on_round() noexcept override {
+    if (!engine_.log_presses() || told_.exchange(true)) return;
+    if (auto upkeep = upkeep_.lock())
+      caf::anon_send(caf::actor_cast<caf::actor>(std::move(upkeep)), hurry_atom_v);
+  }
+  void heard() noexcept { told_ = false; }
+
+private:
+  storage::engine& engine_;
+  const caf::weak_actor_ptr upkeep_;
+  std::atomic<bool> told_{false};
+};
+
 struct upkeep_state {
+  upkeep_state(node& of, std::chrono::milliseconds turns, caf::event_based_actor* self)
+      : n(of), interval(turns), log(*of.engine, caf::actor_cast<caf::weak_actor_ptr>(self)) {}
+
   node& n;
   std::chrono::milliseconds interval;
   std::uint64_t turn = 0;
   std::set<std::uint32_t> ordered; ///< shards whose checkpoint is on its way
+  log_watch log;
 };
 
 void order_sweeps(caf::event_based_actor* self, upkeep_state& s) {
@@ -58,15 +85,21 @@ child_spec upkeep(node& n, std::chrono::milliseconds interval) {
   return {
       .name = "upkeep",
       .body = [&n, interval](caf::event_based_actor* self, const child_context&) -> caf::behavior {
-        auto state = std::make_shared<upkeep_state>(upkeep_state{n, interval});
+        auto state = std::make_shared<upkeep_state>(n, interval, self);
         self->delayed_send(self, interval, turn_atom_v);
-        return {[self, state](turn_atom) {
-          self->delayed_send(self, state->interval, turn_atom_v);
-          ++state->turn;
-          order_sweeps(self, *state);
-          order_checkpoints(self, state);
-          state->n.upkeep_turns.fetch_add(1, std::memory_order_relaxed);
-        }};
+        return {
+            [self, state](turn_atom) {
+              self->delayed_send(self, state->interval, turn_atom_v);
+              ++state->turn;
+              order_sweeps(self, *state);
+              order_checkpoints(self, state);
+              state->n.upkeep_turns.fetch_add(1, std::memory_order_relaxed);
+            },
+            [self, state](hurry_atom) {
+              state->log.heard();
+              order_checkpoints(self, state);
+            },
+        };
       },
   };
 }

@@ -29,6 +29,8 @@ struct fixture : actor_fixture {
     options.files = &files;
     options.time = time;
     options.checkpoint_log_records = 10;
+    options.segment_bytes = 64 * 1024;
+    options.wal_max_bytes = 2u << 20;
     auto opened = storage::engine::open(options);
     REQUIRE(opened);
     n.emplace(std::move(*opened));
@@ -51,11 +53,11 @@ struct fixture : actor_fixture {
   }
 
   /// On disk when it returns: what is logged but not written yet does not count as log.
-  void put(const std::string& key, std::uint64_t expires_at_ms = 0) {
+  void put(const std::string& key, std::uint64_t expires_at_ms = 0, std::string_view value = "v") {
     operation op{.kind = op_kind::put,
                  .level = durability::sync,
                  .key = key,
-                 .value = "v",
+                 .value = value,
                  .expires_at_ms = expires_at_ms};
     storage::op_reply reply;
     storage::value_arena arena;
@@ -112,6 +114,17 @@ TEST_CASE_METHOD(fixture,
   pass(1s);
   run_until([&] { return checkpoints() == 4; });
   CHECK(n->upkeep_turns == 1);
+}
+
+TEST_CASE_METHOD(fixture, "a log that nears its limit is met with checkpoints before the next turn",
+                 "[actors][upkeep]") {
+  for (int i = 0; !n->engine->log_presses(); ++i) {
+    REQUIRE(i < 10'000);
+    put("key " + std::to_string(i), 0, std::string(4'000, 'v'));
+  }
+  run_until([&] { return !n->engine->log_presses(); });
+  CHECK(checkpoints() > 0);
+  CHECK(n->upkeep_turns == 0);
 }
 
 TEST_CASE_METHOD(fixture, "a checkpointer that dies is replaced and the shard stays due",

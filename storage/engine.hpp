@@ -4,12 +4,14 @@
 #include "messages/limits.hpp"
 #include "messages/operations.hpp"
 #include "messages/status.hpp"
+#include "messages/watch.hpp"
 #include "storage/clock.hpp"
 #include "storage/durable_state.hpp"
 #include "storage/engine_options.hpp"
 #include "storage/file_system.hpp"
 #include "storage/reply.hpp"
 #include "storage/stats.hpp"
+#include "storage/watch.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -56,7 +58,8 @@ struct scan_page {
 ///
 /// It starts no thread. Somebody must drive each log stream by calling run_stream() in a loop on a
 /// thread of its own (the WAL writer actors do; storage/stream_threads.hpp does for tools and
-/// tests), and call due_checkpoints(), checkpoint() and sweep_expired() now and then.
+/// tests), and call due_checkpoints(), checkpoint() and sweep_expired() now and then. Where there
+/// are watches, run_watches() wants such a thread too.
 class engine {
 public:
   /// Opens or creates the data folder, recovers what is in it on options.recovery_threads threads,
@@ -119,6 +122,26 @@ public:
   void add_round_listener(round_listener& listener);
   void remove_round_listener(round_listener& listener);
 
+  // -- watching
+  // -----------------------------------------------------------------------------------------------------
+
+  /// Tells of the changes of a key or of all keys with a prefix; the contract is in
+  /// messages/watch.hpp. Every change that is made after the call returned is among them. A watch
+  /// that nobody takes from holds options.watch_buffer_bytes about twice over; it never slows
+  /// writers down. `on_ready` is called on the thread that runs run_watches(): it must not block
+  /// and not call the watch; set a flag, wake a loop. The engine may go before the watch, which
+  /// then is over.
+  ///   invalid_argument  a key, token or start that makes no sense
+  ///   no_replicas       level durable in a universe in memory only
+  ///   overloaded        options.watches_max are there already
+  op_result<std::unique_ptr<watch>> watch_changes(watch_options options,
+                                                  std::function<void()> on_ready);
+  /// One turn of what carries changes to watches: waits up to `wait_max` for work (returns early on
+  /// interrupt_watches), then does a bounded part of it. Reads the log where a watch is behind.
+  void run_watches(std::chrono::milliseconds wait_max);
+  void interrupt_watches() noexcept;
+  [[nodiscard]] watch_stats stats_of_watches() const;
+
   // -- following another copy of a shard
   // -------------------------------------------------------------------------------
 
@@ -169,6 +192,7 @@ private:
   static op_status open_in_memory(state& s);
   static op_status open_folder(state& s);
   static op_status open_log(state& s, recovered& found);
+  static void open_watches(state& s);
   [[nodiscard]] op_status release_log();
   [[nodiscard]] std::vector<bool> shards_of_oldest_segment() const;
   void execute_chunk(batch& b, std::span<const operation> operations, std::span<op_reply> replies,

@@ -58,6 +58,12 @@ struct engine_options {
   /// Checkpoints of a shard that are kept.
   std::uint32_t checkpoints_kept = 3;
 
+  /// Events that one watch holds for whoever is slow to take them, bytes of keys and values and
+  /// about 200 each. Beyond it they are read from the log.
+  std::uint64_t watch_buffer_bytes = 1u << 20;
+  /// Watches at the same time.
+  std::uint64_t watches_max = 100'000;
+
   /// Threads that recover; 0: one per core.
   std::uint32_t recovery_threads = 0;
   std::function<void(const recovery_progress&)> on_progress;

@@ -5,6 +5,7 @@
 #include "storage/segment_store.hpp"
 #include "storage/shard.hpp"
 #include "storage/shard_log.hpp"
+#include "storage/watch_hub.hpp"
 #include "storage/wal_stream.hpp"
 
 #include <atomic>
@@ -44,7 +45,9 @@ struct engine::state {
       std::make_shared<table_memory>(); ///< memory of all shards' records
   std::vector<std::unique_ptr<shard>> shards;
   std::vector<std::unique_ptr<shard_log>> logs;
+  std::vector<log_origin> log_origins; ///< by shard
   std::unique_ptr<segment_store> segments;
+  std::shared_ptr<watch_hub> watches;
   std::vector<std::unique_ptr<wal_stream>> streams;
   std::vector<std::uint32_t> stream_of_shard;
   recovery_report report;

@@ -13,6 +13,7 @@
 #include "storage/stats.hpp"
 #include "storage/table.hpp"
 #include "storage/table_memory.hpp"
+#include "storage/watch_tap.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -87,6 +88,10 @@ public:
   void restore(std::string_view key, std::string_view value, const record_meta& meta);
   void replay(const log_record& record, std::uint64_t record_time_us);
 
+  /// Tells `tap` (borrowed) of every change from now on; null: nobody.
+  void watch_with(watch_tap* tap) noexcept { tap_ = tap; }
+  [[nodiscard]] watch_tap* tap() noexcept { return tap_; }
+
   [[nodiscard]] lsn_t last_lsn() const noexcept {
     return log_ ? log_->next_lsn() - 1 : unlogged_lsn_;
   }
@@ -123,6 +128,7 @@ private:
   const clock& time_;
   shard_log* log_ = nullptr;
   std::vector<log_record>* collected_ = nullptr;
+  watch_tap* tap_ = nullptr;
   lsn_t unlogged_lsn_ = 0;   // the sequence of a shard without a log
   lsn_t last_erase_lsn_ = 0; // what a read at level sync waits for when it finds nothing
   std::uint64_t sweep_cursor_ = 0;

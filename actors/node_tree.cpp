@@ -6,6 +6,7 @@
 #include "actors/shard_life.hpp"
 #include "actors/upkeep.hpp"
 #include "actors/wal_writer.hpp"
+#include "actors/watch_pump.hpp"
 
 namespace warp::actors {
 
@@ -14,6 +15,7 @@ namespace {
 std::vector<child_spec> storage_children(node& n) {
   std::vector<child_spec> children;
   for (std::uint32_t i = 0; i < n.streams.size(); ++i) children.push_back(wal_writer(n, i));
+  children.push_back(watch_pump(n));
   for (std::uint32_t i = 0; i < n.engine->shard_count(); ++i)
     children.push_back(shard_life(n, shard_id{i}));
   children.push_back(checkpointer(n));

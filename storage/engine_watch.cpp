@@ -16,6 +16,7 @@ void engine::open_watches(state& s) {
   from.universe = to_string(id) + "-" + std::to_string(s.folder ? s.folder->generation() : 0);
   from.value_bytes_max = s.options.value_bytes_max;
   from.watches_max = s.options.watches_max;
+  from.memory_max = s.options.watch_memory_bytes;
   s.watches = std::make_shared<watch_hub>(std::move(from));
   s.listeners.push_back(s.watches.get());
 }

@@ -36,10 +36,32 @@ void watch::cancel() {
 // -- the queue
 // --------------------------------------------------------------------------------------------------
 
+watcher::~watcher() {
+  memory_->held.fetch_sub(queued_bytes_ + staged_bytes, std::memory_order_relaxed);
+}
+
+void watcher::add_staged(const watch_change& change) noexcept {
+  ++staged_events;
+  staged_bytes += change.bytes();
+  memory_->held.fetch_add(change.bytes(), std::memory_order_relaxed);
+}
+
+void watcher::remove_staged(const watch_change& change) noexcept {
+  --staged_events;
+  staged_bytes -= change.bytes();
+  memory_->held.fetch_sub(change.bytes(), std::memory_order_relaxed);
+}
+
+bool watcher::may_stage(const watch_change& change) const noexcept {
+  return staged_events == 0 || (staged_events < limits.events && !memory_->full() &&
+                                staged_bytes + change.bytes() <= limits.bytes);
+}
+
 bool watcher::has_room() {
   std::lock_guard guard{mutex_};
-  if (over_) return true; // and drops it
-  if (queued_bytes_ < limits.bytes && queue_.size() < limits.events) return true;
+  if (over_ || queue_.empty()) return true;
+  if (queued_bytes_ < limits.bytes && queue_.size() < limits.events && !memory_->full())
+    return true;
   wants_room_ = true;
   return false;
 }
@@ -48,6 +70,7 @@ void watcher::push(watch_change_ptr change) {
   std::lock_guard guard{mutex_};
   if (over_) return;
   queued_bytes_ += change->bytes();
+  memory_->held.fetch_add(change->bytes(), std::memory_order_relaxed);
   queue_.push_back(std::move(change));
 }
 
@@ -64,18 +87,13 @@ void watcher::finish(op_status why, bool drop) {
   over_ = true;
   if (!drop) return;
   queue_.clear();
-  queued_bytes_ = 0;
+  memory_->held.fetch_sub(std::exchange(queued_bytes_, 0), std::memory_order_relaxed);
   on_ready_ = nullptr;
 }
 
 bool watcher::finished() const {
   std::lock_guard guard{mutex_};
   return over_;
-}
-
-std::size_t watcher::queued_bytes() const {
-  std::lock_guard guard{mutex_};
-  return queued_bytes_;
 }
 
 op_status watcher::end() const {
@@ -96,8 +114,10 @@ bool watcher::take(std::vector<watch_change_ptr>& out, std::size_t events_max,
     queue_.pop_front();
   }
   queued_bytes_ -= bytes;
+  memory_->held.fetch_sub(bytes, std::memory_order_relaxed);
   // Half empty: a hub that is woken for every event would do little else.
-  if (wants_room_ && queued_bytes_ <= limits.bytes / 2 && queue_.size() <= limits.events / 2) {
+  if (wants_room_ && (queue_.empty() ||
+                      (queued_bytes_ <= limits.bytes / 2 && queue_.size() <= limits.events / 2))) {
     wants_room_ = false;
     room = true;
   }

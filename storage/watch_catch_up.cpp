@@ -68,14 +68,12 @@ bool watch_hub::stage(watcher& w, place& p, const watch_change_ptr& change) {
     return false;
   }
   p.staged.push_back(change);
-  w.staged_bytes += size;
-  ++w.staged_events;
+  w.add_staged(*change);
   return true;
 }
 
 void watch_hub::unstage(watcher& w, place& p) noexcept {
-  for (const auto& change : p.staged) w.staged_bytes -= change->bytes();
-  w.staged_events -= p.staged.size();
+  for (const auto& change : p.staged) w.remove_staged(*change);
   p.staged = {};
 }
 
@@ -97,8 +95,7 @@ bool watch_hub::release_staged(const watcher_ptr& w) {
     const shard_id shard{w->first_shard.value + i};
     std::size_t n = 0;
     for (; n < p.staged.size() && is_durable(shard, p.staged[n]->version) && w->has_room(); ++n) {
-      w->staged_bytes -= p.staged[n]->bytes();
-      --w->staged_events;
+      w->remove_staged(*p.staged[n]);
       tell(w, std::move(p.staged[n]));
     }
     p.staged.erase(p.staged.begin(), p.staged.begin() + static_cast<std::ptrdiff_t>(n));
@@ -144,8 +141,7 @@ void watch_hub::go_live(const watcher_ptr& w, place& p) {
   p.position = std::max(p.position, p.target);
   std::erase_if(p.staged, [&](const watch_change_ptr& change) {
     if (change->version > p.position) return false;
-    w->staged_bytes -= change->bytes();
-    --w->staged_events;
+    w->remove_staged(*change);
     return true;
   });
   p.staging = false;
@@ -153,8 +149,7 @@ void watch_hub::go_live(const watcher_ptr& w, place& p) {
   if (w->options.level == watch_level::durable) return; // release_staged()
   const auto staged = std::exchange(p.staged, {});
   for (const auto& change : staged) {
-    w->staged_bytes -= change->bytes();
-    --w->staged_events;
+    w->remove_staged(*change);
     p.position = change->version;
     tell(w, change);
   }
@@ -166,7 +161,7 @@ watch_hub::progress watch_hub::serve(const watcher_ptr& w) {
     w->not_live = 0;
     return progress::done;
   }
-  if (!drain_carry(w)) return progress::waits;
+  if (!drain_carry(w) || !w->has_room()) return progress::waits;
   bool again = false;
   for (std::size_t n = 0; w->not_live != 0 && n < w->places.size() && !again; ++n) {
     const auto i = w->next_place++ % w->places.size();
@@ -179,7 +174,6 @@ watch_hub::progress watch_hub::serve(const watcher_ptr& w) {
   if (again) return progress::again;
   if (w->not_live != 0) return progress::waits;
   if (w->owes_synced) {
-    if (!w->has_room()) return progress::waits;
     w->owes_synced = w->told_lagged = false;
     tell(w, make_change(watch_kind::synced, w->first_shard, 0));
   }

@@ -38,7 +38,9 @@ watch_hub::watch_hub(watch_sources from)
     : from_(std::move(from)),
       tap_bytes_(std::clamp(taps_bytes / from_.shards.size(), tap_bytes_min, tap_bytes_max)),
       gate_(static_cast<std::uint32_t>(from_.shards.size()), ~std::uint64_t{0}, ~std::uint64_t{0}),
-      sides_(from_.shards.size()) {}
+      sides_(from_.shards.size()) {
+  memory_->max = from_.memory_max;
+}
 
 watch_hub::~watch_hub() = default;
 
@@ -73,7 +75,8 @@ op_result<std::unique_ptr<watch>> watch_hub::add(watch_options options, watch_li
   if (auto status = check(options); !status.ok()) return status;
   const auto count = static_cast<std::uint32_t>(from_.shards.size());
   const auto hash = table::hash(options.key);
-  auto w = std::make_shared<watcher>(std::move(options), limits, hash, std::move(on_ready));
+  auto w =
+      std::make_shared<watcher>(std::move(options), limits, hash, memory_, std::move(on_ready));
   const auto& o = w->options;
   if (names_shard(o)) w->first_shard = storage::shard_of(o.key, count);
   w->places.resize(names_shard(o) ? 1 : count);
@@ -470,14 +473,13 @@ void watch_hub::lose(const watcher_ptr& w, shard_id shard, lsn_t seen) {
 watch_stats watch_hub::stats() const {
   watch_stats out{.watches = 0,
                   .catching_up = catching_up_.load(std::memory_order_relaxed),
-                  .queued_bytes = 0,
+                  .queued_bytes = memory_->held.load(std::memory_order_relaxed),
                   .events = events_.load(std::memory_order_relaxed),
                   .lagged = lagged_.load(std::memory_order_relaxed),
                   .lost = lost_.load(std::memory_order_relaxed),
                   .overflows = overflows_.load(std::memory_order_relaxed)};
   std::lock_guard guard{mutex_};
   out.watches = all_.size();
-  for (const auto& w : all_) out.queued_bytes += w->queued_bytes();
   return out;
 }
 

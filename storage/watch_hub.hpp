@@ -32,6 +32,7 @@ struct watch_sources {
   std::string universe; ///< as in watch_token
   std::size_t value_bytes_max = 0;
   std::size_t watches_max = 0;
+  std::size_t memory_max = 0; ///< of all watches
 };
 
 /// All watches of an engine: taps their shards, and carries what the taps catch to the watches, on
@@ -128,6 +129,7 @@ private:
 
   const watch_sources from_;
   const std::size_t tap_bytes_;
+  const std::shared_ptr<watch_memory> memory_ = std::make_shared<watch_memory>();
   stream_gate gate_;
   std::atomic<bool> wants_rounds_{false};
 

@@ -14,6 +14,14 @@
 
 namespace warp::storage {
 
+/// What all watches of a hub hold together, of `max` bytes that they may.
+struct watch_memory {
+  std::atomic<std::size_t> held{0};
+  std::size_t max = 0;
+
+  [[nodiscard]] bool full() const noexcept { return held.load(std::memory_order_relaxed) >= max; }
+};
+
 /// The inside of one watch: a queue to whoever takes, and what the hub knows of its progress in
 /// each shard.
 ///
@@ -47,8 +55,11 @@ public:
     bool tell_lost = false;                ///< starting: `lost` comes first
   };
 
-  watcher(watch_options o, watch_limits l, std::uint64_t key_hash, std::function<void()> on_ready)
-      : options(std::move(o)), limits(l), hash(key_hash), on_ready_(std::move(on_ready)) {}
+  watcher(watch_options o, watch_limits l, std::uint64_t key_hash,
+          std::shared_ptr<watch_memory> memory, std::function<void()> on_ready)
+      : options(std::move(o)), limits(l), hash(key_hash), memory_(std::move(memory)),
+        on_ready_(std::move(on_ready)) {}
+  ~watcher();
 
   const watch_options options;
   const watch_limits limits;
@@ -58,9 +69,8 @@ public:
   shard_id first_shard;
   std::vector<place> places;          ///< from first_shard on
   std::deque<watch_change_ptr> carry; ///< read while catching up, on its way to the queue
-  std::size_t staged_bytes = 0;
-  std::size_t staged_events = 0;
-  std::size_t not_live = 0; ///< places
+  std::size_t staged_bytes = 0, staged_events = 0; ///< of all places
+  std::size_t not_live = 0;                        ///< places
   std::size_t next_place = 0;
   bool owes_synced = true, told_lagged = false;
   bool pending = false; ///< in the hub's list of those that have something to do
@@ -73,6 +83,11 @@ public:
     return options.prefix ? key.starts_with(options.key) : key == options.key;
   }
 
+  /// Counts a change in or out of a place's `staged`.
+  void add_staged(const watch_change& change) noexcept;
+  void remove_staged(const watch_change& change) noexcept;
+  [[nodiscard]] bool may_stage(const watch_change& change) const noexcept;
+
   // -- the queue
   /// Is there room? If not, the hub is woken when there is again.
   bool has_room();
@@ -83,7 +98,6 @@ public:
   /// No more events; what is queued can still be taken unless `drop`.
   void finish(op_status why, bool drop);
   [[nodiscard]] bool finished() const;
-  [[nodiscard]] std::size_t queued_bytes() const;
 
   /// See watch::take(). `room`: the hub waits for room and has some now.
   bool take(std::vector<watch_change_ptr>& out, std::size_t events_max, std::size_t bytes_max,
@@ -91,6 +105,7 @@ public:
   [[nodiscard]] op_status end() const;
 
 private:
+  const std::shared_ptr<watch_memory> memory_;
   mutable std::mutex mutex_;
   std::function<void()> on_ready_;
   std::deque<watch_change_ptr> queue_;

@@ -516,6 +516,26 @@ TEST_CASE("a watch that nobody takes from holds little, lags, and misses nothing
   CHECK(db->stats_of_watches().lagged >= 1);
 }
 
+TEST_CASE("all watches together hold no more than they may", "[storage][watch][slow]") {
+  temp_folder folder;
+  auto options = small_options(folder.path());
+  options.watch_memory_bytes = 256 * 1024;
+  running_engine db{options};
+  watch_thread pump{*db};
+  std::vector<std::unique_ptr<watch_taker>> takers;
+  for (int i = 0; i < 20; ++i) takers.push_back(std::make_unique<watch_taker>(*db, prefix("{k}")));
+  const std::string value(1'000, 'v');
+  for (int i = 0; i < 5'000; ++i) db.put("{k}", value);
+  db.put("{k}", "end", durability::sync);
+  // One after the other: the ones that nobody takes from yet must not stand in the way.
+  for (auto& taker : takers) {
+    CHECK(db->stats_of_watches().queued_bytes <= 256 * 1024 + 20 * 2'000);
+    const auto told = taker->until([](const watch_event& e) { return e.value == "end"; });
+    CHECK(count(told, "put {k}=" + value) == 5'000);
+    CHECK(count(told, "lost") == 0);
+  }
+}
+
 TEST_CASE("in memory only a slow watch is told the state in place of what it missed",
           "[storage][watch][slow]") {
   running_engine db{{.shard_count = 4, .watch_buffer_bytes = 16 * 1024}};

@@ -1,12 +1,13 @@
 #include "actors/universe_watch.hpp"
 
 #include "tests/actors/universe_fixture.hpp"
+#include "tests/support/told_list.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <spdlog/spdlog.h>
 
-#include <condition_variable>
-#include <functional>
+#include <atomic>
+#include <future>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -16,51 +17,6 @@ using namespace warp::testing;
 using namespace std::chrono_literals;
 
 namespace {
-
-constexpr auto patience = 60s; ///< a bound for a hanging test, not a measure
-
-/// What the callback of a watch was told, as "put a=1".
-class told_list {
-public:
-  void operator()(const watch_event& e) {
-    std::string text;
-    switch (e.kind) {
-    case watch_kind::put:
-      text = (e.state ? "state " : "put ") + std::string{e.key} + "=" + std::string{e.value};
-      break;
-    case watch_kind::erase:
-      text = "erase " + std::string{e.key};
-      break;
-    case watch_kind::lost:
-      text = "lost";
-      break;
-    case watch_kind::ended:
-      text = "ended " + std::string{to_string(e.code)};
-      break;
-    default:
-      return;
-    }
-    std::lock_guard guard{mutex_};
-    told_.push_back(text);
-    changed_.notify_all();
-  }
-  watch_callback callback() {
-    return [this](const watch_event& e) { (*this)(e); };
-  }
-  /// All of it, as soon as the last one is `last`.
-  std::vector<std::string> until(const std::string& last) {
-    std::unique_lock lock{mutex_};
-    INFO("waiting for " << last << ", " << told_.size() << " were told");
-    REQUIRE(
-        changed_.wait_for(lock, patience, [&] { return !told_.empty() && told_.back() == last; }));
-    return told_;
-  }
-
-private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<std::string> told_;
-};
 
 using texts = std::vector<std::string>;
 
@@ -121,7 +77,7 @@ TEST_CASE_METHOD(universe_fixture, "a watch is told of the end of its universe a
   told_list told;
   std::unique_ptr<universe_watch> watch;
   auto made = u->watch({.key = "a"}, [&](const watch_event& e) {
-    told(e);
+    told.note(e);
     if (e.kind == watch_kind::ended) watch->cancel(); // from its own callback
   });
   REQUIRE(made.ok());
@@ -144,7 +100,7 @@ TEST_CASE_METHOD(universe_fixture, "a callback may end its own watch and use the
   auto made = u->watch({.key = "a"}, [&](const watch_event& e) {
     if (!e.is_change()) return;
     std::lock_guard wait{ready};
-    told(e);
+    told.note(e);
     CHECK(u->get("a").ok());
     first.reset();
   });

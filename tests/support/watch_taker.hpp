@@ -2,6 +2,7 @@
 
 #include "storage/engine.hpp"
 #include "storage/watch.hpp"
+#include "tests/support/told_list.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <chrono>
@@ -36,31 +37,6 @@ private:
   std::condition_variable changed_;
   bool rung_ = false;
 };
-
-/// "put a=1", "erase a", "expire a", "state a=1", "absent a", "lost", "state end", "lagged",
-/// "synced".
-inline std::string text_of(const watch_event& e) {
-  const std::string key{e.key};
-  switch (e.kind) {
-  case watch_kind::put:
-    return (e.state ? "state " : "put ") + key + "=" + std::string{e.value};
-  case watch_kind::erase:
-    return (e.state ? "absent " : "erase ") + key;
-  case watch_kind::expire:
-    return "expire " + key;
-  case watch_kind::lost:
-    return "lost";
-  case watch_kind::state_end:
-    return "state end";
-  case watch_kind::lagged:
-    return "lagged";
-  case watch_kind::synced:
-    return "synced";
-  case watch_kind::ended:
-    return "ended";
-  }
-  return "?";
-}
 
 /// A watch and what it has told, taken on the test's thread.
 class watch_taker {

@@ -5,8 +5,8 @@
 #include "storage/segment_store.hpp"
 #include "storage/shard.hpp"
 #include "storage/shard_log.hpp"
-#include "storage/watch_hub.hpp"
 #include "storage/wal_stream.hpp"
+#include "storage/watch_hub.hpp"
 
 #include <atomic>
 #include <bit>

@@ -35,6 +35,9 @@ public:
   /// Compressed values come as they are; views live as long as the call.
   outcome read(lsn_t up_to, const std::function<void(const log_record&)>& visit);
 
+  /// See log_cursor::rest().
+  void rest() noexcept { cursor_.rest(); }
+
   /// Last LSN that was handed out or is known to be none.
   [[nodiscard]] lsn_t position() const noexcept { return position_; }
 

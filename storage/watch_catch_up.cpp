@@ -10,6 +10,8 @@ namespace {
 
 /// Buckets of a table that are looked at in one turn.
 constexpr int walk_buckets = 128;
+/// Steps of one watch before it is the turn of others: frames of the log, or such walks.
+constexpr int steps_max = 32;
 
 watch_change_ptr make_change(watch_kind kind, shard_id shard, lsn_t version) {
   auto change = std::make_shared<watch_change>();
@@ -162,13 +164,21 @@ watch_hub::progress watch_hub::serve(const watcher_ptr& w) {
     return progress::done;
   }
   if (!drain_carry(w) || !w->has_room()) return progress::waits;
-  bool again = false;
+  // Place by place, until all of them wait or it is the turn of others.
+  bool again = false, full = false;
+  int steps = 0;
   for (std::size_t n = 0; w->not_live != 0 && n < w->places.size() && !again; ++n) {
     const auto i = w->next_place++ % w->places.size();
-    if (w->places[i].in == watcher::mode::live) continue;
-    again = advance(w, shard_id{w->first_shard.value + static_cast<std::uint32_t>(i)}) ==
-            progress::again;
-    if (!drain_carry(w)) return progress::waits;
+    auto& p = w->places[i];
+    const shard_id shard{w->first_shard.value + static_cast<std::uint32_t>(i)};
+    while (p.in != watcher::mode::live && !full) {
+      again = advance(w, shard) == progress::again;
+      full = !drain_carry(w);
+      if (!again || ++steps == steps_max) break;
+    }
+    if (p.reader) p.reader->rest(); // it may be long until it is read on
+    if (full) return progress::waits;
+    again = again && steps == steps_max;
   }
   const bool released = release_staged(w);
   if (again) return progress::again;
@@ -248,6 +258,7 @@ watch_hub::progress watch_hub::read_log(const watcher_ptr& w, shard_id shard) {
   if (outcome == gapless_reader::outcome::more) return progress::again;
   if (!p.staging) {
     // What is not on disk yet comes through the tap from here on.
+    resume_tap(shard);
     p.staging = true;
     p.target = sides_[shard.value]->seen.load(std::memory_order_relaxed);
     if (p.position < p.target) log.request_sync();
@@ -267,6 +278,7 @@ void watch_hub::begin_state(watcher& w, shard_id shard) {
   const bool durable = w.options.level == watch_level::durable;
   const auto now_ms = from_.time->now_ms();
   p.settled.clear();
+  resume_tap(shard);
   {
     std::lock_guard hold{source.lock()};
     p.state_at = source.last_lsn();

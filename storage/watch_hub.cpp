@@ -10,6 +10,8 @@ namespace warp::storage {
 
 namespace {
 
+/// Caught changes that nobody took, after which it is asked why.
+constexpr std::size_t unwanted_max = 1'000;
 /// Memory of all taps together, and the least and the most of one.
 constexpr std::size_t taps_bytes = 16u << 20, tap_bytes_min = 64 * 1024, tap_bytes_max = 1u << 20;
 
@@ -130,9 +132,10 @@ lsn_t watch_hub::enter(watcher& w, shard_id shard, const watcher_ptr& owner) {
   std::lock_guard hold{source.lock()};
   if (!w.options.prefix) at.tap->keys.add(w.hash);
   const auto now = source.last_lsn();
-  if (new_tap) {
+  if (new_tap) source.watch_with(at.tap.get());
+  if (new_tap || at.paused) {
     at.seen.store(now, std::memory_order_relaxed);
-    source.watch_with(at.tap.get());
+    at.paused = at.tap->paused = false;
   }
   const auto* r = w.options.prefix ? nullptr : source.records().find(w.hash, w.options.key);
   return place_at_start(w, shard, now, r);
@@ -251,6 +254,7 @@ void watch_hub::narrow_taps() {
       from_.shards[shard]->watch_with(nullptr);
     }
     at.tap.reset();
+    at.paused = false;
     at.feed.reset();
     at.feeding = false;
   }
@@ -338,6 +342,8 @@ void watch_hub::drain_tap(std::uint32_t shard) {
     static_cast<void>(deal(shard_id{shard}, c.hash,
                            std::string_view{at.caught.bytes}.substr(c.offset, c.key_size),
                            c.version, [&] { return change_from(shard_id{shard}, at.caught, c); }));
+  if (at.unwanted > unwanted_max) pause_tap(shard_id{shard});
+  if (at.paused) return;
   if (!at.caught.overflowed) {
     at.seen.store(now, std::memory_order_relaxed);
     return;
@@ -377,6 +383,7 @@ bool watch_hub::feed(std::uint32_t shard) {
     });
     if (outcome == gapless_reader::outcome::tail && at.feed->position() < at.feed_to) {
       if (!all_there) {
+        at.feed->rest();
         feeding_.push_back(shard);
         return false;
       }
@@ -400,16 +407,20 @@ bool watch_hub::feed(std::uint32_t shard) {
 template <class Make>
 bool watch_hub::deal(shard_id shard, std::uint64_t hash, std::string_view key, lsn_t version,
                      Make make) {
+  auto& at = *sides_[shard.value];
   watch_change_ptr change;
   const auto hand_to = [&](const watcher_ptr& w) {
-    if (!w->matches(key) || version <= w->at(shard).position) return true;
+    const auto& p = w->at(shard);
+    if (version <= p.position || (p.in != watcher::mode::live && !p.staging) || !w->matches(key))
+      return true;
     if (!change) change = make();
     if (!change) return false;
+    at.unwanted = 0;
     offer(w, shard, change);
     return true;
   };
   bool made = true;
-  auto& at = *sides_[shard.value];
+  ++at.unwanted;
   if (const auto same = at.keys.find(hash); same != at.keys.end())
     for (const auto& w : same->second) made = made && hand_to(w);
   for (const auto& [length, by_hash] : prefixes_) {
@@ -420,6 +431,36 @@ bool watch_hub::deal(shard_id shard, std::uint64_t hash, std::string_view key, l
       if (shard.value - w->first_shard.value < w->places.size()) made = made && hand_to(w);
   }
   return made;
+}
+
+/// Nobody has taken anything for long: if all who watch are behind, their shard need not be
+/// listened to. With the hub's lock held.
+void watch_hub::pause_tap(shard_id shard) {
+  auto& at = *sides_[shard.value];
+  at.unwanted = 0;
+  const auto listens = [&](const watcher_ptr& w) {
+    if (shard.value - w->first_shard.value >= w->places.size()) return false;
+    const auto& p = w->at(shard);
+    return p.in == watcher::mode::live || p.staging;
+  };
+  for (const auto& [hash, watchers] : at.keys)
+    if (std::any_of(watchers.begin(), watchers.end(), listens)) return;
+  for (const auto& [length, by_hash] : prefixes_)
+    for (const auto& [hash, watchers] : by_hash)
+      if (std::any_of(watchers.begin(), watchers.end(), listens)) return;
+  std::lock_guard hold{from_.shards[shard.value]->lock()};
+  at.paused = at.tap->paused = true;
+}
+
+/// Somebody is about to become live: every change from here on is caught again.
+void watch_hub::resume_tap(shard_id shard) {
+  auto& at = *sides_[shard.value];
+  auto& source = *from_.shards[shard.value];
+  std::lock_guard guard{mutex_};
+  if (!at.paused || !at.tap) return;
+  std::lock_guard hold{source.lock()};
+  at.paused = at.tap->paused = false;
+  at.seen.store(source.last_lsn(), std::memory_order_relaxed);
 }
 
 void watch_hub::offer(const watcher_ptr& w, shard_id shard, const watch_change_ptr& change) {

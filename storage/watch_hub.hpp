@@ -75,6 +75,7 @@ private:
     std::unique_ptr<watch_tap> tap;
     std::size_t watchers = 0;
     bool too_wide = false; ///< the tap lets more through than it should
+    bool paused = false;   ///< the tap is
 
     /// Every change up to here that somebody wants was dealt out. The pump's, but for a new tap.
     std::atomic<lsn_t> seen{0};
@@ -85,6 +86,7 @@ private:
     bool feeding = false;
     lsn_t feed_to = 0;
     std::unique_ptr<gapless_reader> feed;
+    std::size_t unwanted = 0; ///< changes that it caught in a row and nobody took
   };
   enum class progress : std::uint8_t { again, waits, done };
 
@@ -101,6 +103,8 @@ private:
   // -- the live way; pump lock held
   void drain_tap(std::uint32_t shard);
   bool feed(std::uint32_t shard);
+  void pause_tap(shard_id shard);
+  void resume_tap(shard_id shard);
   template <class Make>
   bool deal(shard_id shard, std::uint64_t hash, std::string_view key, lsn_t version, Make make);
   void offer(const watcher_ptr& w, shard_id shard, const watch_change_ptr& change);

@@ -52,6 +52,7 @@ public:
 
   /// A change that was made. `large`: its value as a blob, in place of r.value; may be null.
   void note(std::uint64_t hash, const log_record& r, blob* large) noexcept {
+    if (paused) return;
     if (keys.may_have(hash) || (prefixes && prefixes->may_match(r.key)))
       catch_change(hash, r, large);
   }
@@ -64,6 +65,8 @@ public:
   /// What is wanted.
   hash_sieve keys;
   std::shared_ptr<const prefix_sieve> prefixes; ///< null: none
+  /// All who watch are behind, and read the log: nothing is wanted for now.
+  bool paused = false;
 
 private:
   void catch_change(std::uint64_t hash, const log_record& r, blob* large) noexcept;

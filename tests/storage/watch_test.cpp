@@ -516,6 +516,33 @@ TEST_CASE("a watch that nobody takes from holds little, lags, and misses nothing
   CHECK(db->stats_of_watches().lagged >= 1);
 }
 
+TEST_CASE("a watch that nobody takes from holds back no log", "[storage][watch][slow]") {
+  temp_folder folder;
+  auto options = small_options(folder.path());
+  options.shard_count = 2;
+  options.segment_bytes = 64 * 1024;
+  options.wal_max_bytes = 512 * 1024;
+  options.checkpoints_kept = 1;
+  options.watch_buffer_bytes = 4'096;
+  running_engine db{options};
+  watch_thread pump{*db};
+  watch_taker slow{*db, prefix("")};
+  const std::string value(1'000, 'v');
+  std::uint64_t most = 0;
+  for (int i = 0; i < 5'000; ++i) {
+    db.put("k" + std::to_string(i % 50), value + std::to_string(i));
+    if (i % 250 != 0) continue;
+    for (std::uint32_t s = 0; s < 2; ++s) REQUIRE(db->checkpoint(shard_id{s}).ok());
+    most = std::max(most, db->stats_of_stream(0).segment_bytes);
+  }
+  CHECK(most < 2 * 512 * 1024); // of 5 MB that were written
+  mirror seen;
+  const auto expected = everything(db);
+  do slow.until([&](const watch_event& e) { return seen.apply(e), true; });
+  while (seen.values() != expected);
+  CHECK(seen.lost >= 1);
+}
+
 TEST_CASE("all watches together hold no more than they may", "[storage][watch][slow]") {
   temp_folder folder;
   auto options = small_options(folder.path());

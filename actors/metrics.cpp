@@ -106,10 +106,10 @@ void add_log(families& out, const storage::engine& engine,
   out.push_back(builder::counter("warp_wal_record_bytes_total", "Bytes of the records logged.")
                     .value(sum(shards, &stats::log_bytes))
                     .done());
-  out.push_back(builder::counter("warp_write_stalls_total",
-                                 "Writes that waited for room in a full log buffer.")
-                    .value(sum(shards, &stats::stalls))
-                    .done());
+  out.push_back(
+      builder::counter("warp_write_stalls_total", "Writes that waited for room in the log.")
+          .value(sum(shards, &stats::stalls))
+          .done());
   std::uint64_t lag_records = 0, lag_ms = 0;
   for (auto& s : shards) {
     lag_records += s.last_lsn - std::min(s.last_lsn, s.durable_lsn);
@@ -130,6 +130,10 @@ void add_log(families& out, const storage::engine& engine,
   auto created = builder::counter("warp_wal_segments_created_total", "Segment files created.");
   auto recycled =
       builder::counter("warp_wal_segments_recycled_total", "Segment files used once more.");
+  auto waits = builder::counter("warp_wal_segment_waits_total",
+                                "Full segments whose successor was not there in time.");
+  auto direct = builder::gauge("warp_wal_direct_io",
+                               "Whether the log is written past the page cache (1) or not (0).");
   auto kept = builder::gauge("warp_wal_segments", "Segment files kept.");
   auto size = builder::gauge("warp_wal_segment_bytes", "Size of the segment files kept.");
   auto failed =
@@ -147,6 +151,8 @@ void add_log(families& out, const storage::engine& engine,
     syncs.value(number(s.syncs), label);
     created.value(number(s.segments_created), label);
     recycled.value(number(s.segments_recycled), label);
+    waits.value(number(s.segment_waits), label);
+    direct.value(s.direct ? 1 : 0, label);
     kept.value(number(s.segments), label);
     size.value(number(s.segment_bytes), label);
     failed.value(s.failed ? 1 : 0, label);
@@ -154,9 +160,25 @@ void add_log(families& out, const storage::engine& engine,
     writing.durations(s.write_latency, label);
     syncing.durations(s.sync_latency, label);
   }
-  for (auto* b : {&rounds, &frames, &bytes, &syncs, &created, &recycled, &kept, &size, &failed,
-                  &full, &writing, &syncing})
+  for (auto* b : {&rounds, &frames, &bytes, &syncs, &created, &recycled, &waits, &direct, &kept,
+                  &size, &failed, &full, &writing, &syncing})
     out.push_back(b->done());
+  const auto log = engine.stats_of_log();
+  out.push_back(builder::gauge("warp_wal_disk_bytes", "Size of all log files, spare ones included.")
+                    .value(number(log.bytes))
+                    .done());
+  out.push_back(
+      builder::gauge("warp_wal_disk_max_bytes", "Limit of the log files (storage.wal_max).")
+          .value(number(engine.options().wal_max_bytes))
+          .done());
+  out.push_back(builder::counter("warp_wal_limit_pauses_total",
+                                 "Times that writers paused because the log was at its limit.")
+                    .value(number(log.pauses))
+                    .done());
+  out.push_back(builder::counter("warp_wal_limit_paused_seconds_total",
+                                 "Time that writers paused because the log was at its limit.")
+                    .value(seconds(log.paused_ms))
+                    .done());
 }
 
 void add_watches(families& out, const storage::watch_stats& s) {

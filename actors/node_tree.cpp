@@ -2,6 +2,7 @@
 
 #include "actors/checkpointer.hpp"
 #include "actors/observer.hpp"
+#include "actors/segment_making.hpp"
 #include "actors/service_actor.hpp"
 #include "actors/shard_life.hpp"
 #include "actors/upkeep.hpp"
@@ -15,6 +16,7 @@ namespace {
 std::vector<child_spec> storage_children(node& n) {
   std::vector<child_spec> children;
   for (std::uint32_t i = 0; i < n.streams.size(); ++i) children.push_back(wal_writer(n, i));
+  if (n.segments) children.push_back(segment_making(n));
   children.push_back(watch_pump(n));
   for (std::uint32_t i = 0; i < n.engine->shard_count(); ++i)
     children.push_back(shard_life(n, shard_id{i}));

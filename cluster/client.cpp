@@ -2,6 +2,7 @@
 
 #include "cluster/client_calls.hpp"
 #include "cluster/client_core.hpp"
+#include "cluster/client_stream.hpp"
 #include "messages/conversion.hpp"
 
 #include <algorithm>
@@ -285,6 +286,14 @@ op_result<server_info> client::info() {
           return op_status{};
         });
   });
+}
+
+op_result<std::unique_ptr<put_stream>> client::stream_puts(put_stream_options options) {
+  const auto server = info();
+  if (!server) return server.status();
+  auto stream = std::make_shared<cluster::client_stream>(state_->core, options, *server);
+  stream->begin();
+  return std::unique_ptr<put_stream>{new put_stream{std::move(stream)}};
 }
 
 client_admin client::admin() {

@@ -3,6 +3,7 @@
 #include "cluster/admin_types.hpp"
 #include "cluster/client_types.hpp"
 #include "cluster/client_watch.hpp"
+#include "cluster/put_stream.hpp"
 #include "messages/status.hpp"
 #include "messages/watch.hpp"
 
@@ -93,6 +94,9 @@ public:
   /// while more than options.queued_bytes_max are under way (never on the client's thread).
   void execute_async(client_batch batch, callback done);
   [[nodiscard]] std::future<std::vector<client_reply>> execute_async(client_batch batch);
+
+  /// Opens a stream of puts, for bulk loads. Blocks for the server's limits; fails as info() does.
+  [[nodiscard]] op_result<std::unique_ptr<put_stream>> stream_puts(put_stream_options options = {});
 
   // -- everything else; block likewise ----------------------------------------------------------
 

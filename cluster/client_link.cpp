@@ -1,11 +1,11 @@
 #include "cluster/client_link.hpp"
 
+#include "cluster/corked_network.hpp"
 #include "cluster/corked_stream.hpp"
 #include "cluster/message_limits.hpp"
 #include "messages/conversion.hpp"
 
 #include <algorithm>
-#include <capnp/rpc-twoparty.h>
 #include <kj/debug.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -50,7 +50,7 @@ struct client_link::connection {
 
   kj::Own<kj::AsyncIoStream> io;
   corked_stream stream;
-  capnp::TwoPartyVatNetwork network;
+  corked_network network;
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
   kj::Maybe<wire::Session::Client> session;
 };
@@ -83,7 +83,7 @@ kj::Promise<void> client_link::run() {
         listener_.link_ready(*this);
         auto lost = kj::newPromiseAndFulfiller<void>();
         lost_ = kj::mv(lost.fulfiller);
-        return wire_->network.onDisconnect()
+        return wire_->network.on_disconnect()
             .exclusiveJoin(wire_->stream.on_fault())
             .exclusiveJoin(kj::mv(lost.promise));
       })

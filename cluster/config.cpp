@@ -2,6 +2,7 @@
 
 #include "cluster/config_knobs.hpp"
 #include "cluster/config_units.hpp"
+#include "storage/cpu_list.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -212,6 +213,9 @@ struct loader {
               "give it at least {}",
               format_size(e.wal_max_bytes), format_size(e.segment_bytes),
               where_of("storage.segment_size"), format_size(2 * e.segment_bytes)));
+    if (const auto cpus = storage::parse_cpu_list(e.wal_cpus); !cpus)
+      contradiction("storage.wal_cpus",
+                    fmt::format("storage.wal_cpus: {}", cpus.status().message()));
     const auto folder_set =
         std::ranges::find(out.settings, "storage.folder", &config_setting::name)->origin !=
         config_origin::built_in;
@@ -257,6 +261,8 @@ struct loader {
     check_listen("rpc.listen", c.rpc.listen);
     check_listen("http.listen", c.http.listen);
     const auto rpc = parse_address(c.rpc.listen), http = parse_address(c.http.listen);
+    if (const auto cpus = storage::parse_cpu_list(c.rpc.cpus); !cpus)
+      contradiction("rpc.cpus", fmt::format("rpc.cpus: {}", cpus.status().message()));
     if (rpc && http && rpc->port != 0 && rpc->port == http->port &&
         (rpc->host == http->host || rpc->host == "*" || http->host == "*"))
       contradiction("http.listen",

@@ -28,7 +28,7 @@ struct server_config {
   bool checkpoint_on_stop = false; ///< a stop by signal ends with a checkpoint of what has changed
   std::chrono::milliseconds stop_timeout{30'000};
 
-  rpc_server_options rpc; ///< threads: 0 stands for one per core, at most 16
+  rpc_server_options rpc; ///< threads: 0 stands for rpc_server::threads_for()
 
   struct {
     std::string listen = "127.0.0.1:7480";

@@ -14,6 +14,8 @@ namespace warp::cluster {
 namespace {
 
 constexpr std::string_view durability_names[] = {"memory", "async", "sync"};
+constexpr std::string_view direct_io_names[] = {"auto", "on", "off"};
+constexpr std::string_view huge_pages_names[] = {"auto", "always", "never"};
 constexpr std::string_view level_names[] = {"trace", "debug", "info", "warn", "error"};
 constexpr std::string_view format_names[] = {"text", "json"};
 
@@ -24,6 +26,10 @@ knob_value to_value(const T& field) {
   else if constexpr (std::is_same_v<T, durability>)
     return std::string(durability_names[static_cast<std::size_t>(field) -
                                         static_cast<std::size_t>(durability::memory)]);
+  else if constexpr (std::is_same_v<T, storage::direct_io>)
+    return std::string(direct_io_names[static_cast<std::size_t>(field)]);
+  else if constexpr (std::is_same_v<T, storage::huge_pages>)
+    return std::string(huge_pages_names[static_cast<std::size_t>(field)]);
   else if constexpr (std::is_integral_v<T>)
     return std::uint64_t{field};
   else
@@ -39,6 +45,12 @@ void from_value(T& field, const knob_value& value) {
     const auto found = std::ranges::find(durability_names, std::get<std::string>(value));
     field = static_cast<durability>(static_cast<std::size_t>(durability::memory) +
                                     static_cast<std::size_t>(found - std::begin(durability_names)));
+  } else if constexpr (std::is_same_v<T, storage::direct_io>) {
+    const auto found = std::ranges::find(direct_io_names, std::get<std::string>(value));
+    field = static_cast<storage::direct_io>(found - std::begin(direct_io_names));
+  } else if constexpr (std::is_same_v<T, storage::huge_pages>) {
+    const auto found = std::ranges::find(huge_pages_names, std::get<std::string>(value));
+    field = static_cast<storage::huge_pages>(found - std::begin(huge_pages_names));
   } else if constexpr (std::is_integral_v<T>)
     field = static_cast<T>(std::get<std::uint64_t>(value));
   else
@@ -109,9 +121,30 @@ const std::vector<knob>& table() {
           {.section = "storage",
            .key = "wal_max",
            .kind = size,
-           .explanation = "Log kept on disk at most; checkpoints are made to stay below it",
+           .explanation = "Log kept on disk at most; checkpoints are made to stay below it, and "
+                          "writers pause when they can't follow",
            .min = mib,
            .max = 64 * tib}),
+      bind<WARP_FIELD(engine.direct)>(
+          {.section = "storage",
+           .key = "direct_io",
+           .kind = choice,
+           .explanation = "Whether log and checkpoints pass the page cache; auto: where the file "
+                          "system can, on: else the start fails",
+           .choices = direct_io_names}),
+      bind<WARP_FIELD(engine.table_pages)>(
+          {.section = "storage",
+           .key = "huge_pages",
+           .kind = choice,
+           .explanation = "When tables ask for memory in pages of 2 MiB; auto: once they are large "
+                          "enough for it not to cost memory",
+           .choices = huge_pages_names}),
+      bind<WARP_FIELD(engine.wal_cpus)>(
+          {.section = "storage",
+           .key = "wal_cpus",
+           .kind = text,
+           .explanation = "CPUs that the log's writer threads run on, as in \"2,3\" or \"0-3\"",
+           .zero_means = "wherever the system likes"}),
       bind<WARP_FIELD(engine.log_buffer_bytes)>(
           {.section = "storage",
            .key = "log_buffer",
@@ -124,8 +157,7 @@ const std::vector<knob>& table() {
           {.section = "storage",
            .key = "write_stall_max",
            .kind = duration,
-           .explanation =
-               "How long a write waits for room in a full log buffer before it answers overloaded",
+           .explanation = "How long a write waits for room in the log before it answers overloaded",
            .min = 1,
            .max = hour}),
       bind<WARP_FIELD(engine.flush_interval)>(
@@ -240,7 +272,13 @@ const std::vector<knob>& table() {
                                      .min = 1,
                                      .max = 256,
                                      .unit = "threads",
-                                     .zero_means = "one per core, at most 16"}),
+                                     .zero_means = "1 up to 4 cores, then cores / 4, at most 16"}),
+      bind<WARP_FIELD(rpc.cpus)>(
+          {.section = "rpc",
+           .key = "cpus",
+           .kind = text,
+           .explanation = "CPUs of the I/O threads, one each in turn, as in \"2,3\" or \"0-3\"",
+           .zero_means = "wherever the system likes"}),
       bind<WARP_FIELD(rpc.connections_max)>(
           {.section = "rpc",
            .key = "connections_max",
@@ -433,7 +471,9 @@ std::string knob::range() const {
   if (kind == knob_kind::duration && step > 1)
     text += fmt::format(", a multiple of {}", format_duration_ms(step));
   if (!zero_means.empty())
-    text += fmt::format("; {}: {}", kind == knob_kind::address ? "\"\"" : "0", zero_means);
+    text += fmt::format("; {}: {}",
+                        kind == knob_kind::address || kind == knob_kind::text ? "\"\"" : "0",
+                        zero_means);
   return text;
 }
 
@@ -475,7 +515,8 @@ op_status check_knob(const knob& k, const knob_value& value) {
     if (k.kind == knob_kind::address && !(text->empty() && !k.zero_means.empty()) &&
         !parse_address(*text))
       return refuse("is no address with a port, as in 127.0.0.1:7400 or [::1]:7400");
-    if (k.kind == knob_kind::text && text->empty()) return refuse("is empty");
+    if (k.kind == knob_kind::text && text->empty() && k.zero_means.empty())
+      return refuse("is empty");
     return {};
   }
   if (const auto* number = std::get_if<std::uint64_t>(&value)) {

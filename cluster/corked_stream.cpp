@@ -45,35 +45,55 @@ corked_stream::corked_stream(kj::AsyncIoStream& io, kj::Timer& timer, const stre
 
 // -- input --------------------------------------------------------------------------------------
 
-kj::Promise<corked_stream::message> corked_stream::tryReadMessage(kj::ArrayPtr<kj::AutoCloseFd>,
-                                                                  capnp::ReaderOptions options,
-                                                                  kj::ArrayPtr<capnp::word>) {
-  if (limits_.unread_output_max != 0 && out_bytes_ > limits_.unread_output_max) [[unlikely]]
-    return drained_below(limits_.unread_output_max / 2).then([this, options] {
-      return read_message(options);
-    });
-  return read_message(options);
+kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>>
+corked_stream::tryReadMessage(kj::ArrayPtr<kj::AutoCloseFd>, capnp::ReaderOptions options,
+                              kj::ArrayPtr<capnp::word>) {
+  return read().then([options](message&& words) -> kj::Maybe<capnp::MessageReaderAndFds> {
+    KJ_IF_MAYBE (w, words) {
+      const auto limited = options_for(w->size(), options);
+      kj::Own<capnp::MessageReader> reader = kj::heap<owning_reader>(kj::mv(*w), limited);
+      return capnp::MessageReaderAndFds{kj::mv(reader), nullptr};
+    }
+    return nullptr;
+  });
 }
 
-kj::Promise<corked_stream::message> corked_stream::read_message(capnp::ReaderOptions options) {
-  if (fault_ != stream_fault::none) return fault_exception();
-  const auto have = in_end_ - in_begin_;
+capnp::ReaderOptions corked_stream::options_for(std::size_t words,
+                                                capnp::ReaderOptions options) noexcept {
+  // Nothing that Cap'n Proto builds points twice at the same object, and a receiver looks at each
+  // of them a few times.
+  options.traversalLimitInWords = 4 * words + 1024;
+  return options;
+}
+
+kj::Array<capnp::word> corked_stream::take_buffered() {
+  if (fault_ != stream_fault::none || must_drain()) [[unlikely]]
+    return nullptr;
   const auto needed = needed_bytes();
-  if (needed == 0) return fault_exception();
+  if (needed == 0 || in_end_ - in_begin_ < needed) return nullptr;
+  auto words = kj::heapArray<capnp::word>(needed / word_bytes);
+  std::memcpy(words.begin(), in_.asBytes().begin() + in_begin_, needed);
+  in_begin_ += needed;
+  if (in_begin_ == in_end_) in_begin_ = in_end_ = 0;
+  return words;
+}
 
-  if (have >= needed) {
-    auto words = kj::heapArray<capnp::word>(needed / word_bytes);
-    std::memcpy(words.begin(), in_.asBytes().begin() + in_begin_, needed);
-    in_begin_ += needed;
-    if (in_begin_ == in_end_) in_begin_ = in_end_ = 0;
-    return take_message(kj::mv(words), options);
-  }
-  if (needed > input_bytes_max) return read_large(options, needed);
+kj::Promise<corked_stream::message> corked_stream::read() {
+  if (must_drain()) [[unlikely]]
+    return drained_below(limits_.unread_output_max / 2).then([this] { return read(); });
+  if (auto words = take_buffered(); words != nullptr) return message{kj::mv(words)};
+  if (fault_ != stream_fault::none) return fault_exception();
+  return read_more();
+}
 
+/// All of the next message is not here yet.
+kj::Promise<corked_stream::message> corked_stream::read_more() {
+  const auto needed = needed_bytes();
+  if (needed > input_bytes_max) return read_large(needed);
   make_room(needed);
   auto* to = in_.asBytes().begin() + in_end_;
   const auto room = in_.asBytes().size() - in_end_;
-  return read_some(to, room).then([this, options, room](std::size_t got) -> kj::Promise<message> {
+  return read_some(to, room).then([this, room](std::size_t got) -> kj::Promise<message> {
     if (got == 0 && in_begin_ == in_end_) {
       ended_ = true;
       return message{nullptr};
@@ -81,12 +101,13 @@ kj::Promise<corked_stream::message> corked_stream::read_message(capnp::ReaderOpt
     if (got == 0) return ended_early();
     in_end_ += got;
     in_filled_ = got == room;
-    return read_message(options);
+    if (auto words = take_buffered(); words != nullptr) return message{kj::mv(words)};
+    if (fault_ != stream_fault::none) return fault_exception();
+    return read_more();
   });
 }
 
-kj::Promise<corked_stream::message> corked_stream::read_large(capnp::ReaderOptions options,
-                                                              std::size_t total) {
+kj::Promise<corked_stream::message> corked_stream::read_large(std::size_t total) {
   if (large_ == nullptr) {
     const auto have = in_end_ - in_begin_;
     large_ = kj::heapArray<capnp::word>(std::min(total, 2 * input_bytes_max) / word_bytes);
@@ -97,7 +118,7 @@ kj::Promise<corked_stream::message> corked_stream::read_large(capnp::ReaderOptio
   if (large_have_ == large_.asBytes().size()) {
     if (large_have_ == total) {
       large_have_ = 0;
-      return take_message(kj::mv(large_), options);
+      return message{kj::mv(large_)};
     }
     // Memory follows what has arrived: announcing 64 MiB and sending nothing reserves next to
     // nothing.
@@ -107,10 +128,10 @@ kj::Promise<corked_stream::message> corked_stream::read_large(capnp::ReaderOptio
   }
   auto* to = large_.asBytes().begin() + large_have_;
   const auto room = large_.asBytes().size() - large_have_;
-  return read_some(to, room).then([this, options, total](std::size_t got) -> kj::Promise<message> {
+  return read_some(to, room).then([this, total](std::size_t got) -> kj::Promise<message> {
     if (got == 0) return ended_early();
     large_have_ += got;
-    return read_large(options, total);
+    return read_large(total);
   });
 }
 
@@ -130,15 +151,6 @@ kj::Promise<std::size_t> corked_stream::read_some(kj::byte* to, std::size_t room
 kj::Exception corked_stream::ended_early() {
   give_up(stream_fault::malformed, "the stream ended within a message");
   return fault_exception();
-}
-
-corked_stream::message corked_stream::take_message(kj::Array<capnp::word> words,
-                                                   capnp::ReaderOptions options) {
-  // Nothing that Cap'n Proto builds points twice at the same object, and a receiver looks at each
-  // of them a few times.
-  options.traversalLimitInWords = 4 * words.size() + 1024;
-  kj::Own<capnp::MessageReader> reader = kj::heap<owning_reader>(kj::mv(words), options);
-  return capnp::MessageReaderAndFds{kj::mv(reader), nullptr};
 }
 
 std::size_t corked_stream::needed_bytes() {
@@ -195,20 +207,25 @@ kj::Promise<void>
 corked_stream::writeMessage(kj::ArrayPtr<const int>,
                             kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments) {
   if (fault_ != stream_fault::none) return fault_exception();
-  append_message(segments);
-  schedule_write();
+  send(segments);
   return kj::READY_NOW;
 }
 
 kj::Promise<void> corked_stream::writeMessages(
     kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>>> messages) {
   if (fault_ != stream_fault::none) return fault_exception();
-  for (auto& segments : messages) append_message(segments);
-  schedule_write();
+  for (auto& segments : messages) send(segments);
   return kj::READY_NOW;
 }
 
-void corked_stream::append_message(kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments) {
+void corked_stream::send(kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments) {
+  if (fault_ != stream_fault::none) return;
+  append_table(segments);
+  for (auto& segment : segments) append(segment.begin(), segment.asBytes().size());
+  schedule_write();
+}
+
+void corked_stream::append_table(kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments) {
   KJ_REQUIRE(segments.size() > 0, "a message has at least one segment");
   const auto put_u32 = [this](std::size_t value) {
     const kj::byte bytes[4] = {kj::byte(value), kj::byte(value >> 8), kj::byte(value >> 16),
@@ -218,7 +235,13 @@ void corked_stream::append_message(kj::ArrayPtr<const kj::ArrayPtr<const capnp::
   put_u32(segments.size() - 1);
   for (auto& segment : segments) put_u32(segment.size());
   if (segments.size() % 2 == 0) put_u32(0); // the table ends at a word
-  for (auto& segment : segments) append(segment.begin(), segment.asBytes().size());
+}
+
+void corked_stream::append_whole(kj::Array<kj::byte> bytes) {
+  if (bytes.size() == 0) return;
+  out_bytes_ += bytes.size();
+  const auto size = bytes.size();
+  out_.push_back({kj::mv(bytes), size, false});
 }
 
 void corked_stream::append(const void* bytes, std::size_t size) {
@@ -227,9 +250,9 @@ void corked_stream::append(const void* bytes, std::size_t size) {
   while (size != 0) {
     if (out_.empty() || out_.back().used == out_.back().bytes.size()) {
       if (spare_ != nullptr && size <= spare_.size())
-        out_.push_back({kj::mv(spare_), 0});
+        out_.push_back({kj::mv(spare_), 0, true});
       else
-        out_.push_back({kj::heapArray<kj::byte>(std::max(size, chunk_bytes)), 0});
+        out_.push_back({kj::heapArray<kj::byte>(std::max(size, chunk_bytes)), 0, true});
     }
     auto& last = out_.back();
     const auto part = std::min(size, last.bytes.size() - last.used);
@@ -299,7 +322,7 @@ void corked_stream::wrote(std::size_t bytes) {
   std::size_t gone = 0;
   while (gone < out_.size() && out_offset_ >= out_[gone].used) {
     out_offset_ -= out_[gone].used;
-    if (spare_ == nullptr && out_[gone].bytes.size() == chunk_bytes)
+    if (spare_ == nullptr && out_[gone].ours && out_[gone].bytes.size() == chunk_bytes)
       spare_ = kj::mv(out_[gone].bytes);
     ++gone;
   }

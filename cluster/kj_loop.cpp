@@ -1,6 +1,8 @@
 #include "cluster/kj_loop.hpp"
 
+#include <future>
 #include <kj/debug.h>
+#include <memory>
 #include <pthread.h>
 
 namespace warp::cluster {
@@ -21,6 +23,16 @@ void kj_loop::post(std::function<void()> work) {
   if (ended_) return;
   posted_.push_back(std::move(work));
   if (posted_.size() == 1 && signal_) signal_->raise();
+}
+
+void kj_loop::call(std::function<void()> work) {
+  const auto done = std::make_shared<std::promise<void>>();
+  auto wait = done->get_future();
+  post([work = std::move(work), done] {
+    work();
+    done->set_value();
+  });
+  wait.wait();
 }
 
 kj::Promise<void> kj_loop::run_posted() {

@@ -30,6 +30,9 @@ public:
   /// end of the loop it is dropped; what it captured is destroyed by the loop's thread or by the
   /// destructor.
   void post(std::function<void()> work);
+  /// Any thread but the loop's own: runs `work` on the loop, which must be running, and waits for
+  /// it.
+  void call(std::function<void()> work);
   /// Waits for the end of the loop; somebody must have made main's promise resolve. Not from the
   /// loop itself.
   void join();

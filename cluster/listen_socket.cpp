@@ -107,6 +107,31 @@ op_result<listen_socket> listen_socket::open(std::string_view address, std::stri
   return listen_socket(fd, taken, std::move(text));
 }
 
+op_result<listen_socket> listen_socket::open_beside(const listen_socket& first) {
+  // SO_REUSEPORT on a socket that listens already: it was bound without it, so nobody else has the
+  // port, and it stays closed to everybody who binds without it, as open() does.
+  const int on = 1, off = 0;
+  sockaddr_storage at{};
+  socklen_t size = sizeof at;
+  listen_socket beside(-1, first.port_, first.address_);
+  const auto listens = [&] {
+    if (::setsockopt(first.fd_, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
+        ::getsockname(first.fd_, reinterpret_cast<sockaddr*>(&at), &size) != 0)
+      return false;
+    const int fd = ::socket(at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return false;
+    beside.fd_ = fd;
+    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (at.ss_family == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    return ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0 &&
+           ::bind(fd, reinterpret_cast<const sockaddr*>(&at), size) == 0 &&
+           ::listen(fd, backlog) == 0;
+  };
+  if (listens()) return beside;
+  return op_status(op_code::not_supported, fmt::format("cannot listen on {} a second time: {}",
+                                                       first.address_, std::strerror(errno)));
+}
+
 listen_socket::~listen_socket() {
   if (fd_ >= 0) ::close(fd_);
 }

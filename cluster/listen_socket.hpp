@@ -15,6 +15,12 @@ public:
   /// ("http.listen") in messages. Codes: unavailable (the port is in use), unauthorized (no right
   /// to it), invalid_argument (no such address here), io_error.
   static op_result<listen_socket> open(std::string_view address, std::string_view setting);
+  /// Another socket on the same address and port: from now on the kernel spreads new connections
+  /// over all of them, so each may be served by a thread of its own. `first` must have been opened
+  /// by open(), which takes a port only when nobody listens on it; so another process that opens
+  /// the port is still told that it is in use. not_supported: this kernel cannot; `first` goes on
+  /// alone.
+  static op_result<listen_socket> open_beside(const listen_socket& first);
   ~listen_socket();
   listen_socket(listen_socket&& other) noexcept;
   listen_socket& operator=(listen_socket&& other) noexcept;

@@ -3,12 +3,14 @@
 #include "cluster/rpc_context.hpp"
 #include "messages/warp.capnp.h"
 
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace warp::cluster {
 
-/// The `Ingest` capability: a stream of unconditional puts, and one answer for all of them at the
-/// end. Lives on an I/O thread.
+/// The `Ingest` capability: a stream of unconditional puts, and one answer for all of them when
+/// it is asked for. Lives on an I/O thread.
 class rpc_ingest final : public wire::Ingest::Server {
 public:
   /// Levels above async are taken as async: finish() waits for the disk once.
@@ -18,13 +20,24 @@ public:
   kj::Promise<void> finish(FinishContext call) override;
 
 private:
+  struct failure {
+    std::uint64_t index;
+    std::string key;
+    op_status status;
+  };
+
+  op_status read(wire::Entry::Reader from, operation& op) const;
   void execute(std::size_t count);
+  void failed(std::string_view key, op_status status);
+  void write_answer(op_code on_disk, FinishResults::Builder to) const;
 
   rpc_context& context_;
   durability level_;
-  std::uint64_t stored_ = 0, failed_ = 0;
+  std::uint64_t stored_ = 0, failed_ = 0; // together: entries that are decided
+  op_status stopped_;                     // not ok: nothing more is taken
   op_status first_failure_;
-  std::vector<lsn_t> newest_; // per shard: what finish() waits for
+  std::vector<failure> failures_; // the first ones
+  std::vector<lsn_t> newest_;     // per shard: what finish() waits for
 };
 
 } // namespace warp::cluster

@@ -1,10 +1,11 @@
 #include "cluster/rpc_io_thread.hpp"
 
+#include "cluster/corked_network.hpp"
 #include "cluster/corked_stream.hpp"
 #include "cluster/rpc_door.hpp"
 #include "messages/warp.capnp.h"
+#include "storage/cpu_list.hpp"
 
-#include <capnp/rpc-twoparty.h>
 #include <kj/debug.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -47,8 +48,8 @@ public:
   connection(kj::Own<kj::AsyncIoStream> socket, std::string from, kj::Timer& timer,
              const rpc_shared& shared, rpc_context& context)
       : io(kj::mv(socket)), peer(std::move(from)), login(std::make_shared<login_state>()),
-        stream(*io, timer, limits_of(shared), &shared.counters.bytes_received,
-               &shared.counters.bytes_sent),
+        stream(*io, timer, limits_of(shared), &context.counters.bytes_received,
+               &context.counters.bytes_sent),
         network(stream, capnp::rpc::twoparty::Side::SERVER, reader_options(shared)),
         rpc(capnp::makeRpcServer(network, kj::heap<rpc_door>(context, login))) {
     // Calls that are not answered yet hold their messages: a client that asks and asks is not read
@@ -61,18 +62,16 @@ public:
   std::shared_ptr<login_state> login;
   bool login_late = false;
   corked_stream stream;
-  capnp::TwoPartyVatNetwork network;
+  corked_network network;
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
 };
 
 struct rpc_io_thread::on_loop final : kj::TaskSet::ErrorHandler {
-  on_loop(kj_loop& loop, const rpc_shared& shared)
-      : waiters(shared.engine, loop.io().unixEventPort, loop.timer(),
-                shared.counters.waiting_durable),
-        watches(loop.io().unixEventPort), context{shared.engine,     shared.admin,
-                                                  shared.admin_jobs, shared.options,
-                                                  shared.counters,   waiters,
-                                                  watches,           shared.started},
+  on_loop(kj_loop& loop, const rpc_shared& shared, rpc_counters& counters)
+      : waiters(shared.engine, loop.io().unixEventPort, loop.timer(), counters.waiting_durable),
+        watches(loop.io().unixEventPort), context{shared.engine,  shared.admin,  shared.admin_jobs,
+                                                  shared.options, counters,      waiters,
+                                                  watches,        shared.started},
         tasks(std::make_unique<kj::TaskSet>(*this)) {}
 
   void taskFailed(kj::Exception&& e) override {
@@ -89,14 +88,17 @@ struct rpc_io_thread::on_loop final : kj::TaskSet::ErrorHandler {
   std::unique_ptr<kj::TaskSet> tasks; // owns the connections
 };
 
-rpc_io_thread::rpc_io_thread(rpc_shared shared, std::size_t number)
-    : shared_(shared),
+rpc_io_thread::rpc_io_thread(rpc_shared shared, std::size_t number, std::optional<int> cpu)
+    : shared_(shared), cpu_(cpu),
       loop_("rpc-io-" + std::to_string(number), [this](kj_loop& loop) { return run(loop); }) {}
 
 rpc_io_thread::~rpc_io_thread() = default;
 
 kj::Promise<void> rpc_io_thread::run(kj_loop& loop) {
-  state_ = std::make_unique<on_loop>(loop, shared_);
+  if (cpu_)
+    if (const auto status = storage::pin_this_thread({&*cpu_, 1}); !status.ok())
+      spdlog::warn("rpc: {}", status.message()); // it was allowed when the server started
+  state_ = std::make_unique<on_loop>(loop, shared_, counters_);
   auto end = kj::newPromiseAndFulfiller<void>();
   state_->end = kj::mv(end.fulfiller);
   return end.promise.then([this] {
@@ -106,12 +108,21 @@ kj::Promise<void> rpc_io_thread::run(kj_loop& loop) {
 }
 
 void rpc_io_thread::adopt(int socket, std::string peer) {
-  loop_.post([this, socket, peer = std::move(peer)] {
-    if (state_ && !state_->context.draining)
-      serve(socket, peer);
-    else
-      ::close(socket);
-  });
+  connections_.fetch_add(1, std::memory_order_relaxed);
+  auto take = [this, socket, peer = std::move(peer)] {
+    if (state_ && !state_->context.draining) return serve(socket, peer);
+    ::close(socket);
+    left();
+  };
+  if (loop_.on_loop())
+    take();
+  else
+    loop_.post(std::move(take));
+}
+
+void rpc_io_thread::left() noexcept {
+  connections_.fetch_sub(1, std::memory_order_relaxed);
+  shared_.connections_open.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void rpc_io_thread::serve(int socket, const std::string& peer) {
@@ -125,7 +136,7 @@ void rpc_io_thread::serve(int socket, const std::string& peer) {
   auto made = kj::heap<connection>(kj::mv(io), peer, timer, shared_, state_->context);
   auto& c = *made;
   state_->connections.push_back(&c);
-  shared_.counters.connections_opened.fetch_add(1, std::memory_order_relaxed);
+  counters_.connections_opened.fetch_add(1, std::memory_order_relaxed);
 
   auto late = timer.afterDelay(shared_.options.login_max.count() * kj::MILLISECONDS)
                   .then([&c]() -> kj::Promise<void> {
@@ -133,13 +144,13 @@ void rpc_io_thread::serve(int socket, const std::string& peer) {
                     c.login_late = true;
                     return kj::READY_NOW;
                   });
-  auto served = c.network.onDisconnect()
+  auto served = c.network.on_disconnect()
                     .exclusiveJoin(c.stream.on_fault())
                     .exclusiveJoin(kj::mv(late))
                     .then([this, &c] { closed(c); })
                     .attach(kj::defer([this, &c] {
                       state_->connections.remove(&c);
-                      shared_.counters.connections_open.fetch_sub(1, std::memory_order_relaxed);
+                      left();
                     }))
                     .attach(kj::mv(made));
   state_->tasks->add(kj::mv(served));
@@ -147,7 +158,7 @@ void rpc_io_thread::serve(int socket, const std::string& peer) {
 
 void rpc_io_thread::closed(connection& c) {
   const auto drop = [&](const std::string& why) {
-    shared_.counters.connections_dropped.fetch_add(1, std::memory_order_relaxed);
+    counters_.connections_dropped.fetch_add(1, std::memory_order_relaxed);
     log_dropped(c.peer, why);
   };
   switch (c.stream.fault()) {
@@ -160,7 +171,7 @@ void rpc_io_thread::closed(connection& c) {
   case stream_fault::broken:
     break; // the peer or the network: nothing to say
   case stream_fault::stalled:
-    shared_.counters.slow_consumers_dropped.fetch_add(1, std::memory_order_relaxed);
+    counters_.slow_consumers_dropped.fetch_add(1, std::memory_order_relaxed);
     [[fallthrough]];
   case stream_fault::malformed:
   case stream_fault::oversized:

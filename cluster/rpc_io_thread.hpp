@@ -8,6 +8,7 @@
 #include "cluster/rpc_server.hpp"
 #include "storage/engine.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <kj/async.h>
 #include <kj/common.h>
@@ -24,7 +25,7 @@ struct rpc_shared {
   admin_backend* admin;
   job_thread& admin_jobs;
   const rpc_server_options& options;
-  rpc_counters& counters;
+  std::atomic<std::size_t>& connections_open; ///< of all threads
   std::chrono::steady_clock::time_point started;
 };
 
@@ -32,22 +33,28 @@ struct rpc_shared {
 /// calls that wait.
 class rpc_io_thread {
 public:
-  /// Starts the thread. Borrows `shared`.
-  rpc_io_thread(rpc_shared shared, std::size_t number);
+  /// Starts the thread, on that CPU if one is given. Borrows `shared`.
+  rpc_io_thread(rpc_shared shared, std::size_t number, std::optional<int> cpu);
   /// drain() must have been called.
   ~rpc_io_thread();
   rpc_io_thread(const rpc_io_thread&) = delete;
   rpc_io_thread& operator=(const rpc_io_thread&) = delete;
 
   /// Any thread: serves the connected socket, which is taken over. `peer`: its address, for logs.
+  /// It has been counted in connections_open.
   void adopt(int socket, std::string peer);
+  /// Connections that it serves or is about to; any thread.
+  [[nodiscard]] std::size_t connections() const noexcept {
+    return connections_.load(std::memory_order_relaxed);
+  }
   /// Any thread: refuses new calls, waits within options.drain_max until those under way are
   /// answered and the answers are sent, then closes all and ends.
   void drain();
   void join() { loop_.join(); }
 
-  /// The event loop, for the acceptor, which shares the first thread.
+  /// The event loop, for the acceptor that shares it.
   [[nodiscard]] kj_loop& loop() noexcept { return loop_; }
+  [[nodiscard]] rpc_counters& counters() noexcept { return counters_; }
 
 private:
   class connection;
@@ -57,10 +64,14 @@ private:
   kj::Promise<void> run(kj_loop& loop);
   void serve(int socket, const std::string& peer);
   void closed(connection& c);
+  void left() noexcept;
   void log_dropped(const std::string& peer, const std::string& why);
   kj::Promise<void> drained(std::chrono::steady_clock::time_point deadline);
 
   rpc_shared shared_;
+  const std::optional<int> cpu_;
+  rpc_counters counters_;
+  std::atomic<std::size_t> connections_{0};
   std::unique_ptr<on_loop> state_; // set and cleared by the loop
   kj_loop loop_;                   // last: runs on all of the above
 };

@@ -1,124 +1,110 @@
 #include "cluster/rpc_server.hpp"
 
 #include "cluster/listen_socket.hpp"
+#include "cluster/rpc_acceptor.hpp"
 #include "cluster/rpc_io_thread.hpp"
+#include "storage/cpu_list.hpp"
 
-#include <arpa/inet.h>
-#include <cerrno>
-#include <cstring>
-#include <future>
+#include <algorithm>
+#include <memory>
 #include <mutex>
-#include <netinet/in.h>
 #include <optional>
 #include <spdlog/spdlog.h>
-#include <sys/socket.h>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
 namespace warp::cluster {
 
-namespace {
-
-/// How long accepting rests when the process has no descriptor left.
-constexpr auto accept_pause = 100 * kj::MILLISECONDS;
-
-std::string text_of(const sockaddr_storage& address) {
-  char host[INET6_ADDRSTRLEN] = "";
-  if (address.ss_family == AF_INET6) {
-    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
-    ::inet_ntop(AF_INET6, &v6.sin6_addr, host, sizeof host);
-    return "[" + std::string{host} + "]:" + std::to_string(ntohs(v6.sin6_port));
-  }
-  const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
-  ::inet_ntop(AF_INET, &v4.sin_addr, host, sizeof host);
-  return std::string{host} + ":" + std::to_string(ntohs(v4.sin_port));
+void rpc_counters::add(const rpc_counters& other) noexcept {
+  const auto add_one = [&](std::atomic<std::uint64_t> rpc_counters::*counter) {
+    (this->*counter)
+        .fetch_add((other.*counter).load(std::memory_order_relaxed), std::memory_order_relaxed);
+  };
+  for (const auto counter :
+       {&rpc_counters::connections_opened, &rpc_counters::connections_open,
+        &rpc_counters::connections_refused, &rpc_counters::connections_dropped,
+        &rpc_counters::slow_consumers_dropped, &rpc_counters::logins_refused, &rpc_counters::calls,
+        &rpc_counters::operations, &rpc_counters::errors, &rpc_counters::bytes_received,
+        &rpc_counters::bytes_sent, &rpc_counters::waiting_durable})
+    add_one(counter);
 }
 
-} // namespace
-
 struct rpc_server::state {
-  state(rpc_server_options o, storage::engine& engine, admin_backend* admin, listen_socket s)
-      : options(std::move(o)), socket(std::move(s)), port(socket->port()), admin_jobs("rpc-admin") {
-    const rpc_shared shared{engine,  admin,    admin_jobs,
-                            options, counters, std::chrono::steady_clock::now()};
+  state(rpc_server_options o, storage::engine& engine, admin_backend* admin, std::uint16_t on_port)
+      : options(std::move(o)), port(on_port), admin_jobs("rpc-admin") {
+    const rpc_shared shared{
+        engine, admin, admin_jobs, options, connections_open, std::chrono::steady_clock::now()};
+    const auto cpus = storage::parse_cpu_list(options.cpus);
     for (std::size_t i = 0; i < options.threads; ++i)
-      threads.push_back(std::make_unique<rpc_io_thread>(shared, i));
-    auto& loop = threads[0]->loop();
-    loop.post([this, &loop] {
-      observer.emplace(loop.io().unixEventPort, socket->fd(),
-                       kj::UnixEventPort::FdObserver::OBSERVE_READ);
-      accepting.emplace(accept(loop).eagerlyEvaluate([](kj::Exception&& e) {
-        spdlog::error("rpc: accepting ended: {}", e.getDescription().cStr());
-      }));
-    });
+      threads.push_back(std::make_unique<rpc_io_thread>(
+          shared, i,
+          cpus && !cpus->empty() ? std::optional{(*cpus)[i % cpus->size()]} : std::nullopt));
   }
 
-  /// Takes all connections that wait, then waits for the next one.
-  kj::Promise<void> accept(kj_loop& loop) {
-    for (;;) {
-      sockaddr_storage address{};
-      socklen_t size = sizeof address;
-      const int fd = ::accept4(socket->fd(), reinterpret_cast<sockaddr*>(&address), &size,
-                               SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (fd >= 0) {
-        deal(fd, text_of(address));
-        continue;
+  /// Accepts on as many threads as the kernel has sockets for.
+  void listen(listen_socket first) {
+    std::vector<listen_socket> sockets;
+    sockets.push_back(std::move(first));
+    const auto wanted = options.listeners_max == 0
+                            ? threads.size()
+                            : std::min(options.listeners_max, threads.size());
+    while (sockets.size() < wanted) {
+      auto beside = listen_socket::open_beside(sockets.front());
+      if (!beside) {
+        spdlog::info("rpc: {}: {} of {} threads accept connections, for all",
+                     beside.status().message(), sockets.size(), threads.size());
+        break;
       }
-      switch (errno) {
-      case EAGAIN:
-        return observer->whenBecomesReadable().then([this, &loop] { return accept(loop); });
-      case EINTR:
-      case ECONNABORTED:
-        continue;
-      default:
-        // No descriptors, no memory: whoever waits in the queue is served when some are free again.
-        spdlog::warn("rpc: cannot accept a connection: {}", std::strerror(errno));
-        return loop.timer().afterDelay(accept_pause).then([this, &loop] { return accept(loop); });
-      }
+      sockets.push_back(std::move(*beside));
     }
+    acceptors.resize(sockets.size());
+    for (std::size_t i = 0; i < sockets.size(); ++i)
+      threads[i]->loop().call([&, i] {
+        acceptors[i] = std::make_unique<rpc_acceptor>(
+            threads[i]->loop(), std::move(sockets[i]),
+            [this, i](int fd, std::string peer) { deal(i, fd, std::move(peer)); });
+      });
   }
 
-  void deal(int fd, std::string peer) {
-    if (counters.connections_open.load(std::memory_order_relaxed) >= options.connections_max) {
-      counters.connections_refused.fetch_add(1, std::memory_order_relaxed);
-      ::close(fd);
-      return;
-    }
-    counters.connections_open.fetch_add(1, std::memory_order_relaxed);
-    threads[next++ % threads.size()]->adopt(fd, std::move(peer));
+  /// On the loop of thread `from`, as on those of others at the same time.
+  void deal(std::size_t from, int fd, std::string peer) {
+    auto open = connections_open.load(std::memory_order_relaxed);
+    do {
+      if (open >= options.connections_max) {
+        threads[from]->counters().connections_refused.fetch_add(1, std::memory_order_relaxed);
+        ::close(fd);
+        return;
+      }
+    } while (!connections_open.compare_exchange_weak(open, open + 1, std::memory_order_relaxed));
+    // The kernel spreads connections by a hash: a few busy ones could well share a thread while
+    // another one idles.
+    auto* to = threads[from].get();
+    for (auto& t : threads)
+      if (t->connections() < to->connections()) to = t.get();
+    to->adopt(fd, std::move(peer));
   }
 
   void stop() {
     std::call_once(stopped, [this] {
-      // Accepting ends on its loop, before that loop drains; after it nothing is dealt out any
+      // Accepting ends on all loops before one of them drains; after it nothing is dealt out any
       // more.
-      std::promise<void> closed;
-      threads[0]->loop().post([this, &closed] {
-        accepting.reset();
-        observer.reset();
-        socket.reset();
-        closed.set_value();
-      });
-      closed.get_future().wait();
+      for (std::size_t i = 0; i < acceptors.size(); ++i)
+        threads[i]->loop().call([this, i] { acceptors[i].reset(); });
       for (auto& t : threads) t->drain();
       for (auto& t : threads) t->join();
       admin_jobs.stop();
-      counters.connections_open.store(0, std::memory_order_relaxed);
+      connections_open.store(0, std::memory_order_relaxed);
     });
   }
 
   const rpc_server_options options;
-  rpc_counters counters;
-  std::optional<listen_socket> socket;
   const std::uint16_t port;
+  std::atomic<std::size_t> connections_open{0}; // the exact number: all threads change it
   job_thread admin_jobs;
   std::once_flag stopped;
   std::vector<std::unique_ptr<rpc_io_thread>> threads;
-
-  // On the first thread's loop.
-  std::size_t next = 0;
-  std::optional<kj::UnixEventPort::FdObserver> observer;
-  std::optional<kj::Promise<void>> accepting;
+  std::vector<std::unique_ptr<rpc_acceptor>> acceptors; // each on its thread's loop
 };
 
 rpc_server::rpc_server(std::unique_ptr<state> s) : state_(std::move(s)) {}
@@ -127,22 +113,52 @@ rpc_server::~rpc_server() {
   stop();
 }
 
+std::size_t rpc_server::threads_for(std::size_t cores) noexcept {
+  return std::clamp<std::size_t>(cores / 4, 1, 16);
+}
+
+op_status rpc_server::check(const rpc_server_options& options) {
+  if (options.threads == 0)
+    return {op_code::invalid_argument, "the RPC server needs at least one I/O thread"};
+  const auto cpus = storage::parse_cpu_list(options.cpus);
+  op_status status = cpus.status();
+  if (cpus && !cpus->empty())
+    std::thread([&] { // one of its own, since trying means moving
+      for (const int& cpu : *cpus)
+        if (status.ok()) status = storage::pin_this_thread({&cpu, 1});
+    })
+        .join();
+  if (status.ok()) return {};
+  return {status.code(), "rpc.cpus: " + status.message()};
+}
+
 op_result<std::unique_ptr<rpc_server>>
 rpc_server::start(rpc_server_options options, storage::engine& engine, admin_backend* admin) {
-  if (options.threads == 0)
-    return op_status{op_code::invalid_argument, "the RPC server needs at least one I/O thread"};
+  if (auto status = check(options); !status.ok()) return status;
   auto socket = listen_socket::open(options.listen, "rpc.listen");
   if (!socket) return socket.status();
-  return std::unique_ptr<rpc_server>{new rpc_server{
-      std::make_unique<state>(std::move(options), engine, admin, std::move(*socket))}};
+  std::unique_ptr<rpc_server> server{
+      new rpc_server{std::make_unique<state>(std::move(options), engine, admin, socket->port())}};
+  server->state_->listen(std::move(*socket));
+  return server;
 }
 
 std::uint16_t rpc_server::port() const noexcept {
   return state_->port;
 }
 
-const rpc_counters& rpc_server::counters() const noexcept {
-  return state_->counters;
+rpc_counters rpc_server::counters() const noexcept {
+  rpc_counters sum;
+  for (auto& t : state_->threads) sum.add(t->counters());
+  sum.connections_open.store(state_->connections_open.load(std::memory_order_relaxed),
+                             std::memory_order_relaxed);
+  return sum;
+}
+
+std::vector<std::size_t> rpc_server::connections_by_thread() const {
+  std::vector<std::size_t> counts;
+  for (auto& t : state_->threads) counts.push_back(t->connections());
+  return counts;
 }
 
 void rpc_server::stop() {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace warp::storage {
 class engine;
@@ -24,7 +25,13 @@ class admin_backend;
 struct rpc_server_options {
   /// "host:port"; port 0: any free one, see rpc_server::port().
   std::string listen = "127.0.0.1:7400";
-  std::size_t threads = 1; ///< I/O threads, at least 1; connections are dealt out to them in turn
+  /// I/O threads, at least 1. Each listens on the port itself where the kernel allows it, else the
+  /// first one does; a connection goes to the thread that has the fewest.
+  std::size_t threads = 1;
+  std::size_t listeners_max = 0; ///< threads that listen, at most; 0: all
+  /// CPUs of the I/O threads, as parse_cpu_list() reads them: thread n runs on the n-th of them,
+  /// from the start again when there are more threads. Empty: wherever the system likes.
+  std::string cpus;
   std::size_t connections_max = 10'000; ///< further ones are closed at once and counted
 
   /// Bytes of answers a client may leave unread before its requests are not read any more ...
@@ -48,8 +55,8 @@ struct rpc_server_options {
 };
 
 /// Counters since start, for the metrics collector; any thread may read them at any time. Each is
-/// exact on its own.
-struct rpc_counters {
+/// exact on its own. Each I/O thread has its own, in cache lines that nobody else writes.
+struct alignas(64) rpc_counters {
   std::atomic<std::uint64_t> connections_opened{0};
   std::atomic<std::uint64_t> connections_open{0};    ///< now
   std::atomic<std::uint64_t> connections_refused{0}; ///< over connections_max
@@ -64,6 +71,12 @@ struct rpc_counters {
   std::atomic<std::uint64_t> bytes_received{0};
   std::atomic<std::uint64_t> bytes_sent{0};
   std::atomic<std::uint64_t> waiting_durable{0}; ///< calls that wait for the disk now
+
+  rpc_counters() = default;
+  /// A copy is a snapshot.
+  rpc_counters(const rpc_counters& other) { add(other); }
+  rpc_counters& operator=(const rpc_counters&) = delete;
+  void add(const rpc_counters& other) noexcept;
 };
 
 /// The Cap'n Proto RPC front end (messages/warp.capnp). Its I/O threads run KJ event loops and call
@@ -71,10 +84,18 @@ struct rpc_counters {
 /// thread, which the group commit wakes once a round. Admin calls run on one further thread.
 class rpc_server {
 public:
+  /// The I/O threads for a machine of so many cores: one up to four cores, then one for each four
+  /// (the others are for clients, log and checkpoints), at most 16.
+  [[nodiscard]] static std::size_t threads_for(std::size_t cores) noexcept;
+
+  /// What can be said about the options without a port: invalid_argument for 0 threads and for CPUs
+  /// that this process may not use, with the reason.
+  static op_status check(const rpc_server_options& options);
+
   /// Begins to listen. `engine` and `admin` are borrowed until the server is destroyed; `admin`
   /// null: admin() answers not_supported. Fails with unavailable (the port is in
-  /// use), unauthorized (no right to it), invalid_argument (no such address here, 0 threads),
-  /// io_error; the message has address, port and reason.
+  /// use), unauthorized (no right to it), invalid_argument (no such address here, or
+  /// check()), io_error; the message has address, port and reason.
   static op_result<std::unique_ptr<rpc_server>>
   start(rpc_server_options options, storage::engine& engine, admin_backend* admin);
 
@@ -85,7 +106,10 @@ public:
 
   /// The port it listens on.
   [[nodiscard]] std::uint16_t port() const noexcept;
-  [[nodiscard]] const rpc_counters& counters() const noexcept;
+  /// The sum over all threads, now.
+  [[nodiscard]] rpc_counters counters() const noexcept;
+  /// Connections that each I/O thread serves now.
+  [[nodiscard]] std::vector<std::size_t> connections_by_thread() const;
 
   /// Accepts nothing more, answers new calls with shutting_down, lets calls under way end and their
   /// answers leave within options.drain_max, then closes. Blocks; an admin call under way is waited

@@ -107,9 +107,7 @@ op_status read_write(wire::Write::Reader from, std::uint64_t now_ms, operation& 
   if (const auto ttl_ms = from.getTimeToLiveMs(); ttl_ms != 0) {
     if (op.expires_at_ms != 0)
       return {op_code::invalid_argument, "both expiresAtMs and timeToLiveMs are given: give one"};
-    // A time to live beyond the end of the clock is "almost forever", not a wrap into the past.
-    op.expires_at_ms =
-        now_ms + std::min(ttl_ms, std::numeric_limits<std::uint64_t>::max() - now_ms);
+    op.expires_at_ms = expiry_of(now_ms, ttl_ms);
   }
   if (op.keep_expiry && op.expires_at_ms != 0)
     return {op_code::invalid_argument, "keepExpiry contradicts a new expiry: give one"};
@@ -134,7 +132,7 @@ op_status read_operation(wire::Operation::Reader from, std::uint64_t now_ms, ope
   op.kind = *kind;
   op.level = *level;
   op.key = as_view(from.getKey());
-  op.value = as_view(from.getValue());
+  if (from.hasValue()) op.value = as_view(from.getValue());
   op.delta = from.getDelta();
   if (!from.hasWrite()) return {};
   return read_write(from.getWrite(), now_ms, op);

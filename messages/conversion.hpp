@@ -57,6 +57,14 @@ void write_status(const op_status& status, wire::Status::Builder to);
 /// its default.
 void write_operation(const operation& op, std::uint64_t ttl_ms, wire::Operation::Builder to);
 
+/// When a time to live that begins now is over; one beyond the end of the clock is "almost
+/// forever", not a wrap into the past.
+[[nodiscard]] constexpr std::uint64_t expiry_of(std::uint64_t now_ms,
+                                                std::uint64_t ttl_ms) noexcept {
+  const auto left = ~std::uint64_t{0} - now_ms;
+  return now_ms + (ttl_ms < left ? ttl_ms : left);
+}
+
 /// Fills all of `op` but its request. `now_ms`: what times to live count from, ms since 1970.
 /// invalid_argument: an unknown number, or expiry given twice. Sizes are not checked: the engine
 /// does that.

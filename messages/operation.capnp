@@ -152,4 +152,5 @@ struct Entry {
   version @2 :UInt64;      # Of the record. Ignored in a bulk load.
   expiresAtMs @3 :UInt64;  # 0: never.
   valueOmitted @4 :Bool;   # The value would have made the page too large, or was not asked for: `get` fetches it.
+  timeToLiveMs @5 :UInt64; # In a bulk load only, in place of expiresAtMs: from now on, by the server's clock. 0: not given.
 }

@@ -158,13 +158,24 @@ interface Watch {
 interface Ingest {
   # A stream of unconditional puts. put() has no answer of its own: Cap'n Proto lets the client send on as long as its
   # window is open. Puts are applied in the order in which they were sent. There is no request id: to send
-  # all of it again is safe as long as nobody else writes the same keys.
+  # all of it again, from any entry on and in the same order, is safe as long as nobody else writes the same keys.
 
   put @0 (entries :List(Op.Entry)) -> stream;
 
-  finish @1 () -> (stored :UInt64, failed :UInt64, status :Op.Status);
-  # Answers when all of it is on disk (in a universe with a data folder). `status`: the first failure, else ok; entries
-  # after a failed one were tried all the same.
+  finish @1 () -> (stored :UInt64, failed :UInt64, status :Op.Status, failures :List(IngestFailure));
+  # Answers when all that was put before it is on disk (in a universe with a data folder), and what became of it: the first
+  # `stored` + `failed` entries of the stream are decided. May be called at any time, and more than once: put() goes on
+  # meanwhile. `status`: the first failure, else ok; entries after a failed one are tried all the same.
+  # Where a later try may well succeed (overloaded, shuttingDown, unavailable) the stream stops instead: `status` says so,
+  # and the entries that are not decided, of which some may have been stored, are to be sent again on a new Ingest.
+}
+
+struct IngestFailure {
+  # An entry that was not stored. The first 64 of a stream are listed, the others only counted.
+
+  index @0 :UInt64; # In the stream; the first entry is 0.
+  key @1 :Data;     # Absent if it is longer than 1 KiB.
+  status @2 :Op.Status;
 }
 
 interface Admin {

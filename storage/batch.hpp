@@ -33,40 +33,63 @@ public:
   static constexpr std::size_t chunk_size = 256;
   static constexpr std::uint16_t none = 0xffff;
 
-  /// Operations of one shard: follow next() from `first` until `none`.
+  /// How many operations ahead cache lines are asked for: about as many as a core can wait for.
+  static constexpr std::size_t ahead = 12;
+
+  /// Operations of one shard.
   struct group {
     std::uint32_t shard = 0;
-    std::uint16_t first = none, last = none;
-    std::uint16_t writes = 0;
+    std::uint16_t first = none, last = none; ///< of a list; see close()
+    std::uint16_t count = 0, writes = 0;
   };
 
   /// Starts a new chunk over shards 0 .. shard_count - 1.
   void begin(std::uint32_t shard_count);
 
+  /// Notes where operation i goes, when no groups are needed.
+  void set(std::size_t i, std::uint64_t hash, std::uint32_t shard) noexcept {
+    hashes_[i] = hash;
+    shards_[i] = shard;
+  }
+
   /// Adds operation i of the chunk (i < chunk_size, ascending).
   void add(std::size_t i, std::uint64_t hash, std::uint32_t shard, bool writes) {
     const auto at = static_cast<std::uint16_t>(i);
-    hashes_[i] = hash;
+    set(i, hash, shard);
     next_[i] = none;
     auto& m = marks_[shard];
     if (m.stamp != stamp_) {
       m = {.stamp = stamp_, .group = static_cast<std::uint16_t>(groups_.size())};
-      groups_.push_back({.shard = shard, .first = at, .last = at, .writes = writes});
+      groups_.push_back({.shard = shard, .first = at, .last = at, .count = 1, .writes = writes});
       return;
     }
     auto& g = groups_[m.group];
     next_[g.last] = at;
     g.last = at;
+    ++g.count;
     g.writes = static_cast<std::uint16_t>(g.writes + writes);
+  }
+
+  /// Lays out order() when all are added.
+  void close() noexcept {
+    ordered_ = 0;
+    for (const auto& g : groups_)
+      for (auto i = g.first; i != none; i = next_[i]) order_[ordered_++] = i;
   }
 
   /// The value of operation i, prepared.
   void add_large(std::size_t i, large_value value) { large_.push_back({i, std::move(value)}); }
 
   [[nodiscard]] std::span<const group> groups() const noexcept { return groups_; }
+  /// The operations, group after group, those of a group in their own order.
+  [[nodiscard]] std::span<const std::uint16_t> order() const noexcept {
+    return {order_.data(), ordered_};
+  }
   [[nodiscard]] std::uint64_t hash(std::size_t i) const noexcept { return hashes_[i]; }
-  [[nodiscard]] std::uint16_t next(std::size_t i) const noexcept { return next_[i]; }
+  [[nodiscard]] std::uint32_t shard(std::size_t i) const noexcept { return shards_[i]; }
   [[nodiscard]] const large_value* large(std::size_t i) const noexcept {
+    if (large_.empty()) [[likely]]
+      return nullptr;
     for (const auto& entry : large_)
       if (entry.index == i) return &entry.value;
     return nullptr;
@@ -84,7 +107,9 @@ private:
   };
 
   std::array<std::uint64_t, chunk_size> hashes_{};
-  std::array<std::uint16_t, chunk_size> next_{};
+  std::array<std::uint32_t, chunk_size> shards_{};
+  std::array<std::uint16_t, chunk_size> next_{}, order_{};
+  std::size_t ordered_ = 0;
   std::vector<group> groups_;
   std::vector<mark> marks_; // by shard; counts only with the current stamp, so none is ever reset
   std::uint64_t stamp_ = 0;

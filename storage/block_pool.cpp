@@ -3,25 +3,12 @@
 #include <array>
 #include <bit>
 #include <new>
-#include <sys/mman.h>
 
 namespace warp::storage {
 
 namespace {
 
-constexpr std::size_t regions_before_huge_pages = 8;
-
-/// Maps one region aligned to its size: maps twice as much and gives back what lies around it.
-char* map_aligned(std::size_t size) {
-  void* raw = ::mmap(nullptr, 2 * size, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (raw == MAP_FAILED) throw std::bad_alloc{};
-  auto* begin = static_cast<char*>(raw);
-  const auto lead = (size - reinterpret_cast<std::uintptr_t>(begin) % size) % size;
-  if (lead != 0) ::munmap(begin, lead);
-  ::munmap(begin + lead + size, size - lead);
-  return begin + lead;
-}
+constexpr std::size_t regions_before_huge_pages = 2;
 
 } // namespace
 
@@ -34,11 +21,12 @@ struct block_pool::region {
   region* next = nullptr;
 };
 
-block_pool::block_pool(std::size_t block_bytes)
-    : block_bytes_(block_bytes), blocks_per_region_(region_bytes / block_bytes) {}
+block_pool::block_pool(memory_range& range, std::size_t block_bytes, huge_pages pages)
+    : range_(range), pages_(pages), block_bytes_(block_bytes),
+      blocks_per_region_(region_bytes / block_bytes) {}
 
 block_pool::~block_pool() {
-  for (auto& [number, r] : regions_) ::munmap(r->base, region_bytes);
+  for (auto& [number, r] : regions_) range_.give_back(r->base);
 }
 
 void block_pool::link(region* r) noexcept {
@@ -53,20 +41,20 @@ void block_pool::unlink(region* r) noexcept {
   if (r->next) r->next->previous = r->previous;
 }
 
-block_pool::region* block_pool::map_region() {
+block_pool::region* block_pool::add_region() {
   auto fresh = std::make_unique<region>();
-  char* const base = map_aligned(region_bytes);
+  const bool huge = pages_ == huge_pages::always || (pages_ == huge_pages::automatic &&
+                                                     regions_.size() >= regions_before_huge_pages);
+  char* const base = range_.take(huge);
   fresh->base = base;
   for (std::size_t i = 0; i < blocks_per_region_; ++i)
     fresh->free_blocks[i / 64] |= std::uint64_t{1} << i % 64;
   fresh->free_count = blocks_per_region_;
-  ::madvise(base, region_bytes,
-            regions_.size() < regions_before_huge_pages ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
   region* r = fresh.get();
   try {
     regions_.emplace(reinterpret_cast<std::uintptr_t>(base) / region_bytes, std::move(fresh));
   } catch (...) {
-    ::munmap(base, region_bytes);
+    range_.give_back(base);
     throw;
   }
   link(r);
@@ -76,7 +64,7 @@ block_pool::region* block_pool::map_region() {
 
 void* block_pool::allocate() {
   std::lock_guard guard{mutex_};
-  region* r = with_free_blocks_ ? with_free_blocks_ : map_region();
+  region* r = with_free_blocks_ ? with_free_blocks_ : add_region();
   if (r->free_count == blocks_per_region_) --empty_regions_;
   if (--r->free_count == 0) unlink(r);
   std::size_t word = 0;
@@ -100,7 +88,7 @@ void block_pool::free(void* block) noexcept {
     return;
   }
   unlink(r);
-  ::munmap(r->base, region_bytes);
+  range_.give_back(r->base);
   regions_.erase(found);
 }
 

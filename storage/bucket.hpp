@@ -13,14 +13,16 @@ class record;
 /// What a slot knows of a record's hash: its low 10 bits. Eight are the fingerprint that is
 /// compared for all slots of a bucket at once (0 means an empty slot, so 0 counts as 1), two more
 /// lie beside the pointer. Position derives from the high bits.
+///
+/// Words, so that a tag that is kept on the stack is loaded as it was stored: a byte that is loaded
+/// as part of a word waits until everything before it is done, and with it the next cache miss.
 struct hash_tag {
-  std::uint8_t fingerprint;
-  std::uint8_t extra; ///< 0 to 3
+  std::uint32_t fingerprint; ///< 1 to 255
+  std::uint32_t extra;       ///< 0 to 3
 
   static hash_tag of(std::uint64_t hash) noexcept {
-    const auto low = static_cast<std::uint8_t>(hash);
-    return {static_cast<std::uint8_t>(low == 0 ? 1 : low),
-            static_cast<std::uint8_t>(hash >> 8 & 3)};
+    const auto low = static_cast<std::uint32_t>(hash & 0xff);
+    return {low == 0 ? 1 : low, static_cast<std::uint32_t>(hash >> 8 & 3)};
   }
 };
 
@@ -46,12 +48,12 @@ struct alignas(64) bucket {
   std::uint32_t pointers_low[slot_count];
 
   /// The bit of `outside` that stands for a fingerprint.
-  static std::uint8_t outside_bit(std::uint8_t fingerprint) noexcept {
+  static std::uint8_t outside_bit(std::uint32_t fingerprint) noexcept {
     return static_cast<std::uint8_t>(1u << (fingerprint >> 5));
   }
 
   /// Bit i is set where fingerprint i is the given one.
-  unsigned match(std::uint8_t fingerprint) const noexcept {
+  unsigned match(std::uint32_t fingerprint) const noexcept {
 #if defined(__SSE2__)
     return compare(_mm_load_si128(reinterpret_cast<const __m128i*>(this)), fingerprint);
 #else
@@ -60,7 +62,7 @@ struct alignas(64) bucket {
     return mask;
 #endif
   }
-  unsigned match_racing(std::uint8_t fingerprint) const noexcept {
+  unsigned match_racing(std::uint32_t fingerprint) const noexcept {
 #if defined(__SSE2__)
     const auto* words = reinterpret_cast<const long long*>(this);
     return compare(_mm_set_epi64x(__atomic_load_n(words + 1, __ATOMIC_RELAXED),
@@ -92,7 +94,7 @@ struct alignas(64) bucket {
     return (pointers_low[i] & 1u) != 0;
   }
   hash_tag tag(unsigned i) const noexcept {
-    return {fingerprints[i], static_cast<std::uint8_t>(pointers_low[i] >> 1 & 3u)};
+    return {fingerprints[i], pointers_low[i] >> 1 & 3u};
   }
 
   record* pointer(unsigned i) const noexcept {
@@ -108,7 +110,7 @@ struct alignas(64) bucket {
     const auto bits = reinterpret_cast<std::uintptr_t>(r);
     store(pointers_low[i], static_cast<std::uint32_t>(bits) | low_bits(tag, displaced));
     store(pointers_high[i], static_cast<std::uint16_t>(bits >> 32));
-    store(fingerprints[i], tag.fingerprint);
+    store(fingerprints[i], static_cast<std::uint8_t>(tag.fingerprint));
   }
   void clear(unsigned i) noexcept {
     store(fingerprints[i], std::uint8_t{0});
@@ -123,7 +125,7 @@ struct alignas(64) bucket {
 
 private:
   static std::uint32_t low_bits(hash_tag tag, bool displaced) noexcept {
-    return static_cast<std::uint32_t>(tag.extra) << 1 | static_cast<std::uint32_t>(displaced);
+    return tag.extra << 1 | static_cast<std::uint32_t>(displaced);
   }
   static std::uintptr_t join(std::uint32_t low, std::uint16_t high) noexcept {
     return static_cast<std::uintptr_t>(high) << 32 | (low & ~7u);
@@ -133,7 +135,7 @@ private:
     __atomic_store_n(&to, value, __ATOMIC_RELAXED);
   }
 #if defined(__SSE2__)
-  static unsigned compare(__m128i line, std::uint8_t fingerprint) noexcept {
+  static unsigned compare(__m128i line, std::uint32_t fingerprint) noexcept {
     const auto wanted = _mm_set1_epi8(static_cast<char>(fingerprint));
     return static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(line, wanted))) & all_slots;
   }

@@ -14,8 +14,9 @@ enum class cell_source : std::uint8_t { heap = 0, small_page = 1, large_page = 2
 /// The pages that the allocators of an engine's tables share. Thread-safe.
 struct cell_pages {
   static constexpr std::size_t small_bytes = 8 * 1024, large_bytes = 32 * 1024;
-  block_pool small{small_bytes};
-  block_pool large{large_bytes};
+  explicit cell_pages(memory_range& range, huge_pages pages = huge_pages::automatic)
+      : small(range, small_bytes, pages), large(range, large_bytes, pages) {}
+  block_pool small, large;
 };
 
 /// Memory for the records of one table: cells in steps of 8 B up to 512 B, cut from pages without a

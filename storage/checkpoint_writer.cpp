@@ -2,6 +2,7 @@
 
 #include "storage/byte_order.hpp"
 #include "storage/crc32c.hpp"
+#include "storage/direct_io.hpp"
 #include "storage/path.hpp"
 
 #include <fmt/format.h>
@@ -20,6 +21,7 @@ namespace warp::storage {
 namespace {
 
 constexpr int zstd_level = 1;
+constexpr std::size_t direct_write_bytes = 1u << 20;
 
 struct context_deleter {
   void operator()(ZSTD_CCtx* context) const noexcept { ZSTD_freeCCtx(context); }
@@ -59,6 +61,7 @@ struct checkpoint_writer::state {
   std::string header;
   std::uint32_t header_crc = 0;
   std::unique_ptr<file> out;
+  direct_output output{direct_write_bytes}; ///< before `out`, where it is direct
   std::uint64_t offset = 0;
   std::uint64_t unsynced_bytes = 0;
   op_status failure; ///< the first one; nothing works after it
@@ -86,15 +89,29 @@ struct checkpoint_writer::state {
     return status;
   }
 
+  op_status put(std::span<const std::string_view> bytes) {
+    if (!options.direct) return out->write_at(offset, bytes);
+    for (const auto piece : bytes)
+      if (auto status = output.add(*out, piece); !status.ok()) return status;
+    return {};
+  }
+
+  /// What a direct file ends with: whole blocks, and then no more than belongs to it.
+  op_status put_rest() {
+    if (!options.direct) return {};
+    if (auto status = output.flush(*out); !status.ok()) return status;
+    return out->truncate(offset);
+  }
+
   op_status write(std::span<const std::string_view> bytes) {
     std::uint64_t size = 0;
     for (const auto piece : bytes) size += piece.size();
-    if (auto status = out->write_at(offset, bytes); !status.ok()) return fail(std::move(status));
+    if (auto status = put(bytes); !status.ok()) return fail(std::move(status));
     offset += size;
     totals.bytes = offset;
     unpaid_bytes += size;
     unsynced_bytes += size;
-    if (options.sync_bytes == 0 || unsynced_bytes < options.sync_bytes) return {};
+    if (options.direct || options.sync_bytes == 0 || unsynced_bytes < options.sync_bytes) return {};
     unsynced_bytes = 0;
     if (auto status = out->sync(); !status.ok()) return fail(std::move(status));
     return {};
@@ -204,8 +221,9 @@ checkpoint_writer::create(file_system& files, std::string path, const checkpoint
   const auto temporary = s->temporary_path();
   if (auto status = files.remove(temporary); !status.ok() && status.code() != op_code::not_found)
     return status;
-  auto out = files.open(temporary, open_mode::create);
+  auto out = files.open(temporary, options.direct ? open_mode::create_direct : open_mode::create);
   if (!out.ok()) return out.status();
+  if (options.direct) s->output.start({});
   s->out = std::move(*out);
   s->header = encode(header);
   s->header_crc = checkpoint_header_crc(s->header);
@@ -253,11 +271,12 @@ op_status checkpoint_writer::write_full_blocks() {
   return state_->write_full();
 }
 
-std::chrono::nanoseconds
-checkpoint_writer::pause(std::chrono::steady_clock::time_point now) noexcept {
+std::chrono::nanoseconds checkpoint_writer::pause(std::chrono::steady_clock::time_point now,
+                                                  bool hurry) noexcept {
   auto& s = *state_;
   const auto bytes = std::exchange(s.unpaid_bytes, 0);
-  if (s.options.rate_bytes == 0) return {};
+  if (hurry) s.paid_until = now;
+  if (hurry || s.options.rate_bytes == 0) return {};
   const auto seconds = static_cast<double>(bytes) / static_cast<double>(s.options.rate_bytes);
   s.paid_until = std::max(s.paid_until, now) +
                  std::chrono::nanoseconds{static_cast<std::int64_t>(seconds * 1e9)};
@@ -297,6 +316,7 @@ op_result<checkpoint_totals> checkpoint_writer::finish(const checkpoint_end& end
   const auto bytes = encode(s.footer, s.header);
   const std::string_view piece = bytes;
   if (auto status = s.write({&piece, 1}); !status.ok()) return status;
+  if (auto status = s.put_rest(); !status.ok()) return s.fail(std::move(status));
   if (auto status = s.out->sync(); !status.ok()) return s.fail(std::move(status));
   s.out.reset();
   if (auto status = s.files.rename(s.temporary_path(), s.path); !status.ok())

@@ -180,9 +180,12 @@ std::string data_folder::wal_path() const {
   return join_path(path_, wal_folder_name);
 }
 
+std::string data_folder::checkpoint_folder() const {
+  return join_path(path_, checkpoint_folder_name);
+}
+
 std::string data_folder::checkpoint_path(shard_id shard, std::uint64_t sequence) const {
-  return join_path(join_path(path_, checkpoint_folder_name),
-                   checkpoint_file_name({shard, sequence}));
+  return join_path(checkpoint_folder(), checkpoint_file_name({shard, sequence}));
 }
 
 std::vector<checkpoint_info> data_folder::checkpoints(shard_id shard) const {

@@ -69,6 +69,7 @@ public:
 
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   [[nodiscard]] std::string wal_path() const;
+  [[nodiscard]] std::string checkpoint_folder() const;
   [[nodiscard]] std::string checkpoint_path(shard_id shard, std::uint64_t sequence) const;
 
   /// Published checkpoints of a shard, newest first.

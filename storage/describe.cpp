@@ -31,7 +31,8 @@ std::string describe(op_code code, const operation& op, const engine_options& op
   case op_code::wrong_type:
     return "the value is not a decimal 64-bit integer, or the result would not fit one";
   case op_code::overloaded:
-    return "the log buffer stayed full: the disk is slower than the writes; retry after a moment";
+    return "the log buffer stayed full, or the log at its limit (storage.wal_max): the disk is "
+           "slower than the writes; retry after a moment";
   case op_code::no_space:
     return "no space is left: nothing was done; free some and retry, nobody needs to restart "
            "anything";

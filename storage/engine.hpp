@@ -9,6 +9,7 @@
 #include "storage/durable_state.hpp"
 #include "storage/engine_options.hpp"
 #include "storage/file_system.hpp"
+#include "storage/read_counters.hpp"
 #include "storage/reply.hpp"
 #include "storage/stats.hpp"
 #include "storage/watch.hpp"
@@ -58,8 +59,19 @@ struct scan_page {
 ///
 /// It starts no thread. Somebody must drive each log stream by calling run_stream() in a loop on a
 /// thread of its own (the WAL writer actors do; storage/stream_threads.hpp does for tools and
-/// tests), and call due_checkpoints(), checkpoint() and sweep_expired() now and then. Where there
-/// are watches, run_watches() wants such a thread too.
+/// tests), and call due_checkpoints(), checkpoint() and sweep_expired() now and then. Somebody
+/// should drive a segment_maker, and call run_watches() where there are watches.
+///
+/// The log on disk stays below options.wal_max_bytes. When checkpoints can't follow, writers pause,
+/// as for a full log buffer, while the segments that only wait for checkpoints take
+///
+///     pause = max(wal_max / 2, wal_max - on_its_way)
+///     on_its_way = streams * (log_buffer_bytes + 3 * segment_bytes)
+///
+/// What is appended by then still gets to disk, so that the checkpoints which make room can end:
+/// the log is never longer than pause + on_its_way and a batch of each thread that writes. Old
+/// segments are let go from half of `pause` on; from five eighths on the log presses: checkpoints
+/// are made of the shards that hold it back, and no rate limits them.
 class engine {
 public:
   /// Opens or creates the data folder, recovers what is in it on options.recovery_threads threads,
@@ -118,6 +130,9 @@ public:
   /// then writes and syncs one round. Called by one thread per stream at a time.
   void run_stream(std::uint32_t stream, std::chrono::milliseconds wait_max);
   void interrupt_stream(std::uint32_t stream) noexcept;
+  /// From now on the calling thread, one that drives a stream, runs on options.wal_cpus.
+  /// invalid_argument: this process may not use them; then it goes on as it was.
+  [[nodiscard]] op_status pin_stream_thread() const;
   /// Registered for all streams; must outlive the registration.
   void add_round_listener(round_listener& listener);
   void remove_round_listener(round_listener& listener);
@@ -166,8 +181,11 @@ public:
   /// without doing anything when the shard has not changed since its last one. Blocks; needs the
   /// streams to be driven.
   op_status checkpoint(shard_id shard);
-  /// Shards whose checkpoint is due now, the most urgent first.
+  /// Shards whose checkpoint is due now, the most urgent first. While the log presses it also lets
+  /// old segments go.
   [[nodiscard]] std::vector<shard_id> due_checkpoints();
+  /// Is the log so long that checkpoints should hurry?
+  [[nodiscard]] bool log_presses() const;
   /// One bounded turn of upkeep for a shard: sweeps expired records (logged as deletes). Returns
   /// how many it removed.
   std::size_t sweep_expired(shard_id shard, std::size_t buckets_max = 256);
@@ -184,17 +202,27 @@ public:
   [[nodiscard]] const engine_options& options() const noexcept;
   [[nodiscard]] shard_stats stats(shard_id shard) const;
   [[nodiscard]] stream_stats stats_of_stream(std::uint32_t stream) const;
+  [[nodiscard]] log_stats stats_of_log() const; ///< zeros in memory only
   [[nodiscard]] const recovery_report& recovery() const noexcept;
 
   struct state; // engine_state.hpp
 
 private:
+  friend class segment_maker;
   static op_status open_in_memory(state& s);
   static op_status open_folder(state& s);
   static op_status open_log(state& s, recovered& found);
   static void open_watches(state& s);
   [[nodiscard]] op_status release_log();
-  [[nodiscard]] std::vector<bool> shards_of_oldest_segment() const;
+  void execute_one(const operation& op, op_reply& reply, value_arena& arena);
+  void read_timed(const operation& op, read_counters::cell& counted, op_reply& reply,
+                  value_arena& arena);
+  void execute_locked(const operation& op, op_reply& reply, value_arena& arena);
+  void execute_reads(batch& b, std::span<const operation> operations, std::span<op_reply> replies,
+                     value_arena& arena);
+  /// By shard: the first LSN that its newest (or its oldest kept) checkpoint needs from the log.
+  [[nodiscard]] std::vector<lsn_t> needed_from(bool oldest_kept) const;
+  [[nodiscard]] std::vector<std::size_t> holds_on_log() const;
   void execute_chunk(batch& b, std::span<const operation> operations, std::span<op_reply> replies,
                      value_arena& arena);
   explicit engine(std::unique_ptr<state> s);

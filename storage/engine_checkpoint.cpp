@@ -5,15 +5,24 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <functional>
 #include <limits>
 #include <thread>
+#include <tuple>
 
 namespace warp::storage {
 
 namespace {
 
-/// Walks the shard into the writer, one bucket (about a microsecond) per hold of the lock.
-op_status write_records(shard& s, checkpoint_writer& writer) {
+/// Spares that nobody needed for so long are dropped, but for a few.
+constexpr std::uint64_t spares_interval_ms = 60'000;
+constexpr std::size_t spares_min = 4;
+
+constexpr auto holds_nothing = std::numeric_limits<std::size_t>::max();
+
+/// Walks the shard into the writer, one bucket (about a microsecond) per hold of the lock. While
+/// hurry() is true no rate limits it.
+op_status write_records(shard& s, checkpoint_writer& writer, const std::function<bool()>& hurry) {
   std::uint64_t cursor = 0;
   do {
     {
@@ -27,7 +36,8 @@ op_status write_records(shard& s, checkpoint_writer& writer) {
     }
     if (writer.has_full_blocks()) {
       if (auto status = writer.write_full_blocks(); !status.ok()) return status;
-      if (const auto pause = writer.pause(std::chrono::steady_clock::now()); pause.count() > 0)
+      const auto pause = writer.pause(std::chrono::steady_clock::now(), hurry());
+      if (pause.count() > 0)
         std::this_thread::sleep_for(pause); // the rate limit, not a wait for anything
     }
   } while (cursor != 0);
@@ -68,11 +78,12 @@ op_status engine::checkpoint(shard_id id) {
   const auto log_bytes = log.appended_bytes();
 
   const auto sequence = state.folder->next_sequence(id);
-  auto writer =
-      checkpoint_writer::create(*state.files, state.folder->checkpoint_path(id, sequence), header,
-                                {.rate_bytes = state.options.checkpoint_rate_bytes});
+  auto writer = checkpoint_writer::create(
+      *state.files, state.folder->checkpoint_path(id, sequence), header,
+      {.rate_bytes = state.options.checkpoint_rate_bytes, .direct = state.direct_checkpoints});
   if (!writer) return writer.status();
-  if (auto status = write_records(s, **writer); !status.ok()) return status;
+  if (auto status = write_records(s, **writer, [this] { return log_presses(); }); !status.ok())
+    return status;
 
   checkpoint_end end;
   std::string requests;
@@ -129,21 +140,36 @@ op_status engine::checkpoint(shard_id id) {
   return release_log();
 }
 
+std::vector<lsn_t> engine::needed_from(bool oldest_kept) const {
+  std::vector<lsn_t> from;
+  for (std::uint32_t i = 0; i < state_->shard_count(); ++i) {
+    const auto kept = state_->folder->checkpoints(shard_id{i});
+    from.push_back(kept.empty() ? 1 : (oldest_kept ? kept.back() : kept.front()).start_lsn + 1);
+  }
+  return from;
+}
+
 op_status engine::release_log() {
   auto& state = *state_;
-  const auto needed_by = [&](bool oldest) {
-    return [&state, oldest](shard_id id) -> lsn_t {
-      const auto published = state.folder->checkpoints(id);
-      if (published.empty()) return 1;
-      return (oldest ? published.back() : published.front()).start_lsn + 1;
-    };
+  // Asked for before the release, which may not wait under its lock: the log's writers need it too.
+  const auto release = [&](bool oldest_kept, std::uint64_t bytes_max) {
+    const auto from = needed_from(oldest_kept);
+    return state.segments->release([&](shard_id id) { return from[id.value]; }, bytes_max);
   };
-  // The log from the newest checkpoint always stays; from the oldest one as far as the limit
-  // allows.
-  if (auto status = state.segments->release(needed_by(true)); !status.ok()) return status;
-  if (state.segments->bytes_kept() > state.options.wal_max_bytes / 2)
-    return state.segments->release(needed_by(false));
-  return {};
+  // The log from the newest checkpoint always stays; from the oldest one as far as half of the
+  // limit allows. No more goes at once than must, so that segments come free one by one and are
+  // used again.
+  const auto half = state.segments->options().pause_bytes / 2;
+  auto status = release(true, 0);
+  if (status.ok() && state.segments->bytes_closed() > half) status = release(false, half);
+  for (auto& stream : state.streams) stream->wake_waiters();
+  return status;
+}
+
+bool engine::log_presses() const {
+  const auto& state = *state_;
+  return state.segments &&
+         state.segments->bytes_closed() > state.segments->options().pause_bytes / 8 * 5;
 }
 
 std::vector<shard_id> engine::due_checkpoints() {
@@ -151,6 +177,7 @@ std::vector<shard_id> engine::due_checkpoints() {
   if (!state.folder) return {};
   struct due_shard {
     shard_id id;
+    std::size_t holds;
     std::uint64_t log_bytes;
   };
   std::vector<due_shard> due;
@@ -158,11 +185,15 @@ std::vector<shard_id> engine::due_checkpoints() {
   const auto interval_ms = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(state.options.checkpoint_interval)
           .count());
-  // Above three quarters of the limit the shards that hold the oldest segment back have to move.
-  const auto pressed = state.segments->bytes_kept() > state.options.wal_max_bytes / 4 * 3;
-  const auto holding_back =
-      pressed ? shards_of_oldest_segment() : std::vector<bool>(state.shard_count());
+  // When the log presses, the shards that hold it back have to move. A failure to let go shows as a
+  // log that grows, and is met again after the next checkpoint.
+  if (log_presses()) static_cast<void>(release_log());
+  const auto holds = holds_on_log();
   std::lock_guard hold{state.upkeep_mutex};
+  if (now_ms - state.spares_dropped_ms >= spares_interval_ms) {
+    state.spares_dropped_ms = now_ms;
+    static_cast<void>(state.segments->drop_idle_spares(spares_min)); // more of them do no harm
+  }
   for (std::uint32_t i = 0; i < state.shard_count(); ++i) {
     auto& s = *state.shards[i];
     auto& kept = *state.checkpoints[i];
@@ -178,24 +209,37 @@ std::vector<shard_id> engine::due_checkpoints() {
     const auto log_bytes = s.log()->appended_bytes() - kept.log_bytes_at;
     if (now_ms - kept.dirty_since_ms >= interval_ms ||
         (log_records > state.options.checkpoint_log_records && log_bytes > kept.bytes) ||
-        holding_back[i])
-      due.push_back({s.id(), log_bytes});
+        holds[i] != holds_nothing)
+      due.push_back({s.id(), holds[i], log_bytes});
   }
-  std::sort(due.begin(), due.end(),
-            [](const due_shard& a, const due_shard& b) { return a.log_bytes > b.log_bytes; });
+  std::sort(due.begin(), due.end(), [](const due_shard& a, const due_shard& b) {
+    return std::tie(a.holds, b.log_bytes) < std::tie(b.holds, a.log_bytes);
+  });
   std::vector<shard_id> ids;
   for (const auto& d : due) ids.push_back(d.id);
   return ids;
 }
 
-std::vector<bool> engine::shards_of_oldest_segment() const {
-  std::vector<bool> in_it(state_->shard_count());
+/// When the log presses: by shard, which of the segments that have to go is the first that its
+/// newest checkpoint needs (0: the oldest); holds_nothing: none of them.
+std::vector<std::size_t> engine::holds_on_log() const {
+  std::vector<std::size_t> holds(state_->shard_count(), holds_nothing);
+  if (!log_presses()) return holds;
+  const auto from = needed_from(false);
+  auto to_go = state_->segments->bytes_closed();
+  const auto half = state_->segments->options().pause_bytes / 2;
   state_->segments->with_segments([&](const auto& segments) {
-    if (segments.empty()) return;
-    for (const auto& run : segments.front()->runs)
-      if (run.records != 0) in_it[run.shard.value] = true;
+    for (std::size_t i = 0; i < segments.size() && to_go > half; ++i) {
+      const auto& segment = *segments[i];
+      if (!segment.closed) continue;
+      to_go -= std::min(to_go, segment.file_bytes);
+      for (const auto& run : segment.runs)
+        if (run.records != 0 && run.first <= run.keep &&
+            std::min(run.last, run.keep) >= from[run.shard.value])
+          holds[run.shard.value] = std::min(holds[run.shard.value], i);
+    }
   });
-  return in_it;
+  return holds;
 }
 
 } // namespace warp::storage

@@ -2,28 +2,18 @@
 
 #include "storage/batch.hpp"
 #include "storage/engine_state.hpp"
+#include "storage/key_hash.hpp"
+#include "storage/lazy_time.hpp"
 #include "storage/slot.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <new>
+#include <optional>
 
 namespace warp::storage {
 
 namespace {
-
-/// Wall-clock time of a chunk, read only if somebody asks (few records expire).
-class lazy_time {
-public:
-  explicit lazy_time(const clock& time) : time_(time) {}
-  std::uint64_t ms() {
-    if (ms_ == 0) ms_ = time_.now_ms();
-    return ms_;
-  }
-
-private:
-  const clock& time_;
-  std::uint64_t ms_ = 0;
-};
 
 /// One chunk in 64 of each thread is timed: the clock costs as much as a lookup.
 bool sampled() noexcept {
@@ -43,18 +33,14 @@ void count(latency_histogram& histogram, std::uint64_t ns, std::uint64_t times) 
   histogram.sum_ns += ns * times;
 }
 
-} // namespace
-
-op_code engine::state::validate(const operation& op) const noexcept {
-  if (op.key.size() < key_size_min || op.key.size() > key_size_max)
-    return op_code::invalid_argument;
-  if (op.value.size() > options.value_bytes_max) return op_code::invalid_argument;
-  if (op.expected_version != 0 && op.condition != write_condition::if_version)
-    return op_code::invalid_argument;
-  if (op.level > durability::sync) return op_code::no_replicas;
-  if (op.level > durability::memory && !folder) return op_code::no_replicas;
-  return op_code::ok;
+void hide_expired(op_reply& reply) noexcept {
+  reply.code = op_code::not_found;
+  reply.version = 0;
+  reply.expires_at_ms = 0;
+  reply.value = {};
 }
+
+} // namespace
 
 op_code engine::state::admit(shard& s, std::unique_lock<shard_lock>& lock, std::size_t writes) {
   if (refusing.load(std::memory_order_relaxed)) return op_code::shutting_down;
@@ -78,24 +64,156 @@ op_code engine::state::admit(shard& s, std::unique_lock<shard_lock>& lock, std::
 
 void engine::execute(std::span<const operation> operations, std::span<op_reply> replies,
                      value_arena& arena) {
+  if (operations.size() == 1) return execute_one(operations[0], replies[0], arena);
   thread_local batch scratch;
   for (std::size_t begin = 0; begin < operations.size(); begin += batch::chunk_size) {
     const auto n = std::min(batch::chunk_size, operations.size() - begin);
-    execute_chunk(scratch, operations.subspan(begin, n), replies.subspan(begin, n), arena);
+    const auto part = operations.subspan(begin, n);
+    const auto answers = replies.subspan(begin, n);
+    if (std::none_of(part.begin(), part.end(), [](const auto& op) { return is_write(op.kind); }))
+      execute_reads(scratch, part, answers, arena);
+    else
+      execute_chunk(scratch, part, answers, arena);
   }
   scratch.forget_large();
+}
+
+/// The fast way of one operation: a read that needs no lock. Short, because the processor overlaps
+/// the cache misses of as many calls as its window of instructions holds.
+void engine::execute_one(const operation& op, op_reply& reply, value_arena& arena) {
+  auto& state = *state_;
+  if (const auto code = state.validate(op); code != op_code::ok) [[unlikely]] {
+    reply.reset();
+    reply.code = code;
+    return;
+  }
+  if (!state.may_try_read(op)) return execute_locked(op, reply, arena);
+  auto* const cells = state.reads->mine();
+  if (!cells) [[unlikely]]
+    return execute_locked(op, reply, arena);
+  const auto at = state.shard_of(op.key);
+  auto& counted = cells[at];
+  if (counted.sampled()) [[unlikely]]
+    return read_timed(op, counted, reply, arena);
+  if (!state.shards[at]->try_read(op, key_hash(op.key), arena, counted, reply)) [[unlikely]]
+    return execute_locked(op, reply, arena);
+  if (reply.expires_at_ms != 0 && reply.expires_at_ms <= state.time->now_ms()) [[unlikely]]
+    hide_expired(reply);
+}
+
+[[gnu::noinline]] void engine::read_timed(const operation& op, read_counters::cell& counted,
+                                          op_reply& reply, value_arena& arena) {
+  const auto began_ns = now_ns();
+  auto& s = *state_->shards[state_->shard_of(op.key)];
+  if (!s.try_read(op, key_hash(op.key), arena, counted, reply))
+    return execute_locked(op, reply, arena);
+  if (reply.expires_at_ms != 0 && reply.expires_at_ms <= state_->time->now_ms())
+    hide_expired(reply);
+  const auto took_ns = now_ns() - began_ns;
+  std::lock_guard hold{s.lock()};
+  count(s.counters().read_latency, took_ns, 1);
+}
+
+[[gnu::noinline]] void engine::execute_locked(const operation& op, op_reply& reply,
+                                              value_arena& arena) {
+  auto& state = *state_;
+  const auto hash = key_hash(op.key);
+  auto& s = *state.shards[state.shard_of(op.key)];
+  s.prefetch_record(hash); // on its way while the lock is taken
+  reply.reset();
+  const bool timed = sampled();
+  const auto began_ns = timed ? now_ns() : 0;
+  lazy_time now{*state.time};
+  large_value large;
+  const bool is_large = op.kind == op_kind::put && op.value.size() >= blob_size_min;
+  if (is_large) [[unlikely]] {
+    try {
+      large = make_large(op.value, state.compress_from());
+    } catch (const std::bad_alloc&) {
+      reply.code = op_code::no_space;
+      return;
+    }
+  }
+  const bool writes = is_write(op.kind);
+  std::unique_lock lock{s.lock()};
+  if (writes) {
+    if (const auto admitted = state.admit(s, lock, 1); admitted != op_code::ok) [[unlikely]] {
+      reply.code = admitted;
+      reply.shard = s.id();
+      return;
+    }
+    shard::write_section changing{s};
+    s.apply({op, hash, is_large ? &large : nullptr, s.has_expiring() ? now.ms() : 0, arena}, reply);
+    if (s.log()) s.log()->commit();
+  } else {
+    s.apply({op, hash, nullptr, s.has_expiring() ? now.ms() : 0, arena}, reply);
+  }
+  if (timed) [[unlikely]]
+    count(writes ? s.counters().write_latency : s.counters().read_latency, now_ns() - began_ns, 1);
+  lock.unlock();
+  if (reply.durable_at != 0 && s.log() && reply.durable_at > s.log()->durable_lsn())
+    s.log()->request_sync();
+}
+
+/// A chunk without a write: nothing has to be kept in order and hardly ever a lock is needed, so
+/// the operations follow each other like on a belt, each waiting a while for its cache lines.
+void engine::execute_reads(batch& b, std::span<const operation> operations,
+                           std::span<op_reply> replies, value_arena& arena) {
+  auto& state = *state_;
+  const auto n = operations.size();
+  const bool timed = sampled();
+  const auto began_ns = timed ? now_ns() : 0;
+  lazy_time now{*state.time};
+  auto* const counted = state.reads->mine();
+  for (std::size_t at = 0; at < n + 2 * batch::ahead; ++at) {
+    if (at < n) {
+      const auto& op = operations[at];
+      replies[at].reset();
+      replies[at].code = state.validate(op);
+      const auto hash = key_hash(op.key);
+      const auto to = state.shard_of(op.key);
+      b.set(at, hash, to);
+      state.shards[to]->prefetch_bucket(hash);
+    }
+    if (at >= batch::ahead && at - batch::ahead < n) {
+      const auto i = at - batch::ahead;
+      state.shards[b.shard(i)]->prefetch_record(b.hash(i));
+    }
+    if (at < 2 * batch::ahead) continue;
+    const auto i = at - 2 * batch::ahead;
+    auto& reply = replies[i];
+    if (reply.code != op_code::ok) [[unlikely]]
+      continue;
+    auto& s = *state.shards[b.shard(i)];
+    if (counted && state.may_try_read(operations[i]) &&
+        s.try_read(operations[i], b.hash(i), arena, counted[b.shard(i)], reply)) [[likely]] {
+      if (reply.expires_at_ms != 0 && reply.expires_at_ms <= now.ms()) [[unlikely]]
+        hide_expired(reply);
+      continue;
+    }
+    reply.reset();
+    std::unique_lock lock{s.lock()};
+    s.apply({operations[i], b.hash(i), nullptr, s.has_expiring() ? now.ms() : 0, arena}, reply);
+    lock.unlock();
+    if (reply.durable_at != 0 && s.log() && reply.durable_at > s.log()->durable_lsn())
+      s.log()->request_sync();
+  }
+  if (!timed) return;
+  const auto each_ns = (now_ns() - began_ns) / n;
+  auto& s = *state.shards[b.shard(0)];
+  std::lock_guard hold{s.lock()};
+  count(s.counters().read_latency, each_ns, n);
 }
 
 void engine::execute_chunk(batch& b, std::span<const operation> operations,
                            std::span<op_reply> replies, value_arena& arena) {
   auto& state = *state_;
-  const auto shards = state.shard_count();
 
   // Hash everything first and ask for the cache lines, so that their misses overlap.
-  b.begin(shards);
+  b.begin(state.shard_count());
   for (std::size_t i = 0; i < operations.size(); ++i) {
     const auto& op = operations[i];
-    replies[i] = {};
+    replies[i].reset();
     if (const auto code = state.validate(op); code != op_code::ok) [[unlikely]] {
       replies[i].code = code;
       continue;
@@ -108,18 +226,23 @@ void engine::execute_chunk(batch& b, std::span<const operation> operations,
         continue;
       }
     }
-    const auto hash = table::hash(op.key);
-    const auto at = storage::shard_of(op.key, shards).value;
+    const auto hash = key_hash(op.key);
+    const auto at = state.shard_of(op.key);
     b.add(i, hash, at, is_write(op.kind));
     state.shards[at]->prefetch_bucket(hash);
   }
-  if (operations.size() > 1)
-    for (const auto& g : b.groups())
-      for (auto i = g.first; i != batch::none; i = b.next(i))
-        state.shards[g.shard]->prefetch_record(b.hash(i));
+  b.close();
+  const auto order = b.order();
+  const auto prefetch_record = [&](std::size_t position) {
+    if (position >= order.size()) return;
+    const auto i = order[position];
+    state.shards[b.shard(i)]->prefetch_record(b.hash(i));
+  };
+  for (std::size_t position = 0; position < batch::ahead; ++position) prefetch_record(position);
 
   const bool timed = sampled();
   lazy_time now{*state.time};
+  std::size_t position = 0;
   for (const auto& g : b.groups()) {
     auto& s = *state.shards[g.shard];
     const auto began_ns = timed ? now_ns() : 0;
@@ -127,22 +250,28 @@ void engine::execute_chunk(batch& b, std::span<const operation> operations,
     std::unique_lock lock{s.lock()};
     const auto admitted = g.writes ? state.admit(s, lock, g.writes) : op_code::ok;
     std::uint64_t done = 0;
-    for (auto i = g.first; i != batch::none; i = b.next(i)) {
-      auto& reply = replies[i];
-      if (admitted != op_code::ok && is_write(operations[i].kind)) [[unlikely]] {
-        reply.code = admitted;
-        reply.shard = s.id();
-        continue;
+    {
+      std::optional<shard::write_section> changing;
+      if (g.writes) changing.emplace(s);
+      for (const auto end = position + g.count; position < end; ++position) {
+        prefetch_record(position + batch::ahead);
+        const auto i = order[position];
+        auto& reply = replies[i];
+        if (admitted != op_code::ok && is_write(operations[i].kind)) [[unlikely]] {
+          reply.code = admitted;
+          reply.shard = s.id();
+          continue;
+        }
+        s.apply({operations[i], b.hash(i), b.large(i), s.has_expiring() ? now.ms() : 0, arena},
+                reply);
+        // Each operation stands on its own: a frame may end behind a large value.
+        if (b.large(i) && s.log()) [[unlikely]]
+          s.log()->commit();
+        wait_for = std::max(wait_for, reply.durable_at);
+        ++done;
       }
-      s.apply({operations[i], b.hash(i), b.large(i), s.has_expiring() ? now.ms() : 0, arena},
-              reply);
-      // Each operation stands on its own: a frame may end behind a large value.
-      if (b.large(i) && s.log()) [[unlikely]]
-        s.log()->commit();
-      wait_for = std::max(wait_for, reply.durable_at);
-      ++done;
+      if (s.log() && g.writes) s.log()->commit();
     }
-    if (s.log() && g.writes) s.log()->commit();
     if (timed && done)
       count(g.writes ? s.counters().write_latency : s.counters().read_latency,
             (now_ns() - began_ns) / done, done);

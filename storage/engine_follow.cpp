@@ -49,6 +49,7 @@ op_status engine::apply_frame(shard_id id, const log_frame& frame) {
     log.set_epoch(frame.header.epoch);
     if (frame.header.previous < log.last_appended()) log.cut(frame.header.previous);
   }
+  shard::write_section changing{s};
   for (const auto& r : records) {
     if (r.lsn <= log.last_appended()) continue; // repeated
     s.replay(r, frame.header.timestamp_us);
@@ -79,6 +80,7 @@ op_status engine::install_checkpoint(shard_id id, const std::string& path) {
           op_code::invalid_argument,
           fmt::format("shard {} has data of its own: a checkpoint is installed into an empty copy",
                       id.value)};
+    shard::write_section changing{s};
     s.clear();
     if (auto status = reader->read_records(
             [&](const checkpoint_record& r) { s.restore(r.key, r.value, r.meta); });

@@ -1,5 +1,6 @@
 // The rest of the engine: waiting for the disk, scans, upkeep, counters.
 
+#include "storage/cpu_list.hpp"
 #include "storage/engine_state.hpp"
 #include "storage/slot.hpp"
 
@@ -36,6 +37,11 @@ std::uint32_t engine::stream_count() const noexcept {
 
 void engine::run_stream(std::uint32_t stream, std::chrono::milliseconds wait_max) {
   state_->streams[stream]->run(wait_max);
+}
+
+op_status engine::pin_stream_thread() const {
+  const auto cpus = parse_cpu_list(state_->options.wal_cpus);
+  return cpus ? pin_this_thread(*cpus) : cpus.status();
 }
 
 void engine::interrupt_stream(std::uint32_t stream) noexcept {
@@ -105,7 +111,9 @@ std::size_t engine::sweep_expired(shard_id id, std::size_t buckets_max) {
   auto& s = *state_->shards[id.value];
   std::unique_lock lock{s.lock()};
   if (!s.has_expiring()) return 0;
+  if (s.log() && !s.log()->has_room()) return 0; // its turn comes again; nobody waits for a sweep
   if (state_->admit(s, lock, 1) != op_code::ok) return 0;
+  shard::write_section changing{s};
   const auto removed = s.sweep(state_->time->now_ms(), buckets_max);
   if (s.log()) s.log()->commit();
   return removed;
@@ -136,9 +144,11 @@ shard_stats engine::stats(shard_id id) const {
     std::lock_guard hold{s.lock()};
     out = s.counters();
     out.table = s.records().stats();
+    out.lock_waits = s.lock().waits();
     out.last_lsn = s.last_lsn();
     out.epoch = s.log() ? s.log()->epoch() : 0;
   }
+  state.reads->add_to(id.value, out);
   if (!state.folder) return out;
   const auto& log = *state.logs[id.value];
   out.durable_lsn = log.durable_lsn();
@@ -161,6 +171,17 @@ shard_stats engine::stats(shard_id id) const {
 
 stream_stats engine::stats_of_stream(std::uint32_t stream) const {
   return state_->streams[stream]->stats();
+}
+
+log_stats engine::stats_of_log() const {
+  if (!state_->segments) return {};
+  const auto& store = *state_->segments;
+  const auto pauses = store.pauses();
+  return {.bytes = store.bytes_kept(),
+          .closed_bytes = store.bytes_closed(),
+          .pause_bytes = store.options().pause_bytes,
+          .pauses = pauses.count,
+          .paused_ms = pauses.ms};
 }
 
 } // namespace warp::storage

@@ -1,10 +1,13 @@
 // From a folder to an engine, and back.
 
+#include "storage/cpu_list.hpp"
 #include "storage/engine_state.hpp"
 #include "storage/recovery.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <fmt/format.h>
+#include <new>
 #include <thread>
 
 namespace warp::storage {
@@ -22,6 +25,7 @@ op_status check(const engine_options& o) {
   if (o.value_bytes_max > value_size_hard_max)
     return bad(fmt::format("the longest value can be at most {} bytes, not {}", value_size_hard_max,
                            o.value_bytes_max));
+  if (auto cpus = parse_cpu_list(o.wal_cpus); !cpus) return cpus.status();
   if (o.folder.empty()) return {};
   if (o.segment_bytes < 64 * 1024 || o.segment_bytes % 4096 != 0)
     return bad(
@@ -41,6 +45,20 @@ std::uint32_t default_streams() {
   return cores <= 4 ? 1 : std::min(8u, cores / 4);
 }
 
+/// At this much log writers pause, see engine.hpp.
+std::uint64_t pause_bytes(const engine_options& o) {
+  const auto on_its_way = o.wal_streams * (o.log_buffer_bytes + 3 * o.segment_bytes);
+  const auto half = o.wal_max_bytes / 2;
+  return on_its_way < half ? o.wal_max_bytes - on_its_way : half;
+}
+
+/// Old segments worth keeping: half of the log may come free at once, when the last shard that
+/// needs it has its checkpoint. Those that stay idle are dropped later.
+std::uint32_t spares(const engine_options& o) {
+  return static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(o.wal_max_bytes / o.segment_bytes / 2, 1, 10'000));
+}
+
 } // namespace
 
 engine::engine(std::unique_ptr<state> s) : state_(std::move(s)) {}
@@ -54,15 +72,25 @@ op_result<std::unique_ptr<engine>> engine::open(engine_options options) {
   s->options = std::move(options);
   s->time = s->options.time ? s->options.time : std::make_shared<system_clock>();
   s->files = s->options.files ? s->options.files : &posix_file_system();
+  try {
+    s->memory = std::make_shared<table_memory>(s->options.table_pages);
+  } catch (const std::bad_alloc&) {
+    return op_status{op_code::no_space,
+                     "no addresses for the tables: the limit on address space (ulimit -v) is too "
+                     "low"};
+  }
   auto status = s->options.folder.empty() ? open_in_memory(*s) : open_folder(*s);
   if (!status.ok()) return status;
+  s->slot_shift =
+      static_cast<unsigned>(std::countr_zero(slot_count) - std::countr_zero(s->shard_count()));
+  s->reads = std::make_unique<read_counters>(s->shard_count());
   open_watches(*s);
   return std::unique_ptr<engine>{new engine(std::move(s))};
 }
 
 op_status engine::open_in_memory(state& s) {
   if (s.options.shard_count == 0) s.options.shard_count = shard_count_default;
-  if (s.options.default_level != durability::memory) s.options.default_level = durability::memory;
+  s.options.default_level = s.level_max = durability::memory;
   for (std::uint32_t i = 0; i < s.options.shard_count; ++i)
     s.shards.push_back(std::make_unique<shard>(shard_id{i}, s.options, *s.time, s.memory));
   s.report.created = true;
@@ -100,12 +128,18 @@ op_status engine::open_log(state& s, recovered& found) {
   if (options.wal_streams == 0) options.wal_streams = default_streams();
   options.wal_streams = std::min(options.wal_streams, count);
 
+  auto direct = choose_direct_io(*s.files, s.folder->checkpoint_folder(), options.direct);
+  if (!direct) return direct.status();
+  s.direct_checkpoints = *direct;
   auto segments = segment_store::open({.files = s.files,
                                        .folder = s.folder->wal_path(),
                                        .universe = s.folder->universe(),
                                        .generation = s.folder->generation(),
                                        .start = s.folder->start_number(),
-                                       .segment_bytes = options.segment_bytes},
+                                       .segment_bytes = options.segment_bytes,
+                                       .spares_max = spares(options),
+                                       .direct = options.direct,
+                                       .pause_bytes = pause_bytes(options)},
                                       std::move(found.segments));
   if (!segments) return segments.status();
   s.segments = std::move(*segments);

@@ -3,7 +3,9 @@
 #include "messages/limits.hpp"
 #include "messages/operations.hpp"
 #include "storage/clock.hpp"
+#include "storage/direct_io.hpp"
 #include "storage/file_system.hpp"
+#include "storage/huge_pages.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -31,13 +33,19 @@ struct engine_options {
   /// Log streams, in [1, shard_count]; 0: 1 up to 4 cores, then cores / 4, at most 8. May change at
   /// any start.
   std::uint32_t wal_streams = 0;
+  /// CPUs that the threads of the log streams run on, see parse_cpu_list(); empty: any.
+  std::string wal_cpus;
   /// Size of a log segment file, bytes, multiple of 4,096, at least 64 KiB.
   std::uint64_t segment_bytes = 64u << 20;
-  /// Log kept on disk at most, bytes; checkpoints are made to stay below it.
+  /// Whether log and checkpoints pass the page cache.
+  direct_io direct = direct_io::automatic;
+  /// Log kept on disk at most, bytes; checkpoints are made to stay below it, and when they can't
+  /// follow writers pause. See engine.hpp for how exactly.
   std::uint64_t wal_max_bytes = 4ull << 30;
   /// Unwritten log of one stream at most, bytes; a full buffer slows its writers down.
   std::uint64_t log_buffer_bytes = 64u << 20;
-  /// How long a write waits for room in a full log buffer before it answers overloaded.
+  /// How long a write waits for room in a full log buffer, or for a log below its limit, before it
+  /// answers overloaded.
   std::chrono::milliseconds write_stall_max{10'000};
   /// An async write is on disk after this and one write + sync; the promise to users is 100 ms.
   std::chrono::milliseconds flush_interval{50};
@@ -53,10 +61,13 @@ struct engine_options {
   /// ... or when its log since the last one has passed this many records and the size of that
   /// checkpoint.
   std::uint64_t checkpoint_log_records = 100'000;
-  /// Bytes a second one checkpoint writes at most; 0: no limit.
+  /// Bytes a second one checkpoint writes at most, while the log does not press; 0: no limit.
   std::uint64_t checkpoint_rate_bytes = 256u << 20;
   /// Checkpoints of a shard that are kept.
   std::uint32_t checkpoints_kept = 3;
+
+  /// When the tables ask for huge pages of memory; where there are none nothing is lost but speed.
+  huge_pages table_pages = huge_pages::automatic;
 
   /// Events that one watch holds for whoever is slow to take them, bytes of keys and values and
   /// about 200 each. Beyond it they are read from the log.

@@ -5,6 +5,7 @@
 #include "storage/segment_store.hpp"
 #include "storage/shard.hpp"
 #include "storage/shard_log.hpp"
+#include "storage/slot.hpp"
 #include "storage/wal_stream.hpp"
 #include "storage/watch_hub.hpp"
 
@@ -40,11 +41,14 @@ struct engine::state {
   engine_options options;
   std::shared_ptr<const clock> time;
   file_system* files = nullptr;
-  std::unique_ptr<data_folder> folder; ///< null: memory only
-  std::shared_ptr<table_memory> memory =
-      std::make_shared<table_memory>(); ///< memory of all shards' records
+  std::unique_ptr<data_folder> folder;     ///< null: memory only
+  durability level_max = durability::sync; ///< what may be asked for; memory without a folder
+  std::shared_ptr<table_memory> memory;    ///< of all shards' records
   std::vector<std::unique_ptr<shard>> shards;
+  unsigned slot_shift = 0;              ///< slot >> slot_shift is the shard
+  std::unique_ptr<read_counters> reads; ///< those without a lock
   std::vector<std::unique_ptr<shard_log>> logs;
+  bool direct_checkpoints = false; ///< written past the page cache
   std::vector<log_origin> log_origins; ///< by shard
   std::unique_ptr<segment_store> segments;
   std::shared_ptr<watch_hub> watches;
@@ -58,9 +62,20 @@ struct engine::state {
 
   mutable std::mutex upkeep_mutex;
   std::vector<std::unique_ptr<checkpoint_state>> checkpoints; ///< per shard
+  std::uint64_t spares_dropped_ms = 0; ///< when idle spare segments were last dropped
 
   [[nodiscard]] std::uint32_t shard_count() const noexcept {
     return static_cast<std::uint32_t>(shards.size());
+  }
+
+  /// Is it an operation for shard::try_read()?
+  [[nodiscard]] bool may_try_read(const operation& op) const noexcept {
+    const auto level = op.level == durability::unspecified ? options.default_level : op.level;
+    return !is_write(op.kind) && level < durability::sync;
+  }
+  /// Number of the shard that holds a key.
+  [[nodiscard]] std::uint32_t shard_of(std::string_view key) const noexcept {
+    return slot_of(key).value >> slot_shift;
   }
 
   void tell_listeners();
@@ -70,7 +85,15 @@ struct engine::state {
   }
   /// Is the operation one that may be tried at all? ok, invalid_argument or no_replicas. Looks at
   /// nothing but its arguments.
-  [[nodiscard]] op_code validate(const operation& op) const noexcept;
+  [[nodiscard]] op_code validate(const operation& op) const noexcept {
+    if (op.key.size() - key_size_min > key_size_max - key_size_min)
+      return op_code::invalid_argument;
+    if (op.value.size() > options.value_bytes_max) return op_code::invalid_argument;
+    if (op.expected_version != 0 && op.condition != write_condition::if_version)
+      return op_code::invalid_argument;
+    if (op.level > level_max) return op_code::no_replicas;
+    return op_code::ok;
+  }
   /// Waits, with `lock` (the shard's) given back meanwhile, until `writes` writes may be done;
   /// `lock` is held on return.
   [[nodiscard]] op_code admit(shard& s, std::unique_lock<shard_lock>& lock, std::size_t writes);

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <map>
 #include <new>
+#include <optional>
 
 namespace warp::storage {
 
@@ -22,6 +23,7 @@ struct share {
   std::size_t writes = 0;
   std::uint64_t bytes = 0; ///< of keys and values written
   std::vector<log_record> logged;
+  std::optional<shard::write_section> changing;
 };
 
 void refuse_all(std::span<op_reply> replies, std::size_t culprit, op_code code) {
@@ -120,6 +122,9 @@ op_code engine::execute_atomic(std::span<const operation> operations, std::span<
     }
   }
 
+  // Readers without locks see nothing of any shard until all is done.
+  for (auto& [id, s] : shares)
+    if (s.writes != 0) s.changing.emplace(*s.at);
   for (auto& [id, s] : shares) s.at->begin_collecting(s.logged);
   for (std::size_t i = 0; i < operations.size(); ++i) {
     replies[i] = {};
@@ -153,6 +158,7 @@ op_code engine::execute_atomic(std::span<const operation> operations, std::span<
     for (const auto& record : s.logged) s.at->log()->append(record);
     s.at->log()->commit();
   }
+  for (auto& [id, s] : shares) s.changing.reset();
   for (auto& [id, s] : shares) s.lock.unlock();
 
   for (const auto& reply : replies)

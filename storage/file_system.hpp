@@ -33,12 +33,21 @@ public:
   }
 };
 
-/// How open() treats what is there.
+/// How open() treats what is there, and whether writes pass the page cache. The direct modes are
+/// for writing alone, whole blocks: offsets, sizes and addresses of pieces are multiples of
+/// direct_alignment. Where the file system has no such thing open() or the first write answers
+/// not_supported. Such a file may be read meanwhile by another one of mode `read`, which sees what
+/// was written before the read began.
 enum class open_mode {
-  read,       ///< must exist; reads only
-  read_write, ///< must exist
-  create,     ///< must not exist
+  read,          ///< must exist; reads only
+  read_write,    ///< must exist
+  create,        ///< must not exist
+  create_direct, ///< must not exist; direct
+  direct_sync,   ///< must exist; direct, and made for a sync() after each write, which then comes
+                 ///< with the write and costs nothing more
 };
+/// Bytes of a block of direct I/O: as large as any device or file system asks for.
+inline constexpr std::size_t direct_alignment = 4'096;
 
 /// Held while the process uses a data folder; gives it back when destroyed or when the process
 /// dies.

@@ -47,15 +47,26 @@ auto retried(Call call) {
   }
 }
 
+bool is_direct(open_mode mode) {
+  return mode == open_mode::create_direct || mode == open_mode::direct_sync;
+}
+
 op_result<descriptor> open_path(const std::string& path, int flags) {
   const int fd = retried([&] { return ::open(path.c_str(), flags | O_CLOEXEC, 0644); });
-  if (fd < 0) return failure("open", path, errno);
+  if (fd < 0) {
+    const int error = errno;
+    auto s = failure("open", path, error);
+    if (error == EINVAL && (flags & O_DIRECT) != 0)
+      return op_status{op_code::not_supported, s.message()};
+    return s;
+  }
   return descriptor{fd};
 }
 
 class posix_file final : public file {
 public:
-  posix_file(descriptor fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  posix_file(descriptor fd, std::string path, open_mode mode)
+      : fd_(std::move(fd)), path_(std::move(path)), mode_(mode) {}
 
   op_result<std::size_t> read_at(std::uint64_t offset, std::span<char> buffer) override {
     std::size_t done = 0;
@@ -82,7 +93,7 @@ public:
       }
       const auto n =
           retried([&] { return ::pwritev(fd_.get(), vectors, count, static_cast<off_t>(offset)); });
-      if (n < 0) return failure(fmt::format("write at {}", offset), path_, errno);
+      if (n < 0) return write_failure(offset, errno);
       offset += static_cast<std::uint64_t>(n);
       for (auto left = static_cast<std::size_t>(n) + skip;;) { // a short write stops anywhere
         if (next == pieces.size() || left < pieces[next].size()) {
@@ -96,6 +107,7 @@ public:
   }
 
   op_status sync() override {
+    if (mode_ == open_mode::direct_sync) return {}; // each write has done it: O_DSYNC
     // No second try after EINTR or any other failure: the kernel may have dropped the pages that it
     // could not write.
     if (::fdatasync(fd_.get()) != 0) return failure("fdatasync", path_, errno);
@@ -115,8 +127,16 @@ public:
   }
 
 private:
+  [[nodiscard]] op_status write_failure(std::uint64_t offset, int error) const {
+    auto s = failure(fmt::format("write at {}", offset), path_, error);
+    // Some file systems open a file for direct I/O and refuse only its writes.
+    if (error == EINVAL && is_direct(mode_)) return {op_code::not_supported, s.message()};
+    return s;
+  }
+
   descriptor fd_;
   std::string path_;
+  open_mode mode_;
 };
 
 /// flock(): bound to the open file, so that two openings in one process exclude each other too, and
@@ -136,9 +156,17 @@ public:
     int flags = O_RDONLY;
     if (mode == open_mode::read_write) flags = O_RDWR;
     if (mode == open_mode::create) flags = O_RDWR | O_CREAT | O_EXCL;
+    if (mode == open_mode::create_direct) flags = O_RDWR | O_CREAT | O_EXCL | O_DIRECT;
+    if (mode == open_mode::direct_sync) flags = O_RDWR | O_DIRECT | O_DSYNC;
     auto fd = open_path(path, flags);
-    if (!fd) return fd.status();
-    return std::unique_ptr<file>{std::make_unique<posix_file>(std::move(*fd), path)};
+    if (!fd) {
+      if (fd.code() == op_code::not_supported && mode == open_mode::create_direct)
+        ::unlink(path.c_str()); // some file systems make the file before they refuse the flag
+      return fd.status();
+    }
+    // Whoever only reads does so from front to back. Advice: nothing is lost when it is not taken.
+    if (mode == open_mode::read) ::posix_fadvise(fd->get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+    return std::unique_ptr<file>{std::make_unique<posix_file>(std::move(*fd), path, mode)};
   }
 
   op_result<std::vector<std::string>> list(const std::string& folder) override {

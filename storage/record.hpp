@@ -78,6 +78,7 @@ public:
 
 private:
   friend class record_store;
+  friend class record_peek;
 
   static constexpr unsigned rank_shift = 4, pattern_shift = 7, heat_shift = 9;
   static constexpr std::uint32_t flag_expiry = 1u << 11, flag_long = 1u << 12, flag_blob = 1u << 13;

@@ -31,6 +31,21 @@ public:
     return {to, bytes.size()};
   }
 
+  /// Where the next copy goes when it is no longer than left(); take_like_last() then keeps it.
+  [[nodiscard]] char* next() const noexcept { return next_; }
+  [[nodiscard]] std::size_t left() const noexcept { return free_; }
+  /// Made in the hope that sizes repeat: then where the next copy goes does not wait for a size
+  /// that has not arrived from memory yet, since the processor takes the comparison as likely and
+  /// goes on.
+  void take_like_last(std::size_t size) noexcept {
+    if (size != last_size_) [[unlikely]]
+      last_size_ = size;
+    // Read again, or the compiler would see that it may as well add `size`.
+    const std::size_t step = *const_cast<const volatile std::size_t*>(&last_size_);
+    next_ += step;
+    free_ -= step;
+  }
+
   /// Forgets all copies; keeps the first chunk.
   void clear() noexcept {
     if (chunks_.empty()) return;
@@ -56,6 +71,7 @@ private:
   std::vector<chunk> chunks_;
   char* next_ = nullptr;
   std::size_t free_ = 0;
+  std::size_t last_size_ = 0;
 };
 
 /// The answer to one operation. Plain codes here, sentences at the edge: describe() in engine.hpp
@@ -72,6 +88,18 @@ struct op_reply {
   std::uint64_t expires_at_ms = 0; ///< get, exists: of the record; 0: never
   std::string_view value;          ///< get: in the arena, or in `large`
   blob_ref large;                  ///< keeps a large value alive
+
+  /// As new; cheaper than assigning a new one.
+  void reset() noexcept {
+    code = op_code::ok;
+    shard = {};
+    version = durable_at = 0;
+    number = 0;
+    expires_at_ms = 0;
+    value = {};
+    if (large) [[unlikely]]
+      large = {};
+  }
 };
 
 } // namespace warp::storage

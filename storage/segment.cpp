@@ -1,35 +1,15 @@
 #include "storage/segment.hpp"
 
+#include "storage/small_bytes.hpp"
+
 namespace warp::storage {
-
-void segment::prefetch_bucket(unsigned home) const noexcept {
-  __builtin_prefetch(&buckets_[home]);
-}
-
-void segment::prefetch_record(unsigned home, hash_tag tag) const noexcept {
-  const auto prefetch_match = [tag](const bucket& b, bool displaced) {
-    for (auto mask = b.match_racing(tag.fingerprint); mask != 0; mask &= mask - 1) {
-      const auto i = lowest(mask);
-      if (!b.suits_racing(i, tag, displaced)) continue;
-      const auto address = b.address_racing(i);
-      __builtin_prefetch(reinterpret_cast<const void*>(address));
-      __builtin_prefetch(reinterpret_cast<const void*>(address + 64));
-      return true;
-    }
-    return false;
-  };
-  const auto& own = buckets_[home];
-  if (prefetch_match(own, false)) return;
-  if ((__atomic_load_n(&own.outside, __ATOMIC_RELAXED) & bucket::outside_bit(tag.fingerprint)) != 0)
-    prefetch_match(buckets_[after(home)], true);
-}
 
 record* segment::find(unsigned home, hash_tag tag, std::string_view key) const noexcept {
   const auto& own = buckets_[home];
   for (auto mask = own.match(tag.fingerprint); mask != 0; mask &= mask - 1) {
     const auto i = lowest(mask);
     if (!own.suits(i, tag, false)) continue;
-    if (auto* r = own.pointer(i); r->key() == key) [[likely]]
+    if (auto* r = own.pointer(i); equal_keys(r->key(), key)) [[likely]]
       return r;
   }
   if ((own.outside & bucket::outside_bit(tag.fingerprint)) == 0) [[likely]]

@@ -10,6 +10,13 @@
 
 namespace warp::storage {
 
+/// How a search without the lock ended.
+enum class candidate_search {
+  found,      ///< the visitor said so
+  absent,     ///< there is nothing more
+  incomplete, ///< what is left can only be looked at under the lock
+};
+
 /// A contiguous range of hashes: 64 buckets of 9 slots, bucket i for the i-th 64th of the range,
 /// and a stash. A record lies in its home bucket, in the one after it (the last one's is the
 /// first), or in the stash; a bit in the home bucket says whether the latter two need a look, so
@@ -19,8 +26,9 @@ namespace warp::storage {
 /// at 565 records on average and hardly ever below 520 (random hashes). At 488 records 436 lie at
 /// home, 44 next to it and 8 in the stash.
 ///
-/// Guarded by the shard's lock, but for prefetch_bucket() and prefetch_record(), which any thread
-/// may call at any moment while the segment exists. The stash is never touched without the lock.
+/// Guarded by the shard's lock, but for prefetch_bucket(), prefetch_record() and candidates(),
+/// which any thread may call at any moment while the segment exists. The stash is never touched
+/// without the lock.
 class segment {
 public:
   static constexpr unsigned bucket_bits = 6;
@@ -33,8 +41,35 @@ public:
     return static_cast<unsigned>(hash << depth >> (64 - bucket_bits));
   }
 
-  void prefetch_bucket(unsigned home) const noexcept;
-  void prefetch_record(unsigned home, hash_tag tag) const noexcept;
+  void prefetch_bucket(unsigned home) const noexcept { __builtin_prefetch(&buckets_[home]); }
+  void prefetch_record(unsigned home, hash_tag tag) const noexcept {
+    static_cast<void>(visit_candidates(home, tag, [](std::uintptr_t address) {
+      __builtin_prefetch(reinterpret_cast<const void*>(address));
+      __builtin_prefetch(reinterpret_cast<const void*>(address + 64));
+      return true;
+    }));
+  }
+  /// The address of the first record at home that may have a key of this tag, or 0; may be torn.
+  [[nodiscard]] std::uintptr_t likely_record(unsigned home, hash_tag tag) const noexcept {
+    const auto& own = buckets_[home];
+    const auto mask = own.match_racing(tag.fingerprint);
+    if (mask == 0) return 0;
+    const auto i = lowest(mask);
+    return own.suits_racing(i, tag, false) ? own.address_racing(i) : 0;
+  }
+  /// Calls see(address) for the records that may have a key of this tag until that returns true.
+  /// Addresses may be torn where a writer is at work.
+  template <class See>
+  [[gnu::always_inline]] candidate_search visit_candidates(unsigned home, hash_tag tag,
+                                                           See&& see) const noexcept {
+    const auto& own = buckets_[home];
+    if (visit_matches(own, tag, false, see)) return candidate_search::found;
+    if ((__atomic_load_n(&own.outside, __ATOMIC_RELAXED) & bucket::outside_bit(tag.fingerprint)) ==
+        0) [[likely]]
+      return candidate_search::absent;
+    if (visit_matches(buckets_[after(home)], tag, true, see)) return candidate_search::found;
+    return candidate_search::incomplete; // the stash
+  }
 
   [[nodiscard]] record* find(unsigned home, hash_tag tag, std::string_view key) const noexcept;
 
@@ -91,7 +126,8 @@ private:
     }
     [[nodiscard]] unsigned home() const noexcept { return static_cast<unsigned>(bits_ >> 58); }
     [[nodiscard]] hash_tag tag() const noexcept {
-      return {static_cast<std::uint8_t>(bits_ >> 48), static_cast<std::uint8_t>(bits_ >> 56 & 3)};
+      return {static_cast<std::uint32_t>(bits_ >> 48 & 0xff),
+              static_cast<std::uint32_t>(bits_ >> 56 & 3)};
     }
     [[nodiscard]] bool is(unsigned home, hash_tag tag) const noexcept {
       return bits_ >> 48 == key_of(home, tag);
@@ -110,6 +146,16 @@ private:
   static unsigned after(unsigned home) noexcept { return (home + 1) % bucket_count; }
   static unsigned before(unsigned home) noexcept {
     return (home + bucket_count - 1) % bucket_count;
+  }
+
+  template <class See>
+  [[gnu::always_inline]] static bool visit_matches(const bucket& b, hash_tag tag, bool displaced,
+                                                   See&& see) noexcept {
+    for (auto mask = b.match_racing(tag.fingerprint); mask != 0; mask &= mask - 1) {
+      const auto i = lowest(mask);
+      if (b.suits_racing(i, tag, displaced) && see(b.address_racing(i))) return true;
+    }
+    return false;
   }
 
   record* find_outside(unsigned home, hash_tag tag, std::string_view key) const noexcept;

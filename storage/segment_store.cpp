@@ -8,13 +8,14 @@ namespace warp::storage {
 
 namespace {
 
-constexpr std::uint64_t zero_block_bytes = 256 * 1024;
+constexpr std::uint64_t zero_block_bytes = 1u << 20;
 constexpr std::uint64_t file_alignment = 4'096;
 constexpr std::string_view temporary_suffix = ".tmp";
 
+/// Up to a block of zeros, aligned for direct writes.
 std::string_view zeros(std::uint64_t size) {
-  static const std::string block(zero_block_bytes, '\0');
-  return std::string_view{block}.substr(0, std::min(size, zero_block_bytes));
+  alignas(direct_alignment) static const char block[zero_block_bytes] = {};
+  return {block, std::min(size, zero_block_bytes)};
 }
 
 bool log_order(const std::shared_ptr<segment_info>& a, const std::shared_ptr<segment_info>& b) {
@@ -30,31 +31,49 @@ bool log_order(const std::shared_ptr<segment_info>& a, const std::shared_ptr<seg
 // ----------------------------------------------------------------------------------------
 
 segment_builder::~segment_builder() {
+  {
+    std::lock_guard guard{store_->mutex_};
+    store_->making_bytes_ -= info_->file_bytes;
+  }
   if (complete_ || temporary_.empty()) return;
   file_.reset();
   // What stays behind after a failure here is removed by the next start.
   static_cast<void>(store_->options_.files->remove(temporary_));
 }
 
-op_result<bool> segment_builder::step(std::uint64_t bytes_max) {
+op_status segment_builder::open_file() {
   auto& files = *store_->options_.files;
-  if (!file_) {
-    auto opened = files.open(temporary_, recycled_ ? open_mode::read_write : open_mode::create);
-    if (!opened) return opened.status();
-    file_ = std::move(*opened);
-    if (recycled_) zeroed_ = info_->file_bytes; // old frames have another id: as good as zeros
-  }
-  const auto stop =
-      bytes_max == 0 ? info_->file_bytes : std::min(info_->file_bytes, zeroed_ + bytes_max);
-  const bool wrote = zeroed_ < stop;
+  const auto mode = recycled_ ? store_->direct_ ? open_mode::direct_sync : open_mode::read_write
+                    : store_->direct_ ? open_mode::create_direct
+                                      : open_mode::create;
+  auto opened = files.open(temporary_, mode);
+  if (!opened) return opened.status();
+  file_ = std::move(*opened);
+  if (recycled_) zeroed_ = info_->file_bytes; // old frames have another id: as good as zeros
+  return {};
+}
+
+op_status segment_builder::write_zeros(std::uint64_t stop) {
   while (zeroed_ < stop) {
     const auto block = zeros(stop - zeroed_);
     if (auto s = file_->write_at(zeroed_, block); !s.ok()) return s;
     zeroed_ += block.size();
   }
+  return {};
+}
+
+op_result<bool> segment_builder::step(std::uint64_t bytes_max) {
+  if (!file_)
+    if (auto s = open_file(); !s.ok()) return s;
+  // In pages of the file, as direct writes must be.
+  const auto budget = (bytes_max + file_alignment - 1) / file_alignment * file_alignment;
+  const auto stop =
+      bytes_max == 0 ? info_->file_bytes : std::min(info_->file_bytes, zeroed_ + budget);
+  const bool wrote = zeroed_ < stop;
+  if (auto s = write_zeros(stop); !s.ok()) return s;
   if (zeroed_ < info_->file_bytes) {
     // Slice by slice, so that no sync of the log has to wait for a whole segment of zeros.
-    if (wrote)
+    if (wrote && !store_->direct_)
       if (auto s = file_->sync(); !s.ok()) return s;
     return false;
   }
@@ -66,11 +85,23 @@ op_status segment_builder::finish() {
   auto& files = *store_->options_.files;
   char header[segment_header_bytes];
   encode(info_->header, header);
-  if (auto s = file_->write_at(0, {header, sizeof header}); !s.ok()) return s;
+  if (store_->direct_) {
+    const auto block = make_aligned_bytes(direct_alignment);
+    std::fill_n(std::copy_n(header, sizeof header, block.get()), direct_alignment - sizeof header,
+                '\0');
+    if (auto s = file_->write_at(0, {block.get(), direct_alignment}); !s.ok()) return s;
+  } else if (auto s = file_->write_at(0, {header, sizeof header}); !s.ok()) {
+    return s;
+  }
   if (auto s = file_->sync(); !s.ok()) return s;
   if (auto s = files.rename(temporary_, info_->path); !s.ok()) return s;
   temporary_ = info_->path;
   if (auto s = files.sync_folder(store_->options_.folder); !s.ok()) return s;
+  if (store_->direct_ && !recycled_) {
+    auto opened = files.open(info_->path, open_mode::direct_sync);
+    if (!opened) return opened.status();
+    file_ = std::move(*opened);
+  }
   complete_ = true;
   return {};
 }
@@ -103,11 +134,31 @@ segment_store::open(segment_store_options options,
   // The names as they are now may not be durable yet: a process may have died between a rename and
   // its sync.
   if (auto s = options.files->sync_folder(options.folder); !s.ok()) return s;
+  auto direct = choose_direct_io(*options.files, options.folder, options.direct);
+  if (!direct) return direct.status();
+  store->direct_ = *direct;
   for (auto& info : recovered) info->closed = true; // this start writes files of its own
   store->options_ = std::move(options);
   store->segments_ = std::move(recovered);
   std::sort(store->segments_.begin(), store->segments_.end(), log_order);
+  for (const auto& info : store->segments_) store->count_closed(info->file_bytes, 0);
   return store;
+}
+
+void segment_store::count_closed(std::uint64_t added, std::uint64_t removed) {
+  closed_bytes_ += added;
+  closed_bytes_ -= removed;
+  const bool full = options_.pause_bytes != 0 && closed_bytes_ >= options_.pause_bytes;
+  if (full == full_->load(std::memory_order_relaxed)) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (full) {
+    ++pauses_.count;
+    paused_at_ = now;
+  } else {
+    pauses_.ms += static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(now - paused_at_).count());
+  }
+  full_->store(full, std::memory_order_release);
 }
 
 std::uint64_t segment_store::new_id() {
@@ -137,11 +188,13 @@ op_result<std::unique_ptr<segment_builder>> segment_store::begin(std::uint32_t s
   info.file_bytes = std::max(options_.segment_bytes,
                              (bytes_min + file_alignment - 1) / file_alignment * file_alignment);
   std::lock_guard guard{mutex_};
+  making_bytes_ += info.file_bytes;
   info.header.id = new_id();
   if (info.file_bytes == options_.segment_bytes && !spares_.empty()) {
     builder->temporary_ = std::move(spares_.back());
     builder->recycled_ = true;
     spares_.pop_back();
+    spares_low_ = std::min(spares_low_, spares_.size());
   } else {
     builder->temporary_ = info.path + std::string{temporary_suffix};
   }
@@ -150,6 +203,7 @@ op_result<std::unique_ptr<segment_builder>> segment_store::begin(std::uint32_t s
 
 void segment_store::enter(const std::shared_ptr<segment_info>& info) {
   std::lock_guard guard{mutex_};
+  if (info->closed) count_closed(info->file_bytes, 0);
   segments_.insert(std::upper_bound(segments_.begin(), segments_.end(), info, log_order), info);
 }
 
@@ -165,6 +219,7 @@ void segment_store::append(segment_info& info, run_builder& runs,
     runs.add(header, offset);
   }
   info.data_end = data_end;
+  if (close && !info.closed) count_closed(info.file_bytes, 0);
   info.closed = info.closed || close;
 }
 
@@ -205,7 +260,8 @@ void segment_store::discard(std::unique_ptr<segment_builder> builder) {
   static_cast<void>(keep_spares({std::move(spare)}));
 }
 
-op_status segment_store::release(const std::function<lsn_t(shard_id)>& needed_from) {
+op_status segment_store::release(const std::function<lsn_t(shard_id)>& needed_from,
+                                 std::uint64_t bytes_max) {
   std::vector<std::shared_ptr<segment_info>> released;
   {
     std::lock_guard guard{mutex_};
@@ -216,9 +272,16 @@ op_status segment_store::release(const std::function<lsn_t(shard_id)>& needed_fr
                std::min(run.last, run.keep) >= needed_from(run.shard);
       });
     };
-    const auto first = std::stable_partition(segments_.begin(), segments_.end(), needed);
-    released.assign(std::make_move_iterator(first), std::make_move_iterator(segments_.end()));
-    segments_.erase(first, segments_.end());
+    std::vector<std::shared_ptr<segment_info>> kept;
+    for (auto& segment : segments_) {
+      if (closed_bytes_ <= bytes_max || needed(segment)) {
+        kept.push_back(std::move(segment));
+      } else {
+        count_closed(0, segment->file_bytes);
+        released.push_back(std::move(segment));
+      }
+    }
+    segments_ = std::move(kept);
   }
   if (released.empty()) return {};
 
@@ -234,6 +297,21 @@ op_status segment_store::release(const std::function<lsn_t(shard_id)>& needed_fr
     }
   }
   if (auto s = keep_spares(std::move(spares)); !s.ok()) return s;
+  return failure;
+}
+
+op_status segment_store::drop_idle_spares(std::size_t keep) {
+  std::vector<std::string> idle;
+  {
+    std::lock_guard guard{mutex_};
+    const auto surplus = spares_low_ - std::min(spares_low_, keep);
+    idle.assign(spares_.begin(), spares_.begin() + static_cast<std::ptrdiff_t>(surplus));
+    spares_.erase(spares_.begin(), spares_.begin() + static_cast<std::ptrdiff_t>(surplus));
+    spares_low_ = spares_.size();
+  }
+  op_status failure; // a file that stays is dropped by the next start
+  for (const auto& path : idle)
+    if (auto s = options_.files->remove(path); !s.ok()) failure = std::move(s);
   return failure;
 }
 
@@ -258,9 +336,41 @@ std::vector<std::shared_ptr<segment_info>> segment_store::segments_of(shard_id s
 
 std::uint64_t segment_store::bytes_kept() const {
   std::lock_guard guard{mutex_};
-  auto bytes = spares_.size() * options_.segment_bytes;
+  auto bytes = making_bytes_ + (spares_.size() + spares_coming_) * options_.segment_bytes;
   for (const auto& segment : segments_) bytes += segment->file_bytes;
   return bytes;
+}
+
+std::uint64_t segment_store::bytes_closed() const {
+  std::lock_guard guard{mutex_};
+  return closed_bytes_;
+}
+
+segment_store::pause_stats segment_store::pauses() const {
+  std::lock_guard guard{mutex_};
+  auto pauses = pauses_;
+  if (full_->load(std::memory_order_relaxed))
+    pauses.ms += static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
+                                                std::chrono::steady_clock::now() - paused_at_)
+                                                .count());
+  return pauses;
+}
+
+// -- making segments ahead
+// --------------------------------------------------------------------------------------------
+
+void segment_store::want() noexcept {
+  {
+    std::lock_guard guard{wanted_mutex_};
+    wanted_ = true;
+  }
+  wanted_changed_.notify_all();
+}
+
+void segment_store::wait_wanted(std::chrono::milliseconds wait_max) {
+  std::unique_lock lock{wanted_mutex_};
+  wanted_changed_.wait_for(lock, wait_max, [&] { return wanted_; });
+  wanted_ = false;
 }
 
 std::uint64_t segment_store::segments_kept() const {

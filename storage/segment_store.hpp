@@ -2,10 +2,14 @@
 
 #include "messages/ids.hpp"
 #include "messages/status.hpp"
+#include "storage/direct_io.hpp"
 #include "storage/file_system.hpp"
 #include "storage/segment_info.hpp"
 #include "storage/universe_id.hpp"
 
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -24,6 +28,9 @@ struct segment_store_options {
   std::uint64_t segment_bytes = 64u << 20;  ///< multiple of 4,096
   std::uint32_t spares_max = 4;             ///< old segments kept to be used again
   std::function<std::uint64_t()> random_id; ///< empty: the system's random source
+  direct_io direct = direct_io::automatic;
+  /// Writers are to pause while closed segments take this much; 0: never.
+  std::uint64_t pause_bytes = 0;
 };
 
 /// A segment in the making. Not thread-safe. Destroyed unfinished, it leaves no file behind.
@@ -37,14 +44,17 @@ public:
   /// full on disk, its name and header too. After a failure (no_space, io_error) drop it and begin
   /// another.
   op_result<bool> step(std::uint64_t bytes_max);
-  /// Of a complete one, once.
+  /// Of a complete one, once: in mode direct_sync where the store writes directly.
   [[nodiscard]] std::unique_ptr<file> take_file() { return std::move(file_); }
   [[nodiscard]] std::shared_ptr<segment_info> info() const { return info_; }
   [[nodiscard]] bool recycled() const noexcept { return recycled_; } ///< made of a spare
+  [[nodiscard]] bool complete() const noexcept { return complete_; }
 
 private:
   friend class segment_store;
   segment_builder() = default;
+  op_status open_file();
+  op_status write_zeros(std::uint64_t stop);
   op_status finish();
 
   class segment_store* store_ = nullptr;
@@ -66,6 +76,8 @@ public:
   open(segment_store_options options, std::vector<std::shared_ptr<segment_info>> recovered = {});
 
   [[nodiscard]] const segment_store_options& options() const noexcept { return options_; }
+  /// Do segments pass the page cache? What open() found, and the option allows.
+  [[nodiscard]] bool direct() const noexcept { return direct_; }
 
   /// Begins a segment of at least `bytes_min` bytes (normally segment_bytes); the file is a spare
   /// or new.
@@ -88,11 +100,15 @@ public:
   void discard(std::unique_ptr<segment_builder> builder);
 
   /// Lets go of closed segments all of whose records have LSNs below needed_from(shard) (lsn_max:
-  /// needs nothing; a record that was cut does not count; called under the store's lock): a few
-  /// become spares, the others are removed. Segments that somebody holds, a cursor above all, stay.
-  /// Blocks for a sync of the folder and some renames. What is not released is tried again by the
-  /// next call.
-  op_status release(const std::function<lsn_t(shard_id)>& needed_from);
+  /// needs nothing; a record that was cut does not count; called under the store's lock), the
+  /// oldest first, until the closed ones that are left take no more than `bytes_max`: a few become
+  /// spares, the others are removed. Segments that somebody holds, a cursor above all, stay. Blocks
+  /// for a sync of the folder and some renames. What is not released is tried again by the next
+  /// call.
+  op_status release(const std::function<lsn_t(shard_id)>& needed_from, std::uint64_t bytes_max = 0);
+
+  /// Removes spares that nobody has needed since the last call, but for `keep` of them.
+  op_status drop_idle_spares(std::size_t keep);
 
   /// All segments by start, stream and sequence; shared with their writer: read them inside
   /// with_segments().
@@ -103,7 +119,8 @@ public:
   [[nodiscard]] std::vector<std::shared_ptr<segment_info>> segments_of(shard_id shard,
                                                                        lsn_t after) const;
 
-  [[nodiscard]] std::uint64_t bytes_kept() const;    ///< spares included
+  [[nodiscard]] std::uint64_t bytes_kept() const;    ///< of all files: spares, unfinished ones
+  [[nodiscard]] std::uint64_t bytes_closed() const;  ///< of segments that get no more frames
   [[nodiscard]] std::uint64_t segments_kept() const; ///< spares not included
   /// Segments with this stream's number, of any start.
   struct usage {
@@ -111,9 +128,34 @@ public:
   };
   [[nodiscard]] usage usage_of(std::uint32_t stream) const;
 
+  // -- when there is too much
+  // -----------------------------------------------------------------------------------------
+
+  /// True while bytes_closed() is at options().pause_bytes or above. The flag outlives the store.
+  [[nodiscard]] const std::shared_ptr<std::atomic<bool>>& full() const noexcept { return full_; }
+  struct pause_stats {
+    std::uint64_t count = 0, ms = 0; ///< the one that lasts included
+  };
+  [[nodiscard]] pause_stats pauses() const;
+
+  // -- making segments ahead, see segment_maker.hpp
+  // -------------------------------------------------------------------
+
+  void add_maker() noexcept { makers_.fetch_add(1, std::memory_order_relaxed); }
+  void remove_maker() noexcept { makers_.fetch_sub(1, std::memory_order_relaxed); }
+  /// Does somebody make segments for the writers?
+  [[nodiscard]] bool has_maker() const noexcept {
+    return makers_.load(std::memory_order_relaxed) != 0;
+  }
+  /// A writer would like its next segment: ends wait_wanted().
+  void want() noexcept;
+  /// Blocks until want() was called since it last returned, or for `wait_max`.
+  void wait_wanted(std::chrono::milliseconds wait_max);
+
 private:
   friend class segment_builder;
   segment_store() = default;
+  void count_closed(std::uint64_t added, std::uint64_t removed); ///< under the mutex
   std::uint64_t new_id();
   /// Removes the file, or renames it to a spare, whose path it leaves in `spare`: then
   /// keep_spares() must follow.
@@ -121,11 +163,22 @@ private:
   op_status keep_spares(std::vector<std::string> spares);
 
   segment_store_options options_;
+  bool direct_ = false;
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<segment_info>> segments_;
   std::vector<std::string> spares_; ///< paths
   std::size_t spares_coming_ = 0;   ///< renamed, not in spares_ yet
+  std::size_t spares_low_ = 0;      ///< fewest since drop_idle_spares()
   std::uint64_t spare_number_ = 0;
+  std::uint64_t closed_bytes_ = 0, making_bytes_ = 0;
+  pause_stats pauses_;
+  std::chrono::steady_clock::time_point paused_at_{};
+  const std::shared_ptr<std::atomic<bool>> full_ = std::make_shared<std::atomic<bool>>(false);
+
+  std::atomic<std::uint32_t> makers_{0};
+  std::mutex wanted_mutex_;
+  std::condition_variable wanted_changed_;
+  bool wanted_ = false;
 };
 
 } // namespace warp::storage

@@ -3,6 +3,7 @@
 #include "messages/ids.hpp"
 #include "messages/status.hpp"
 #include "storage/clock.hpp"
+#include "storage/direct_io.hpp"
 #include "storage/log_buffer.hpp"
 #include "storage/segment_store.hpp"
 #include "storage/stats.hpp"
@@ -63,8 +64,8 @@ public:
   op_status write_end_mark(std::span<const lsn_t> next_lsn);
 
   /// Makes about `budget` bytes of the next segment, if the current one is half full and nobody
-  /// else is at it; 0: all of it, waiting for whoever is at it. True when something was done. After
-  /// a failure it does nothing for a while. Any thread.
+  /// else is at it; after a failure it does nothing for a while. 0: all of it, waiting for whoever
+  /// is at it. True when something was done. Any thread.
   op_result<bool> prepare_next(std::uint64_t budget);
 
   [[nodiscard]] stream_stats stats() const;
@@ -78,6 +79,8 @@ private:
   void place_table(frame_kind kind, std::span<const lsn_t> next_lsn = {});
   void finish_header(frame_header header, char* bytes);
   void add_piece(std::string_view bytes);
+  op_status put_pieces();
+  void count_wait();
   void close_segment();
   [[nodiscard]] std::uint64_t table_bytes() const noexcept;
   [[nodiscard]] std::uint64_t frames_end_max() const noexcept;
@@ -97,7 +100,11 @@ private:
   std::uint64_t synced_ = 0; ///< everything below is on disk
   bool state_missing_ = false;
 
-  // The frames of one write.
+  // The frames of one write. Directly: copied to output_ frame by frame, while they are in the
+  // processor's cache from the checksum. Otherwise: named in pieces_, and copied by the system.
+  const bool direct_;
+  direct_output output_;
+  op_status output_status_; ///< of the writes that add_piece() did
   std::vector<std::string_view> pieces_;
   std::vector<segment_store::placed_frame> placed_;
   std::vector<const outgoing_frame*> placed_frames_;

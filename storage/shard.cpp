@@ -22,7 +22,8 @@ bool is_expired(const record& r, std::uint64_t now_ms) noexcept {
 
 shard::shard(shard_id id, const engine_options& options, const clock& time,
              std::shared_ptr<table_memory> memory)
-    : id_(id), options_(options), time_(time), table_(std::move(memory)) {}
+    : id_(id), options_(options), time_(time), readable_(memory->range), table_(std::move(memory)) {
+}
 
 // -- the data path
 // -----------------------------------------------------------------------------------------------------
@@ -250,10 +251,6 @@ void shard::finish_write(const call& c, const log_record& logged, bool existed, 
                         .number = reply.number,
                         .existed = existed},
                        time_.now_us());
-}
-
-durability shard::level_of(const operation& op) const noexcept {
-  return op.level == durability::unspecified ? options_.default_level : op.level;
 }
 
 // -- recovery

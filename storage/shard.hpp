@@ -6,6 +6,7 @@
 #include "storage/clock.hpp"
 #include "storage/engine_options.hpp"
 #include "storage/log_record.hpp"
+#include "storage/read_counters.hpp"
 #include "storage/reply.hpp"
 #include "storage/request_window.hpp"
 #include "storage/shard_lock.hpp"
@@ -14,6 +15,7 @@
 #include "storage/table.hpp"
 #include "storage/table_memory.hpp"
 #include "storage/watch_tap.hpp"
+#include "storage/write_sequence.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -26,6 +28,8 @@ namespace warp::storage {
 
 /// A slot range of the universe: its table, its log sequence and what it remembers of requests,
 /// behind one short lock. I/O threads lock it for their part of a batch; nothing here does I/O.
+///
+/// Reads that find what they want in memory that stays readable take no lock: see try_read().
 ///
 /// Invariants: (1) a record's version is the LSN of the write that made it; (2) a write is in the
 /// table and in the log buffer before the lock is let go, so log order is apply order; (3) LSNs
@@ -51,8 +55,26 @@ public:
   void prefetch_bucket(std::uint64_t hash) const noexcept { table_.prefetch_bucket(hash); }
   void prefetch_record(std::uint64_t hash) const noexcept { table_.prefetch_record(hash); }
 
+  /// A get or exists below level sync, without the lock: true when it is answered, but for the
+  /// expiry in the reply, which is the caller's to look at. False, and the reply's content is
+  /// undefined, when a writer is at work, the arena is full, or the record is not one that can be
+  /// read so: use apply() then. `hash` is the key's.
+  [[nodiscard]] bool try_read(const operation& op, std::uint64_t hash, value_arena& arena,
+                              read_counters::cell& counted, op_reply& reply);
   // -- under the lock
   // ----------------------------------------------------------------------------------------------------
+
+  /// Stands around everything that changes records, under the lock: readers without it notice.
+  class write_section {
+  public:
+    explicit write_section(shard& s) noexcept : sequence_(s.sequence_) { sequence_.begin_write(); }
+    ~write_section() { sequence_.end_write(); }
+    write_section(const write_section&) = delete;
+    write_section& operator=(const write_section&) = delete;
+
+  private:
+    write_sequence& sequence_;
+  };
 
   /// An operation and what it needs to be done.
   struct call {
@@ -64,8 +86,8 @@ public:
     value_arena& arena;
   };
 
-  /// Executes one operation; a write is logged unless its level is memory. The log must have
-  /// admitted it before.
+  /// Executes one operation; a write, in a write_section, is logged unless its level is memory. The
+  /// log must have admitted it before.
   void apply(const call& c, op_reply& reply);
 
   /// The record of a key, or null; an expired one is none.
@@ -106,6 +128,8 @@ public:
 private:
   void get(const call& c, op_reply& reply);
   void exists(const call& c, op_reply& reply);
+  bool try_read_any(const operation& op, std::uint64_t hash, value_arena& arena,
+                    read_counters::cell& counted, op_reply& reply);
   void put(const call& c, op_reply& reply);
   void erase(const call& c, op_reply& reply);
   void increment(const call& c, op_reply& reply);
@@ -119,13 +143,17 @@ private:
   void store(const call& c, record* existing, const new_value& value, record_meta meta,
              bool existed, op_reply& reply);
   void finish_write(const call& c, const log_record& logged, bool existed, op_reply& reply);
-  [[nodiscard]] durability level_of(const operation& op) const noexcept;
+  [[nodiscard]] durability level_of(const operation& op) const noexcept {
+    return op.level == durability::unspecified ? options_.default_level : op.level;
+  }
   lsn_t next_lsn() noexcept { return log_ ? log_->assign_lsn() : ++unlogged_lsn_; }
 
   shard_lock lock_;
+  write_sequence sequence_;
   const shard_id id_;
   const engine_options& options_;
   const clock& time_;
+  const memory_range& readable_; ///< records in it may be read without the lock
   shard_log* log_ = nullptr;
   std::vector<log_record>* collected_ = nullptr;
   watch_tap* tap_ = nullptr;

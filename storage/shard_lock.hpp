@@ -5,9 +5,9 @@
 
 namespace warp::storage {
 
-/// The lock of a shard: one byte, spins briefly, then sleeps in the kernel. Satisfies Lockable
-/// (std::lock_guard, std::unique_lock). Not recursive. Held for microseconds at most and never over
-/// I/O.
+/// The lock of a shard: one byte (and a counter), spins briefly, then sleeps in the kernel.
+/// Satisfies Lockable (std::lock_guard, std::unique_lock). Not recursive. Held for microseconds at
+/// most and never over I/O.
 class shard_lock {
 public:
   shard_lock() = default;
@@ -33,11 +33,15 @@ public:
       state_.notify_one();
   }
 
+  /// How often lock() found it held. Read under the lock.
+  [[nodiscard]] std::uint32_t waits() const noexcept { return waits_; }
+
 private:
   static constexpr std::uint8_t free_ = 0, held_ = 1, waited_for_ = 2;
   void lock_slow() noexcept;
 
   std::atomic<std::uint8_t> state_{free_};
+  std::uint32_t waits_ = 0; // changed by a holder that had to wait: no second contended write
 };
 
 } // namespace warp::storage

@@ -113,6 +113,7 @@ void shard_log::commit() noexcept {
   if (!active_.frame_open()) return;
   const auto bytes = active_.bytes();
   if (active_.frame_bytes() >= frame_bytes_) active_.close_frame(gate_->pool(), frame_alignment);
+  active_.prefetch_room();
   mark_dirty();
   if (bytes - accounted_ >= account_bytes) {
     gate_->add_bytes(bytes - accounted_);

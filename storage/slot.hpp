@@ -2,6 +2,7 @@
 
 #include "messages/ids.hpp"
 #include "messages/limits.hpp"
+#include "storage/small_bytes.hpp"
 
 #include <bit>
 #include <cstdint>
@@ -20,7 +21,8 @@ namespace warp::storage {
 
 /// Hash slot of a key: crc16(hash_tag(key)) mod 16,384, as any Redis Cluster client computes it.
 [[nodiscard]] inline slot_id slot_of(std::string_view key) noexcept {
-  return slot_id{crc16(hash_tag(key)) % slot_count};
+  const bool tagged = contains_byte(key.data(), key.size(), '{');
+  return slot_id{crc16(tagged ? hash_tag(key) : key) % slot_count};
 }
 
 /// The shard that holds a slot: shards are equal, contiguous ranges of slots. `shard_count` is a

@@ -25,7 +25,8 @@ struct shard_stats {
   std::uint64_t bytes_read = 0, bytes_written = 0; ///< of keys and values through execute()
   std::uint64_t expired = 0;
   std::uint64_t log_records = 0, log_bytes = 0;
-  std::uint64_t stalls = 0; ///< writes that waited for room in the log buffer
+  std::uint64_t stalls = 0;     ///< writes that waited for room in the log buffer, or in the log
+  std::uint64_t lock_waits = 0; ///< times the shard's lock was found held
   lsn_t last_lsn = 0, durable_lsn = 0;
   epoch_t epoch = 0;
   std::uint64_t durable_lag_ms = 0; ///< age of the oldest write that is not on disk yet
@@ -40,10 +41,21 @@ struct shard_stats {
 struct stream_stats {
   std::uint64_t rounds = 0, frames = 0, bytes = 0, syncs = 0, segments_created = 0,
                 segments_recycled = 0;
+  std::uint64_t segment_waits = 0; ///< a full segment whose successor was not there in time
   std::uint64_t segments = 0, segment_bytes = 0; ///< files kept now
+  /// Of the writes of a round, and of its sync. A direct write is both: the sync after it is free.
   latency_histogram write_latency, sync_latency;
+  bool direct = false; ///< written past the page cache
   bool failed = false, no_space = false;
   std::string failure; ///< why, when failed or out of space
+};
+
+/// The log on disk, of all streams together; a copy.
+struct log_stats {
+  std::uint64_t bytes = 0;                 ///< of all files, spares included
+  std::uint64_t closed_bytes = 0;          ///< of segments that only wait for checkpoints
+  std::uint64_t pause_bytes = 0;           ///< at this much of closed_bytes writers pause
+  std::uint64_t pauses = 0, paused_ms = 0; ///< since start, the one that lasts included
 };
 
 /// What a start found and did.

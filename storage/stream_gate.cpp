@@ -2,11 +2,15 @@
 
 #include "storage/futex.hpp"
 
+#include <utility>
+
 namespace warp::storage {
 
 stream_gate::stream_gate(std::uint32_t shards, std::uint64_t buffer_bytes,
-                         std::uint64_t round_bytes)
-    : buffer_bytes_(buffer_bytes), round_bytes_(round_bytes), dirty_((shards + 63) / 64) {}
+                         std::uint64_t round_bytes,
+                         std::shared_ptr<const std::atomic<bool>> log_full)
+    : buffer_bytes_(buffer_bytes), round_bytes_(round_bytes), log_full_(std::move(log_full)),
+      dirty_((shards + 63) / 64) {}
 
 // Two sides that may miss each other: a shard sets its mark and then looks whether the writer
 // sleeps; the writer says that it sleeps and then looks for marks. Both do so in sequentially

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace warp::storage {
@@ -17,7 +18,9 @@ enum class stream_condition : std::uint8_t { writing, no_space, failed, closed }
 /// Lock-free but for the sleeping.
 class stream_gate {
 public:
-  stream_gate(std::uint32_t shards, std::uint64_t buffer_bytes, std::uint64_t round_bytes);
+  /// `log_full`: while it is true there is no room.
+  stream_gate(std::uint32_t shards, std::uint64_t buffer_bytes, std::uint64_t round_bytes,
+              std::shared_ptr<const std::atomic<bool>> log_full);
 
   [[nodiscard]] chunk_pool& pool() noexcept { return pool_; }
 
@@ -35,7 +38,8 @@ public:
     return condition_.load(std::memory_order_acquire);
   }
   [[nodiscard]] bool has_room() const noexcept {
-    return buffered_.load(std::memory_order_relaxed) < buffer_bytes_;
+    return buffered_.load(std::memory_order_relaxed) < buffer_bytes_ &&
+           !log_full_->load(std::memory_order_acquire);
   }
   [[nodiscard]] std::uint64_t buffered_bytes() const noexcept {
     return buffered_.load(std::memory_order_relaxed);
@@ -81,6 +85,7 @@ private:
   static constexpr std::uint32_t awake = 0, asleep_for_any = 1, asleep_for_urgent = 2;
 
   const std::uint64_t buffer_bytes_, round_bytes_;
+  const std::shared_ptr<const std::atomic<bool>> log_full_;
   chunk_pool pool_;
   std::vector<std::atomic<std::uint64_t>> dirty_;
   alignas(64) std::atomic<std::uint64_t> buffered_{0};

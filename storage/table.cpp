@@ -1,36 +1,23 @@
 #include "storage/table.hpp"
 
-#include "storage/segment.hpp"
+#include "storage/key_hash.hpp"
 #include "storage/table_memory.hpp"
 
-#define XXH_INLINE_ALL
 #include <algorithm>
 #include <array>
-#include <xxhash.h>
 
 namespace warp::storage {
 
 namespace {
 
 using entry = std::atomic<std::uintptr_t>;
-
-constexpr std::uintptr_t depth_mask = 63;
+using directory_word::depth_of;
+using directory_word::join;
+using directory_word::pointer_of;
 
 /// Deepest segment: 40 + 6 bits of position leave the tag's 10 bits alone. The directory stays far
 /// below that: see double_directory().
 constexpr unsigned depth_max = 40;
-
-template <class T>
-std::uintptr_t join(const T* pointer, unsigned depth) noexcept {
-  return reinterpret_cast<std::uintptr_t>(pointer) | depth;
-}
-unsigned depth_of(std::uintptr_t word) noexcept {
-  return static_cast<unsigned>(word & depth_mask);
-}
-template <class T>
-T* pointer_of(std::uintptr_t word) noexcept {
-  return reinterpret_cast<T*>(word & ~depth_mask);
-}
 
 /// What every empty table points to: one directory, one segment, never written.
 struct alignas(64) emptiness {
@@ -66,27 +53,7 @@ table::~table() {
 }
 
 std::uint64_t table::hash(std::string_view key) noexcept {
-  return XXH3_64bits(key.data(), key.size());
-}
-
-/// The directory's word for a hash: its segment and that segment's depth. Where it is read without
-/// the lock, the acquire loads pair with the release stores that publish a directory or a segment:
-/// what they lead to is initialised. It may be an old one, and costs a useless prefetch then.
-inline std::uintptr_t table::word_of(std::uint64_t hash) const noexcept {
-  const auto root = root_.load(std::memory_order_acquire);
-  return pointer_of<const entry>(root)[hash >> (64 - depth_of(root))].load(
-      std::memory_order_acquire);
-}
-
-void table::prefetch_bucket(std::uint64_t hash) const noexcept {
-  const auto word = word_of(hash);
-  pointer_of<const segment>(word)->prefetch_bucket(segment::home_of(hash, depth_of(word)));
-}
-
-void table::prefetch_record(std::uint64_t hash) const noexcept {
-  const auto word = word_of(hash);
-  pointer_of<const segment>(word)->prefetch_record(segment::home_of(hash, depth_of(word)),
-                                                   hash_tag::of(hash));
+  return key_hash(key);
 }
 
 record* table::find(std::uint64_t hash, std::string_view key) const noexcept {

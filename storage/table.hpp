@@ -2,6 +2,7 @@
 
 #include "storage/record.hpp"
 #include "storage/record_store.hpp"
+#include "storage/segment.hpp"
 #include "storage/table_stats.hpp"
 
 #include <atomic>
@@ -14,8 +15,23 @@
 
 namespace warp::storage {
 
-class segment;
 struct table_memory;
+
+/// A pointer to a cache line and a depth (a number of leading bits of a hash, below 64) in one
+/// word.
+namespace directory_word {
+template <class T>
+std::uintptr_t join(const T* pointer, unsigned depth) noexcept {
+  return reinterpret_cast<std::uintptr_t>(pointer) | depth;
+}
+inline unsigned depth_of(std::uintptr_t word) noexcept {
+  return static_cast<unsigned>(word & 63);
+}
+template <class T>
+T* pointer_of(std::uintptr_t word) noexcept {
+  return reinterpret_cast<T*>(word & ~std::uintptr_t{63});
+}
+} // namespace directory_word
 
 /// The hash table of one shard: extendible hashing over segments of 64 cache-line buckets (see
 /// segment.hpp). The upper bits of the hash index a directory of segments, the next six the home
@@ -26,9 +42,9 @@ struct table_memory;
 /// Where splitting would not help (many hashes with one long prefix) the segment's stash grows
 /// instead: slow, never wrong.
 ///
-/// Everything but hash() and the two prefetch functions needs the shard's lock. What these two read
-/// without it (directory and segments) is freed only with the table: directories and segments that
-/// are not used any more wait for reuse.
+/// Everything but hash(), the two prefetch functions and visit_candidates() needs the shard's lock.
+/// What these read without it (directory and segments) is freed only with the table: directories
+/// and segments that are not used any more wait for reuse.
 class table {
 public:
   using hash_function = std::uint64_t (*)(std::string_view key);
@@ -47,10 +63,31 @@ public:
   static std::uint64_t hash(std::string_view key) noexcept;
 
   /// First pass of a batch, without the lock, from any thread: brings the home bucket's cache line.
-  void prefetch_bucket(std::uint64_t hash) const noexcept;
+  void prefetch_bucket(std::uint64_t hash) const noexcept {
+    const auto [at, home] = home_of(hash);
+    at->prefetch_bucket(home);
+  }
   /// Second pass, likewise: brings the record whose fingerprint matches, if any. Never dereferences
   /// a record.
-  void prefetch_record(std::uint64_t hash) const noexcept;
+  void prefetch_record(std::uint64_t hash) const noexcept {
+    const auto [at, home] = home_of(hash);
+    at->prefetch_record(home, hash_tag::of(hash));
+  }
+  /// Without the lock, from any thread: the address of the first record of the key's home bucket
+  /// that may be the one, or 0. See visit_candidates().
+  [[nodiscard]] std::uintptr_t likely_record(std::uint64_t hash) const noexcept {
+    const auto [at, home] = home_of(hash);
+    return at->likely_record(home, hash_tag::of(hash));
+  }
+  /// Without the lock, from any thread: calls see(address) for each place where the key's record
+  /// may be until that returns true. The addresses are those of records only if no writer was at
+  /// work meanwhile.
+  template <class See>
+  [[nodiscard, gnu::always_inline]] candidate_search visit_candidates(std::uint64_t hash,
+                                                                      See&& see) const noexcept {
+    const auto [at, home] = home_of(hash);
+    return at->visit_candidates(home, hash_tag::of(hash), see);
+  }
 
   /// The record of the key, or null. Valid until the next call that changes the table.
   [[nodiscard]] record* find(std::uint64_t hash, std::string_view key) const noexcept;
@@ -90,7 +127,26 @@ public:
 private:
   struct directory_line;
 
-  std::uintptr_t word_of(std::uint64_t hash) const noexcept;
+  struct place {
+    const segment* at;
+    unsigned home;
+  };
+
+  /// The directory's word for a hash: its segment and that segment's depth. Where it is read
+  /// without the lock, the acquire loads pair with the release stores that publish a directory or a
+  /// segment: what they lead to is initialised. It may be an old one, and costs a useless prefetch
+  /// then.
+  std::uintptr_t word_of(std::uint64_t hash) const noexcept {
+    const auto root = root_.load(std::memory_order_acquire);
+    return directory_word::pointer_of<const std::atomic<std::uintptr_t>>(
+               root)[hash >> (64 - directory_word::depth_of(root))]
+        .load(std::memory_order_acquire);
+  }
+  place home_of(std::uint64_t hash) const noexcept {
+    const auto word = word_of(hash);
+    return {directory_word::pointer_of<const segment>(word),
+            segment::home_of(hash, directory_word::depth_of(word))};
+  }
   std::uint64_t walk_bucket(std::uint64_t cursor, void (*visit)(void*, const record&),
                             void* context) const;
   record* move(std::uint64_t hash, std::string_view key, record* existing, const new_value& value,

@@ -9,8 +9,12 @@ namespace warp::storage {
 /// Where tables take their memory from. The tables of one engine share one, so that they fill its
 /// regions together and what one frees serves the others. Thread-safe.
 struct table_memory {
+  explicit table_memory(huge_pages pages = huge_pages::automatic)
+      : records(range, pages), segments(range, sizeof(segment), pages) {}
+
+  memory_range range;
   cell_pages records;
-  block_pool segments{sizeof(segment)};
+  block_pool segments;
 };
 
 } // namespace warp::storage

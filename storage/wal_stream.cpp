@@ -16,7 +16,8 @@ wal_stream::wal_stream(segment_store& store, wal_stream_options options,
                        std::vector<shard_log*> logs)
     : options_(std::move(options)),
       gate_(std::make_shared<stream_gate>(static_cast<std::uint32_t>(logs.size()),
-                                          options_.buffer_bytes, options_.round_bytes)),
+                                          options_.buffer_bytes, options_.round_bytes,
+                                          store.full())),
       writer_(store, options_.stream, options_.time, options_.timestamp_us_min),
       members_(logs.size()), store_(store) {
   for (std::size_t i = 0; i < logs.size(); ++i) members_[i].log = logs[i];
@@ -84,8 +85,7 @@ bool wal_stream::wait_for_work(time_point until) {
     }
     flush_due_ = {};
     if (now >= until) return false;
-    if (auto prepared = writer_.prepare_next(prepare_slice_bytes); prepared.ok() && *prepared)
-      continue; // slice by slice, with an eye on work
+    if (prepare_slice()) continue; // slice by slice, with an eye on work
     if (!idle_mark_missing_) {
       gate_->wait_urgent(until, true);
     } else if (now < idle_mark_at_) {
@@ -96,6 +96,14 @@ bool wal_stream::wait_for_work(time_point until) {
       if (gate_->condition() == stream_condition::failed) return false;
     }
   }
+}
+
+/// A piece of the next segment, where nobody else makes it. A failure is met again, and reported,
+/// when the segment is needed.
+bool wal_stream::prepare_slice() {
+  if (store_.has_maker()) return false;
+  auto prepared = writer_.prepare_next(prepare_slice_bytes);
+  return prepared.ok() && *prepared;
 }
 
 bool wal_stream::take_round() {
@@ -157,8 +165,7 @@ bool wal_stream::write_round() {
   if (s.ok()) {
     gate_->set_condition(stream_condition::writing);
     publish_round();
-    // A failure is met again, and reported, when the segment is needed.
-    static_cast<void>(writer_.prepare_next(prepare_slice_bytes));
+    static_cast<void>(prepare_slice());
     return true;
   }
   if (s == op_code::no_space) {
@@ -327,6 +334,9 @@ void wal_stream::interrupt() noexcept {
 }
 void wal_stream::request_sync() noexcept {
   gate_->request_round();
+}
+void wal_stream::wake_waiters() noexcept {
+  gate_->end_round();
 }
 op_status wal_stream::prepare_next() {
   return writer_.prepare_next(0).status();

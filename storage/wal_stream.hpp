@@ -63,6 +63,8 @@ public:
   bool run(std::chrono::milliseconds wait_max);
   void interrupt() noexcept;    ///< ends the waiting of run(); any thread
   void request_sync() noexcept; ///< any thread
+  /// Those who wait for room look again: segments were let go. Any thread.
+  void wake_waiters() noexcept;
 
   /// Rounds until nothing waits. Instead of run(), by the same thread.
   op_status flush();
@@ -75,8 +77,9 @@ public:
   /// disk counts as durable by them. Instead of run().
   op_status revive();
 
-  /// Prepares the next segment if it is time to; else run() does it piece by piece between rounds.
-  /// Any thread; blocks for the disk.
+  /// Prepares the next segment if it is time to. While the store has a maker, nobody else does it
+  /// before the segment is needed; otherwise run() does it piece by piece between rounds. Any
+  /// thread; blocks for the disk.
   op_status prepare_next();
 
   [[nodiscard]] std::uint32_t stream() const noexcept { return options_.stream; }
@@ -96,6 +99,7 @@ private:
   wal_stream(segment_store& store, wal_stream_options options, std::vector<shard_log*> logs);
 
   bool wait_for_work(time_point until);
+  bool prepare_slice();
   bool take_round();
   void take_member(std::uint32_t index);
   bool write_round();

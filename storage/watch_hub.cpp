@@ -39,7 +39,8 @@ watch_change_ptr change_from(shard_id shard, const tapped_changes& caught,
 watch_hub::watch_hub(watch_sources from)
     : from_(std::move(from)),
       tap_bytes_(std::clamp(taps_bytes / from_.shards.size(), tap_bytes_min, tap_bytes_max)),
-      gate_(static_cast<std::uint32_t>(from_.shards.size()), ~std::uint64_t{0}, ~std::uint64_t{0}),
+      gate_(static_cast<std::uint32_t>(from_.shards.size()), ~std::uint64_t{0}, ~std::uint64_t{0},
+            std::make_shared<std::atomic<bool>>(false)),
       sides_(from_.shards.size()) {
   memory_->max = from_.memory_max;
 }

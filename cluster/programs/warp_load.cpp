@@ -97,12 +97,14 @@ struct loader {
     const auto level = level_for(*c);
     if (!level) return;
     progress_bar bar(bytes_total);
-    bulk_writer writer(*c, {.level = *level}, [&](std::uint64_t line, const op_status& status) {
+    auto stream = c->stream_puts({.level = *level});
+    if (!t.check(stream.status(), "load")) return;
+    bulk_writer writer(std::move(*stream), [&](std::uint64_t line, const op_status& status) {
       ++not_stored;
       if (first_failure.ok()) first_failure = status;
       show_mistake(bar, line, "not stored: " + status.to_string());
     });
-    const auto failed = read_lines(writer, bar, *level);
+    const auto failed = read_lines(writer, bar);
     const auto on_disk = writer.finish();
     write_state(writer, true);
     bar.hide();
@@ -110,7 +112,7 @@ struct loader {
   }
 
   /// Not ok: reading itself failed.
-  op_status read_lines(bulk_writer& writer, progress_bar& bar, durability level) {
+  op_status read_lines(bulk_writer& writer, progress_bar& bar) {
     cluster::line_source lines(cluster::read_descriptor(fd, file_name()));
     cluster::ndjson_parser parser;
     cluster::ndjson_record record;
@@ -135,9 +137,11 @@ struct loader {
               ? op_status(op_code::invalid_argument, "the line is longer than 1 GiB")
               : parser.parse(line, record);
       if (parsed.ok()) {
-        client_write_options how{.level = level, .expires_at_ms = record.expires_at_ms};
-        how.time_to_live = std::chrono::milliseconds(record.ttl_ms);
-        writer.put(number, record.key, record.value, how);
+        if (!writer
+                 .put(number, record.key, record.value, record.expires_at_ms,
+                      std::chrono::milliseconds(record.ttl_ms))
+                 .ok())
+          return {}; // the stream has ended: finish() says why
       } else {
         ++bad_lines;
         show_mistake(bar, number, parsed.message());
@@ -162,6 +166,7 @@ struct loader {
 
   void report(const bulk_writer& writer, const progress_bar& bar, const op_status& failed) {
     const auto took = bar.elapsed();
+    not_stored = writer.failed(); // of very many, not each was named
     const auto rate = took.count() > 0
                           ? writer.stored() * 1'000 / static_cast<std::uint64_t>(took.count())
                           : writer.stored();
@@ -182,6 +187,9 @@ struct loader {
                    ? tool_exit::failure
                    : exit_for(failed.code());
       fmt::print(stderr, "warp: {}: {}\n", file_name(), failed.to_string());
+      if (writer.open() > 0)
+        fmt::print(stderr, "warp: {} records were sent and are not stored for certain\n",
+                   with_commas(writer.open()));
     } else if (not_stored > 0) {
       t.exit = exit_for(first_failure.code());
       if (t.exit == tool_exit::usage)
@@ -222,8 +230,8 @@ void add_load_command(CLI::App& app, tool& t) {
                 "Keep in this file how far the load is, and begin there if it exists")
       ->type_name("STATE");
   add_durability(*c, a->level)
-      ->description(
-          "What each record is worth when it counts as stored: memory, async, sync. Default: sync");
+      ->description("memory: stored, and gone after a crash; async, sync: on disk when it counts "
+                    "as stored. Default: sync");
   c->callback([&t, a] { loader{t, *a}.run(); });
 }
 

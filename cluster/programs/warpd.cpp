@@ -5,12 +5,12 @@
 #include "cluster/programs/config_flags.hpp"
 #include "cluster/programs/exit_codes.hpp"
 #include "cluster/programs/port_file.hpp"
+#include "cluster/programs/process_metrics.hpp"
 #include "cluster/programs/rpc_service.hpp"
 #include "cluster/programs/server_log.hpp"
 #include "cluster/programs/stop_signals.hpp"
 #include "storage/engine.hpp"
 
-#include <algorithm>
 #include <cstdio>
 #include <fmt/format.h>
 #include <memory>
@@ -76,15 +76,17 @@ public:
   }
   std::string metrics() {
     std::lock_guard guard{mutex_};
-    if (universe_ != nullptr) return universe_->metrics();
-    return fmt::format(
-        "# HELP warp_recovery_progress_ratio Share of the bytes to read that recovery has read.\n"
-        "# TYPE warp_recovery_progress_ratio gauge\n"
-        "warp_recovery_progress_ratio {}\n"
-        "# HELP warp_recovery_progress_records Records that recovery has restored so far.\n"
-        "# TYPE warp_recovery_progress_records gauge\n"
-        "warp_recovery_progress_records {}\n",
-        share_of(recovered_), recovered_.records);
+    if (universe_ != nullptr) return universe_->metrics() + process_metrics();
+    return process_metrics() +
+           fmt::format(
+               "# HELP warp_recovery_progress_ratio Share of the bytes to read that recovery has "
+               "read.\n"
+               "# TYPE warp_recovery_progress_ratio gauge\n"
+               "warp_recovery_progress_ratio {}\n"
+               "# HELP warp_recovery_progress_records Records that recovery has restored so far.\n"
+               "# TYPE warp_recovery_progress_records gauge\n"
+               "warp_recovery_progress_records {}\n",
+               share_of(recovered_), recovered_.records);
   }
 
 private:
@@ -141,7 +143,7 @@ std::string_view advice_for(op_code code) {
 cluster::rpc_server_options rpc_options_of(const cluster::server_config& c) {
   auto options = c.rpc;
   if (options.threads == 0)
-    options.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 16u);
+    options.threads = cluster::rpc_server::threads_for(std::thread::hardware_concurrency());
   options.version = WARP_VERSION;
   return options;
 }
@@ -155,6 +157,9 @@ struct command_line {
 int serve(const cluster::server_config& config, const command_line& line, stop_signals& signals) {
   const auto begun = steady_clock::now();
   status_board board;
+  const auto rpc_options = rpc_options_of(config);
+  if (const auto status = cluster::rpc_server::check(rpc_options); !status.ok())
+    return refuse(server_exit::usage, status.message());
 
   std::shared_ptr<http_server> http;
   if (!config.http.listen.empty()) {
@@ -194,8 +199,11 @@ int serve(const cluster::server_config& config, const command_line& line, stop_s
   }
   auto& db = **opened;
   board.opened(db);
+  if (db.engine().stream_count() != 0)
+    spdlog::info("the log is written {} the page cache (storage.direct_io)",
+                 db.engine().stats_of_stream(0).direct ? "past" : "through");
 
-  const auto rpc = std::make_shared<rpc_service>(rpc_options_of(config), db);
+  const auto rpc = std::make_shared<rpc_service>(rpc_options, db);
   auto status = db.add_service(rpc);
   if (status.ok() && http) status = db.add_service(http);
   if (!status.ok()) {

@@ -4,6 +4,7 @@
 
 #include "storage/checkpoint_reader.hpp"
 #include "storage/checkpoint_writer.hpp"
+#include "tests/bench/hardware.hpp"
 #include "tests/bench/report.hpp"
 #include "tests/support/temp_folder.hpp"
 
@@ -64,6 +65,9 @@ int main(int argc, char** argv) {
   auto& files = posix_file_system();
   const auto path = folder / "checkpoint";
   const std::size_t count = out.quick() ? 100'000 : 1'000'000;
+  out.begin("checkpoint files by themselves, one thread, warm page cache", out.quick() ? 5 : 40);
+  out.setting("records", fmt::format("{} of 16 B + 100 B", count));
+  out.setting("data folder", bench::file_system_name(folder.path()));
   const auto million_a_second = [&](double seconds) {
     return static_cast<double>(count) / seconds / 1e6;
   };

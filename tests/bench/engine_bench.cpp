@@ -1,285 +1,269 @@
-// The engine in process: rates of get, put and mixed loads, single and in batches, with its log on;
-// beside each the same load on std::unordered_map behind one mutex per shard, which logs nothing.
-// Then recovery of what was written.
+// The engine in process, with its log on and checkpoints as they become due: get, put, delete and
+// mixed loads, single and in batches, uniform and skewed, on 1 to 16 threads, small and large; each
+// durability level. Beside it std::unordered_map behind mutexes, which logs nothing.
 //
-//     engine_bench [--quick] [--keys N] [--json FILE]
+// Not the full cross product: the cells that bars name, and sweeps of one dimension each around the
+// default (1 M keys, 16 B + 100 B, uniform, async, 1 thread).
 
-#include "storage/engine.hpp"
-#include "storage/stream_threads.hpp"
+#include "tests/bench/hardware.hpp"
+#include "tests/bench/live_engine.hpp"
+#include "tests/bench/load.hpp"
+#include "tests/bench/map_store.hpp"
 #include "tests/bench/report.hpp"
-#include "tests/bench/workload.hpp"
-#include "tests/support/temp_folder.hpp"
 
-#include <atomic>
-#include <chrono>
-#include <cstdlib>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
 #include <memory>
-#include <mutex>
-#include <thread>
-#include <unordered_map>
+#include <string>
+#include <vector>
 
 namespace {
 
 using namespace warp;
-using namespace warp::storage;
-using warp::bench::fast_random;
-using warp::bench::key_text;
-using steady = std::chrono::steady_clock;
+using namespace warp::bench;
 
-constexpr std::size_t value_bytes = 100;
-const std::string value(value_bytes, 'v');
+constexpr auto usage = R"(engine_bench [OPTION...]
+  --keys N        keys, default 1000000 (bars are for that)
+  --value N       bytes of a value, default 100
+  --threads LIST  for the section on threads, default 1,2,4,8,16
+  --only PATTERN  only figures whose "section: name" matches the regular expression; of the sections
+                  on threads, those whose title matches
+  --seconds S     of one run, default 1.5
+  --quick         short runs, no peer at 10 M keys
+  --json FILE     all figures and runs for programs
+)";
 
-/// Share of puts among the operations, in percent; keys drawn uniformly or by a zipf law.
-struct load {
-  unsigned put_percent = 0;
-  std::size_t batch = 1;
-  unsigned threads = 1;
-  const bench::zipf* skew = nullptr;
-  durability level = durability::unspecified;
-};
+constexpr std::uint64_t many_keys = 10'000'000;
 
-/// std::unordered_map in 64 pieces, the plain way.
-class map_store {
+const char* workload_name(const load& l) {
+  if (l.kind == load::mix::erase_and_insert) return "delete and insert again";
+  switch (l.put_percent) {
+  case 0:
+    return "get";
+  case 100:
+    return "put";
+  case 5:
+    return "95 get / 5 put";
+  default:
+    return "50 get / 50 put";
+  }
+}
+
+std::string cell_name(const load& l) {
+  return fmt::format("{}, {}", workload_name(l),
+                     l.batch == 1 ? "single" : fmt::format("batches of {}", l.batch));
+}
+
+/// One engine, its peer with the same keys, and the runs of a cell in turns.
+class house {
 public:
-  void put(std::string_view key, std::string_view bytes) {
-    auto& s = of(key);
-    std::lock_guard hold{s.mutex};
-    s.map.insert_or_assign(std::string{key}, std::string{bytes});
+  house(report& out, std::uint64_t keys, std::size_t value_bytes, bool with_peer)
+      : out_(out), keys_(keys), value_bytes_(value_bytes) {
+    fill(*db_, keys, value_bytes);
+    if (with_peer) {
+      peer_ = std::make_unique<map_store>(keys);
+      fill(*peer_, keys, value_bytes);
+    }
+    db_.settle();
   }
-  bool get(std::string_view key, std::string& out) {
-    auto& s = of(key);
-    std::lock_guard hold{s.mutex};
-    const auto at = s.map.find(std::string{key});
-    if (at == s.map.end()) return false;
-    out.assign(at->second);
-    return true;
+
+  timed_run run(load l) {
+    l.keys = keys_;
+    l.value_bytes = value_bytes_;
+    const auto done = drive(*db_, l, seconds());
+    db_.settle();
+    return done;
   }
+  double peer_run(load l) {
+    l.keys = keys_;
+    l.value_bytes = value_bytes_;
+    return drive(*peer_, l, seconds()).rate_m();
+  }
+
+  /// A figure of the rate, with the peer's beside it: measured in turns when the load is single,
+  /// and taken from there for its batches, since a map has none. Tells what an operation took of
+  /// the processors.
+  void cell(const load& l, double bar = 0, double goal = 0, const std::string& suffix = {}) {
+    const auto name = cell_name(l) + suffix;
+    if (!out_.wanted(name)) return;
+    const bool synced = l.level == durability::sync; // a map that keeps nothing is no peer
+    figure f{.name = name, .unit = synced ? "k/s" : "M/s", .bar = bar, .goal = goal, .peer = "map"};
+    const auto key = fmt::format("{}/{}/{}", workload_name(l), l.skew != nullptr, l.threads);
+    auto& peer = peer_runs_[key];
+    const bool measure_peer = peer_ && peer.empty() && !synced;
+    auto alone = l;
+    alone.batch = 1;
+    for (int i = 0; i < repeats(); ++i) {
+      f.runs.push_back(run(l).rate_m() * (synced ? 1e3 : 1));
+      if (measure_peer) peer.push_back(peer_run(alone));
+    }
+    if (!synced) f.peer_runs = peer;
+    out_.add(std::move(f));
+  }
+
+  [[nodiscard]] double seconds() const { return out_.seconds(out_.quick() ? 0.25 : 1.5); }
+  [[nodiscard]] int repeats() const { return out_.quick() ? 2 : 3; }
+  live_engine& db() { return db_; }
 
 private:
-  struct alignas(64) piece {
-    std::mutex mutex;
-    std::unordered_map<std::string, std::string> map;
-  };
-  piece& of(std::string_view key) { return pieces_[table::hash(key) % 64]; }
-  std::array<piece, 64> pieces_;
+  report& out_;
+  std::uint64_t keys_;
+  std::size_t value_bytes_;
+  live_engine db_;
+  std::unique_ptr<map_store> peer_;
+  std::map<std::string, std::vector<double>> peer_runs_;
 };
 
-/// Operations a second, in millions, of `work(thread, random) -> operations done` called over and
-/// over for `seconds`.
-template <class Work>
-double rate(unsigned threads, double seconds, Work&& work) {
-  std::atomic<bool> go{false}, stop{false};
-  std::vector<std::uint64_t> done(threads * 8);
-  std::vector<std::thread> pool;
-  for (unsigned t = 0; t < threads; ++t)
-    pool.emplace_back([&, t] {
-      fast_random random{t + 1};
-      while (!go.load()) std::this_thread::yield();
-      std::uint64_t n = 0;
-      while (!stop.load(std::memory_order_relaxed)) n += work(t, random);
-      done[t * 8] = n;
-    });
-  const auto begin = steady::now();
-  go = true;
-  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
-  stop = true;
-  for (auto& t : pool) t.join();
-  const std::chrono::duration<double> took = steady::now() - begin;
-  std::uint64_t total = 0;
-  for (unsigned t = 0; t < threads; ++t) total += done[t * 8];
-  return static_cast<double>(total) / took.count() / 1e6;
-}
-
-double engine_rate(engine& db, std::uint64_t keys, const load& l, double seconds) {
-  struct scratch {
-    std::vector<key_text> keys;
-    std::vector<operation> ops;
-    std::vector<op_reply> replies;
-    value_arena arena;
-  };
-  std::vector<scratch> all(l.threads);
-  for (auto& s : all) {
-    s.keys.resize(l.batch);
-    s.ops.resize(l.batch);
-    s.replies.resize(l.batch);
-  }
-  return rate(l.threads, seconds, [&](unsigned t, fast_random& random) -> std::uint64_t {
-    auto& s = all[t];
-    for (int repeat = 0; repeat < 16; ++repeat) {
-      for (std::size_t i = 0; i < l.batch; ++i) {
-        s.keys[i].set(l.skew ? (*l.skew)(random) : random() % keys);
-        const bool put = random() % 100 < l.put_percent;
-        s.ops[i].kind = put ? op_kind::put : op_kind::get;
-        s.ops[i].key = s.keys[i].view();
-        s.ops[i].value = put ? std::string_view{value} : std::string_view{};
-        s.ops[i].level = put ? l.level : durability::unspecified;
+/// The loop without a store: it is part of every figure below.
+void generator_alone(report& out, std::uint64_t keys, double seconds,
+                     const std::vector<std::uint32_t>& skewed) {
+  out.section("the generator alone: contained in every figure below, subtracted from none");
+  empty_store nothing;
+  for (const std::size_t batch : {1u, 256u})
+    for (const unsigned puts : {0u, 50u})
+      for (const bool zipf : {false, true}) {
+        const load l{
+            .put_percent = puts, .batch = batch, .keys = keys, .skew = zipf ? &skewed : nullptr};
+        const auto name = cell_name(l) + (zipf ? ", zipf 0.99" : "");
+        if (!out.wanted(name)) continue;
+        figure f{.name = name, .unit = "ns"};
+        for (int i = 0; i < 3; ++i) f.runs.push_back(drive(nothing, l, seconds / 3).cpu_ns());
+        out.add(std::move(f));
       }
-      s.arena.clear();
-      db.execute(s.ops, s.replies, s.arena);
-      for (const auto& reply : s.replies)
-        if (reply.code != op_code::ok) {
-          std::fprintf(stderr, "engine_bench: an operation failed: %s\n",
-                       std::string{to_string(reply.code)}.c_str());
-          std::exit(1);
-        }
-    }
-    return l.batch * 16;
-  });
 }
 
-double map_rate(map_store& map, std::uint64_t keys, const load& l, double seconds) {
-  return rate(l.threads, seconds, [&](unsigned, fast_random& random) -> std::uint64_t {
-    thread_local std::string out;
-    key_text key;
-    for (int repeat = 0; repeat < 64; ++repeat) {
-      key.set(l.skew ? (*l.skew)(random) : random() % keys);
-      if (random() % 100 < l.put_percent)
-        map.put(key.view(), value);
-      else
-        map.get(key.view(), out);
+void one_thread(report& out, house& h, bool usual, const std::vector<std::uint32_t>& skewed) {
+  const auto bar = [&](double value) { return usual ? value : 0; };
+  out.section("1 thread, uniform");
+  for (const unsigned puts : {0u, 100u, 5u, 50u})
+    for (const std::size_t batch : {1u, 32u, 256u}) {
+      const bool get = puts == 0, put = puts == 100;
+      const double mark = batch == 1     ? (get   ? 6
+                                            : put ? 3
+                                                  : 0)
+                          : batch == 256 ? (get   ? 15
+                                            : put ? 6
+                                                  : 0)
+                                         : 0;
+      const double goal = batch == 256 ? (get ? 20 : put ? 8 : 0) : 0;
+      h.cell({.put_percent = puts, .batch = batch}, bar(mark), bar(goal));
     }
-    return 64;
-  });
+  for (const std::size_t batch : {1u, 32u, 256u})
+    h.cell({.kind = load::mix::erase_and_insert, .batch = batch});
+
+  out.section("1 thread, zipf 0.99");
+  for (const unsigned puts : {0u, 100u, 5u, 50u})
+    for (const std::size_t batch : {1u, 256u})
+      h.cell({.put_percent = puts, .batch = batch, .skew = &skewed});
+}
+
+void durability_levels(report& out, house& h) {
+  out.section("durability: memory is not logged, async is logged and on disk within 100 ms, sync "
+              "waits for the disk");
+  for (const auto& [level, name] : {std::pair{durability::memory, ", memory"},
+                                    {durability::async, ", async"},
+                                    {durability::sync, ", sync"}})
+    for (const std::size_t batch : {1u, 256u})
+      h.cell({.put_percent = 100, .batch = batch, .level = level}, 0, 0, name);
+  h.cell({.put_percent = 100, .threads = 16, .level = durability::sync}, 0, 0,
+         ", sync, 16 threads");
+}
+
+/// Rates with each number of threads, taken in turns; then their ratios, run by run.
+void more_threads(report& out, house& h, const std::vector<unsigned>& counts) {
+  const bool compare = std::find(counts.begin(), counts.end(), 1u) != counts.end() &&
+                       std::find(counts.begin(), counts.end(), 2u) != counts.end();
+  for (const std::size_t batch : {1u, 256u})
+    for (const unsigned puts : {0u, 100u, 50u}) {
+      load l{.put_percent = puts, .batch = batch};
+      out.section(fmt::format("threads: {}", cell_name(l)));
+      if (!out.wanted_section()) continue;
+      std::map<unsigned, std::vector<timed_run>> runs;
+      for (int i = 0; i < h.repeats(); ++i)
+        for (const auto threads : counts) {
+          l.threads = threads;
+          runs[threads].push_back(h.run(l));
+        }
+      for (const auto threads : counts) {
+        figure rate{.name = fmt::format("{} threads", threads), .unit = "M/s"};
+        figure cpu{.name = fmt::format("{} threads, CPU per operation", threads), .unit = "ns"};
+        for (const auto& r : runs[threads]) {
+          rate.runs.push_back(r.rate_m());
+          cpu.runs.push_back(r.cpu_ns());
+        }
+        out.add(std::move(rate));
+        out.add(std::move(cpu));
+      }
+      if (!compare) continue;
+      figure speed{.name = "rate, 2 over 1",
+                   .unit = "x",
+                   .bar = puts == 0 ? 1.6 : 1.4,
+                   .goal = puts == 0 ? 1.8 : 1.6};
+      figure cost{.name = "CPU per operation, 2 over 1", .unit = "x", .bar = 1.2, .at_most = true};
+      for (std::size_t i = 0; i < runs[1].size(); ++i) {
+        speed.runs.push_back(runs[2][i].rate_m() / runs[1][i].rate_m());
+        cost.runs.push_back(runs[2][i].cpu_ns() / runs[1][i].cpu_ns());
+      }
+      out.add(std::move(speed));
+      out.add(std::move(cost));
+      for (const auto threads : counts) {
+        if (threads <= 2) continue;
+        figure kept{.name = fmt::format("rate, {} over 2", threads), .unit = "x", .bar = 0.9};
+        for (std::size_t i = 0; i < runs[2].size(); ++i)
+          kept.runs.push_back(runs[threads][i].rate_m() / runs[2][i].rate_m());
+        out.add(std::move(kept));
+      }
+    }
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
-  bench::report report{argc, argv};
-  const std::uint64_t keys = report.keys(report.quick() ? 100'000 : 1'000'000);
-  const double seconds = report.quick() ? 0.3 : 1.5;
-  const int repeats = report.quick() ? 1 : 5;
-  testing::temp_folder folder;
-  engine_options options{.folder = folder.path()};
-  auto opened = engine::open(options);
-  if (!opened) {
-    std::fprintf(stderr, "engine_bench: %s\n", opened.status().to_string().c_str());
-    return 1;
-  }
-  auto& db = **opened;
-  auto map = std::make_unique<map_store>();
+  report out{argc, argv, usage};
+  const std::uint64_t keys = out.keys(1'000'000);
+  const std::size_t value_bytes = out.options().value_bytes ? out.options().value_bytes : 100;
+  const bool usual = keys == 1'000'000 && value_bytes == 100;
+  auto counts = out.options().threads;
+  if (counts.empty()) counts = {1, 2, 4, 8, 16};
+
+  const double run_seconds = out.seconds(out.quick() ? 0.25 : 1.5);
+  out.begin("the engine in process, log on", 30 + run_seconds * (out.quick() ? 2 : 3) * 100);
+  out.setting("engine", fmt::format("{} keys of 16 B, values of {} B, 64 shards, default options: "
+                                    "writes async unless said, checkpoints when due",
+                                    keys, value_bytes));
+  out.setting("runs", fmt::format("{} of {} s each, in turns with the peer", out.quick() ? 2 : 3,
+                                  run_seconds));
+  out.setting("peer", "map: std::unordered_map<std::string, std::string> in 64 pieces with a "
+                      "std::mutex each, space reserved, no log; without batches");
+  out.setting("data folder", file_system_name(testing::temp_folder{}.path()));
+
   {
-    stream_threads writers{db};
-    // Keeps the log within its limit, as the checkpointer of a universe does.
-    std::jthread checkpoints([&](std::stop_token stop) {
-      while (!stop.stop_requested()) {
-        for (const auto shard : db.due_checkpoints()) {
-          if (stop.stop_requested()) break;
-          if (auto status = db.checkpoint(shard); !status.ok())
-            std::fprintf(stderr, "%s\n", status.to_string().c_str());
-        }
-        std::this_thread::sleep_for(std::chrono::milliseconds{200});
-      }
-    });
-    std::vector<operation> ops(1);
-    std::vector<op_reply> replies(1);
-    value_arena arena;
-    for (std::uint64_t i = 0; i < keys; ++i) {
-      const key_text key{i};
-      ops[0] = {.kind = op_kind::put, .key = key.view(), .value = value};
-      db.execute(ops, replies, arena);
-      map->put(key.view(), value);
-    }
-    const bench::zipf skew{keys, 0.99};
-
-    std::printf("%lu keys of 16 B, values of 100 B, 64 shards, log on (async), default settings; "
-                "figures in millions of "
-                "operations a second, median of %d runs of %.1f s in turns with the peer\n",
-                static_cast<unsigned long>(keys), repeats, seconds);
-    std::printf("peer: std::unordered_map in 64 pieces, each with a std::mutex, no log\n");
-    const auto measure = [&](const std::string& name, const load& l, double bar) {
-      bench::figure f{.name = name, .unit = "M/s", .bar = bar, .peer = "map"};
-      for (int i = 0; i < repeats; ++i) {
-        f.runs.push_back(engine_rate(db, keys, l, seconds));
-        f.peer_runs.push_back(map_rate(*map, keys, l, seconds));
-      }
-      report.add(f);
-      return bench::median(f.runs);
-    };
-    report.section("one thread");
-    const auto get1 = measure("get, single", {.put_percent = 0, .batch = 1}, 6);
-    measure("get, batches of 256", {.put_percent = 0, .batch = 256}, 15);
-    const auto put1 = measure("put, single", {.put_percent = 100, .batch = 1}, 3);
-    measure("put, batches of 256", {.put_percent = 100, .batch = 256}, 6);
-    measure("get 95 / put 5, single", {.put_percent = 5, .batch = 1}, 0);
-    const auto mixed1 = measure("get 50 / put 50, single", {.put_percent = 50, .batch = 1}, 0);
-    measure("get, single, zipf 0.99", {.put_percent = 0, .batch = 1, .skew = &skew}, 0);
-    measure("get, batches of 256, zipf 0.99", {.put_percent = 0, .batch = 256, .skew = &skew}, 0);
-    measure("put at level memory, single",
-            {.put_percent = 100, .batch = 1, .level = durability::memory}, 0);
-    report.section("two threads");
-    const auto get2 = measure("get, single", {.put_percent = 0, .batch = 1, .threads = 2}, 0);
-    const auto put2 = measure("put, single", {.put_percent = 100, .batch = 1, .threads = 2}, 0);
-    const auto mixed2 =
-        measure("get 50 / put 50, single", {.put_percent = 50, .batch = 1, .threads = 2}, 0);
-    report.add({.name = "get, 2 threads over 1", .unit = "x", .runs = {get2 / get1}, .bar = 1.6});
-    report.add({.name = "put, 2 threads over 1", .unit = "x", .runs = {put2 / put1}, .bar = 1.4});
-    report.add(
-        {.name = "50/50, 2 threads over 1", .unit = "x", .runs = {mixed2 / mixed1}, .bar = 1.4});
-
-    table_stats sum;
-    for (std::uint32_t s = 0; s < db.shard_count(); ++s) {
-      const auto t = db.stats(shard_id{s}).table;
-      sum.keys += t.keys;
-      sum.key_bytes += t.key_bytes;
-      sum.value_bytes += t.value_bytes;
-      sum.record_bytes += t.record_bytes;
-      sum.index_bytes += t.index_bytes;
-    }
-    report.section("memory and recovery");
-    report.add({.name = "memory over key + value at this size",
-                .unit = "B/key",
-                .runs = {static_cast<double>(sum.record_bytes + sum.index_bytes - sum.key_bytes -
-                                             sum.value_bytes) /
-                         static_cast<double>(sum.keys)},
-                .bar = 36,
-                .at_most = true});
+    const auto skewed = zipf_list(keys, 0.99, 4'000'000);
+    generator_alone(out, keys, run_seconds, skewed);
+    house h{out, keys, value_bytes, true};
+    one_thread(out, h, usual, skewed);
+    durability_levels(out, h);
+    more_threads(out, h, counts);
   }
-  if (!db.close().ok()) return 1;
-  opened->reset();
-
-  // Recovery, first from what is there (checkpoints and the log above them), then from a log alone.
-  const auto cores = std::max(1u, std::thread::hardware_concurrency());
-  const auto recover = [&](const std::string& name, const std::string& path, double bar) {
-    bench::figure f{.name = name, .unit = "M rec/s", .bar = bar * cores};
-    for (int i = 0; i < (report.quick() ? 1 : 3); ++i) {
-      auto again = engine::open({.folder = path});
-      if (!again) {
-        std::fprintf(stderr, "engine_bench: %s\n", again.status().to_string().c_str());
-        std::exit(1);
+  const auto other_size = [&](std::uint64_t n, std::size_t bytes, const std::string& title,
+                              double get_bar, double get_goal, bool with_peer) {
+    out.section(title);
+    if (!out.wanted_any(
+            {"get, single", "get, batches of 256", "put, single", "put, batches of 256"}))
+      return;
+    house h{out, n, bytes, with_peer};
+    for (const unsigned puts : {0u, 100u})
+      for (const std::size_t batch : {1u, 256u}) {
+        const bool barred = puts == 0 && batch == 256;
+        h.cell({.put_percent = puts, .batch = batch}, barred ? get_bar : 0, barred ? get_goal : 0);
       }
-      const auto& r = (*again)->recovery();
-      f.runs.push_back(static_cast<double>(r.checkpoint_records + r.log_records) / 1e3 /
-                       static_cast<double>(std::max<std::uint64_t>(1, r.duration_ms)));
-      if (!(*again)->close().ok()) std::exit(1);
-    }
-    report.add(f);
   };
-  {
-    auto again = engine::open({.folder = folder.path()});
-    stream_threads writers{**again};
-    for (std::uint32_t s = 0; s < (*again)->shard_count(); ++s)
-      if (auto status = (*again)->checkpoint(shard_id{s}); !status.ok())
-        std::fprintf(stderr, "%s\n", status.to_string().c_str());
-  }
-  recover("recovery from checkpoints, all cores", folder.path(), 2);
-  testing::temp_folder log_only;
-  {
-    auto fresh =
-        engine::open({.folder = log_only.path(), .checkpoint_log_records = ~std::uint64_t{0}});
-    {
-      stream_threads writers{**fresh};
-      std::vector<operation> ops(1);
-      std::vector<op_reply> replies(1);
-      value_arena arena;
-      for (std::uint64_t i = 0; i < keys; ++i) {
-        const key_text key{i};
-        ops[0] = {.kind = op_kind::put, .key = key.view(), .value = value};
-        (*fresh)->execute(ops, replies, arena);
-      }
-    }
-    if (!(*fresh)->close().ok()) return 1;
-  }
-  recover("recovery from the log, all cores", log_only.path(), 1.5);
+  if (!out.options().value_bytes)
+    other_size(keys, 1'024, fmt::format("1 thread, {} keys, values of 1 KB", keys), 0, 0, true);
+  if (!out.options().keys)
+    other_size(many_keys, value_bytes, fmt::format("1 thread, {} keys", many_keys), usual ? 10 : 0,
+               usual ? 13 : 0, !out.quick());
   return 0;
 }

@@ -8,6 +8,7 @@
 #include "storage/shard_log.hpp"
 #include "storage/wal_reader.hpp"
 #include "storage/wal_stream.hpp"
+#include "tests/bench/hardware.hpp"
 #include "tests/bench/report.hpp"
 #include "tests/support/temp_folder.hpp"
 
@@ -165,6 +166,9 @@ int main(int argc, char** argv) {
   const std::uint64_t records = report.quick() ? 400'000 : 4'000'000;
   const int repeats = report.quick() ? 1 : 3;
   const std::string value(100, 'v');
+  report.begin("the log alone, without tables", report.quick() ? 10 : 60);
+  report.setting("shards", std::to_string(shard_count) + ", one stream");
+  report.setting("data folder", bench::file_system_name(testing::temp_folder{}.path()));
 
   report.section("append of 15 B + 100 B, one thread, 64 shards, one stream writing beside it");
   for (const int batch : {1, 16, 256}) {
@@ -180,8 +184,8 @@ int main(int argc, char** argv) {
     report.add(rate);
   }
 
-  report.section("a synced write, one thread");
-  bench::figure p50{.name = "p50", .unit = "us", .peer = "write + fdatasync of 4 KB"};
+  report.section("a synced write, one thread, beside write + fdatasync of 4 KB");
+  bench::figure p50{.name = "p50", .unit = "us", .peer = "fdatasync"};
   bench::figure rounds{.name = "rounds", .unit = "k/s"};
   for (int i = 0; i < repeats; ++i) {
     universe u;

@@ -1,292 +1,313 @@
-// The Cap'n Proto front end: one server thread, one client thread, TCP over loopback, on the same
-// machine.
+// The Cap'n Proto front end on the machine that also runs its clients, TCP over loopback: single
+// calls and batches over bare connections beside the empty call, one I/O thread and two, and the
+// client library. Every measurement is a slice of time, and the slices of one table take turns.
+//
+//     rpc_bench [--quick] [--json FILE]
+
 #include "cluster/client.hpp"
-#include "cluster/corked_stream.hpp"
-#include "cluster/message_limits.hpp"
-#include "cluster/rpc_server.hpp"
-#include "messages/conversion.hpp"
-#include "messages/warp.capnp.h"
-#include "storage/engine.hpp"
-#include "storage/stream_threads.hpp"
 #include "tests/bench/report.hpp"
-#include "tests/support/temp_folder.hpp"
+#include "tests/bench/rpc_load.hpp"
+#include "tests/bench/workload.hpp"
 
 #include <atomic>
-#include <capnp/rpc-twoparty.h>
-#include <chrono>
-#include <cstdio>
 #include <deque>
-#include <functional>
 #include <future>
-#include <kj/async-io.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <optional>
-#include <random>
-#include <string>
-#include <sys/resource.h>
+#include <latch>
 #include <thread>
 #include <vector>
 
 namespace warp::bench {
 namespace {
 
-using clock = std::chrono::steady_clock;
-
 constexpr std::size_t keys = 100'000, batch_size = 100, value_bytes = 100;
+const std::string value(value_bytes, 'v');
 
-double cpu_seconds() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) { return double(t.tv_sec) + double(t.tv_usec) / 1e6; };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-double seconds_since(clock::time_point began) {
-  return std::chrono::duration<double>(clock::now() - began).count();
-}
-
-std::string key_of(std::size_t i) {
-  char text[17];
-  std::snprintf(text, sizeof text, "key:%012zu", i);
-  return text;
-}
-
-/// A bare connection with the message stream of the product, driven by this thread.
-struct connection {
-  explicit connection(std::uint16_t port)
-      : socket(io.provider->getNetwork()
-                   .parseAddress("127.0.0.1", port)
-                   .wait(io.waitScope)
-                   ->connect()
-                   .wait(io.waitScope)),
-        stream(*socket, io.provider->getTimer(), {}),
-        network(stream, capnp::rpc::twoparty::Side::CLIENT, limits()),
-        rpc(capnp::makeRpcClient(network)), session(login()) {
-    const int on = 1;
-    socket->setsockopt(IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  }
-
-  static capnp::ReaderOptions limits() {
-    capnp::ReaderOptions o;
-    o.traversalLimitInWords =
-        cluster::message_bytes_max(value_size_default_max) / sizeof(capnp::word);
-    return o;
-  }
-  wire::Session::Client login() {
-    capnp::MallocMessageBuilder message;
-    auto server = message.initRoot<capnp::rpc::twoparty::VatId>();
-    server.setSide(capnp::rpc::twoparty::Side::SERVER);
-    return rpc.bootstrap(server)
-        .castAs<wire::Warp>()
-        .loginRequest()
-        .send()
-        .wait(io.waitScope)
-        .getSession();
-  }
-
-  kj::AsyncIoContext io = kj::setupAsyncIo();
-  kj::Own<kj::AsyncIoStream> socket;
-  cluster::corked_stream stream;
-  capnp::TwoPartyVatNetwork network;
-  capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
-  wire::Session::Client session;
+/// What one slice of a load measured.
+struct slice {
+  double rate = 0;      ///< calls a second
+  double cpu_us = 0;    ///< of client and server together, per call
+  double server_us = 0; ///< of the server's I/O threads, per call
 };
 
-/// Keeps `window` calls under way until `total` are answered.
-class window_runner final : kj::TaskSet::ErrorHandler {
-public:
-  window_runner(connection& c, std::function<kj::Promise<void>()> call)
-      : c_(c), call_(std::move(call)) {}
+/// The calls that are compared.
+enum class kind { ping, get, put, get_batch, put_batch };
 
-  /// For so long: calls a second; CPU of client and server together, us per call.
-  std::pair<double, double> run(std::size_t window, double seconds) {
-    answered_ = 0;
-    const auto cpu = cpu_seconds();
-    const auto began = clock::now();
-    until_ =
-        began + std::chrono::duration_cast<clock::duration>(std::chrono::duration<double>(seconds));
-    auto promises = kj::heapArrayBuilder<kj::Promise<void>>(window);
-    for (std::size_t i = 0; i < window; ++i) promises.add(next());
-    kj::joinPromises(promises.finish()).wait(c_.io.waitScope);
-    const auto took = seconds_since(began);
-    return {double(answered_) / took, (cpu_seconds() - cpu) * 1e6 / double(answered_)};
+class caller {
+public:
+  caller(connection& c, std::uint64_t seed) : c_(c), random_(seed) {}
+
+  kj::Promise<void> call(kind what) {
+    switch (what) {
+    case kind::ping:
+      return c_.session.pingRequest().send().ignoreResult();
+    case kind::get: {
+      auto request = c_.session.getRequest();
+      request.setKey(as_data(key().view()));
+      return request.send().ignoreResult();
+    }
+    case kind::put: {
+      auto request = c_.session.putRequest();
+      request.setKey(as_data(key().view()));
+      request.setValue(as_data(value));
+      return request.send().ignoreResult();
+    }
+    default:
+      return batch(what, [this] { return key(); });
+    }
+  }
+  /// Puts keys first .. first + batch_size - 1.
+  void fill(std::uint64_t first) {
+    batch(kind::put_batch, [&first] { return key_text{first++}; }).wait(c_.io.waitScope);
   }
 
 private:
-  kj::Promise<void> next() {
-    // The clock costs next to nothing beside a call.
-    if (clock::now() >= until_) return kj::READY_NOW;
-    return call_().then([this] {
-      ++answered_;
-      return next();
-    });
-  }
-  void taskFailed(kj::Exception&& e) override {
-    std::fprintf(stderr, "%s\n", e.getDescription().cStr());
+  key_text key() { return key_text{random_() % keys}; }
+
+  template <class NextKey>
+  kj::Promise<void> batch(kind what, NextKey next) {
+    const bool put = what == kind::put_batch;
+    auto request =
+        c_.session.executeRequest(capnp::MessageSize{20 + batch_size * (put ? 21u : 8u), 0});
+    auto list = request.initOperations(batch_size);
+    for (auto to : list) {
+      to.setKind(put ? wire::Kind::PUT : wire::Kind::GET);
+      to.setKey(as_data(next().view()));
+      if (put) to.setValue(as_data(value));
+    }
+    return request.send().ignoreResult();
   }
 
   connection& c_;
-  std::function<kj::Promise<void>()> call_;
-  std::size_t answered_ = 0;
-  clock::time_point until_;
-};
-
-struct server {
-  explicit server(bool on_disk) {
-    storage::engine_options options;
-    if (on_disk)
-      options.folder = folder / "data";
-    else
-      options.default_level = durability::memory;
-    auto opened = storage::engine::open(options);
-    if (!opened) fail(opened.status());
-    engine = std::move(*opened);
-    streams.emplace(*engine);
-    auto started = cluster::rpc_server::start({.listen = "127.0.0.1:0"}, *engine, nullptr);
-    if (!started) fail(started.status());
-    rpc = std::move(*started);
-  }
-  [[noreturn]] static void fail(const op_status& status) {
-    std::fprintf(stderr, "%s\n", status.to_string().c_str());
-    std::exit(1);
-  }
-
-  testing::temp_folder folder;
-  std::unique_ptr<storage::engine> engine;
-  std::optional<storage::stream_threads> streams;
-  std::unique_ptr<cluster::rpc_server> rpc;
+  fast_random random_;
 };
 
 class rpc_bench {
 public:
   explicit rpc_bench(report& out)
-      : out_(out), repeats_(out.quick() ? 1 : 5), seconds_(out.quick() ? 0.1 : 0.5) {}
+      : out_(out), repeats_(out.quick() ? 1 : 5), seconds_(out.quick() ? 0.05 : 0.4),
+        budget_(out.quick() ? 30 : 200) {}
 
   void run() {
+    std::printf("%zu keys of 16 B, values of %zu B, the engine's default settings; clients in the "
+                "same process over loopback\n"
+                "a figure: median of slices of %g s, %zu each, in turns with the others of its "
+                "table; after %g s in all 1 each\n",
+                keys, value_bytes, seconds_, repeats_, budget_);
     for (const bool on_disk : {false, true}) {
-      server s{on_disk};
-      connection c{s.rpc->port()};
-      out_.section(on_disk ? "log on disk, writes async" : "in memory");
+      server s{on_disk, 1};
+      connection c{s};
+      out_.section(on_disk ? "log on disk, writes async; one server thread, one client thread"
+                           : "in memory; one server thread, one client thread");
       fill(c);
       singles(c);
       batches(c);
     }
-    blocking_clients();
+    two_threads();
+    client_library();
   }
 
 private:
+  /// How often each slice of a table is measured: once when time has run out (a slow machine).
+  [[nodiscard]] std::size_t repeats() const {
+    return seconds_since(began_) > budget_ ? 1 : repeats_;
+  }
+  [[nodiscard]] steady::time_point end_of_slice() const {
+    return steady::now() +
+           std::chrono::duration_cast<steady::duration>(std::chrono::duration<double>(seconds_));
+  }
+
   void fill(connection& c) {
-    for (std::size_t i = 0; i < keys; i += batch_size) {
-      auto request = c.session.executeRequest();
-      auto list = request.initOperations(batch_size);
-      for (unsigned j = 0; j < batch_size; ++j) put(list[j], i + j);
-      request.send().wait(c.io.waitScope);
+    caller by{c, 1};
+    const auto until = steady::now() + answer_max;
+    for (std::uint64_t i = 0; i < keys; i += batch_size) {
+      by.fill(i);
+      if (steady::now() > until) end_with("storing the keys takes too long: is the disk stuck?");
     }
   }
-  void put(wire::Operation::Builder to, std::size_t i) {
-    to.setKind(wire::Kind::PUT);
-    to.setKey(as_data(key_of(i)));
-    to.setValue(as_data(value_));
+
+  slice measure(connection& c, kind what, std::size_t window) {
+    caller by{c, ++seed_};
+    window_runner runner{c, [&] { return by.call(what); }};
+    const auto all = cpu_seconds(), io = cpu_seconds("rpc-io-");
+    const auto began = steady::now();
+    const auto calls = double(runner.run(window, end_of_slice()));
+    return {calls / seconds_since(began), (cpu_seconds() - all) * 1e6 / calls,
+            (cpu_seconds("rpc-io-") - io) * 1e6 / calls};
   }
 
   void singles(connection& c) {
-    window_runner ping{c, [&] { return c.session.pingRequest().send().ignoreResult(); }};
-    window_runner get{c, [&] {
-                        auto request = c.session.getRequest();
-                        request.setKey(as_data(key_of(random_() % keys)));
-                        return request.send().ignoreResult();
-                      }};
-    window_runner set{c, [&] {
-                        auto request = c.session.putRequest();
-                        request.setKey(as_data(key_of(random_() % keys)));
-                        request.setValue(as_data(value_));
-                        return request.send().ignoreResult();
-                      }};
     for (const std::size_t window : {1, 16, 64, 256}) {
-      std::vector<double> pings, gets, puts, share, cpu;
-      for (std::size_t r = 0; r < repeats_; ++r) {
-        pings.push_back(ping.run(window, seconds_).first / 1e3);
-        const auto [rate, us] = get.run(window, seconds_);
-        gets.push_back(rate / 1e3);
-        cpu.push_back(us);
-        puts.push_back(set.run(window, seconds_).first / 1e3);
-        share.push_back(gets.back() / pings.back());
+      std::vector<double> pings, gets, puts, share, both, served, ping_served;
+      for (std::size_t r = 0, n = repeats(); r < n; ++r) {
+        const auto ping = measure(c, kind::ping, window);
+        const auto get = measure(c, kind::get, window);
+        pings.push_back(ping.rate / 1e3);
+        gets.push_back(get.rate / 1e3);
+        puts.push_back(measure(c, kind::put, window).rate / 1e3);
+        share.push_back(get.rate / ping.rate);
+        both.push_back(get.cpu_us);
+        served.push_back(get.server_us);
+        ping_served.push_back(ping.server_us);
       }
-      const auto name = std::to_string(window) + " in flight";
-      out_.add({"empty call, " + name, "k/s", pings});
-      out_.add({"get, " + name, "k/s", gets, window == 256 ? 100.0 : 0.0});
-      out_.add({"put, " + name, "k/s", puts});
-      out_.add({"get over empty call, " + name, "", share, window == 256 ? 0.8 : 0.0});
-      out_.add({"CPU of a get, both sides, " + name, "us", cpu});
+      const auto name = ", " + std::to_string(window) + " in flight";
+      const bool last = window == 256;
+      out_.add({"get" + name, "k/s", gets, last ? 100.0 : 0.0, 0, false, pings, "empty call"});
+      out_.add({"put" + name, "k/s", puts, last ? 100.0 : 0.0, 0, false, pings, "empty call"});
+      out_.add({"get over empty call" + name, "", share, last ? 0.8 : 0.0});
+      out_.add({"CPU of a get, both sides" + name, "us", both});
+      out_.add(
+          {"CPU of a get, server" + name, "us", served, 0, 0, false, ping_served, "empty call"});
     }
   }
 
   void batches(connection& c) {
-    window_runner get{
-        c, [&] {
-          auto request = c.session.executeRequest(capnp::MessageSize{20 + batch_size * 8, 0});
-          auto list = request.initOperations(batch_size);
-          for (unsigned j = 0; j < batch_size; ++j) {
-            list[j].setKind(wire::Kind::GET);
-            list[j].setKey(as_data(key_of(random_() % keys)));
-          }
-          return request.send().ignoreResult();
-        }};
-    window_runner set{
-        c, [&] {
-          auto request = c.session.executeRequest(capnp::MessageSize{20 + batch_size * 21, 0});
-          auto list = request.initOperations(batch_size);
-          for (unsigned j = 0; j < batch_size; ++j) put(list[j], random_() % keys);
-          return request.send().ignoreResult();
-        }};
     for (const std::size_t window : {1, 8}) {
-      std::vector<double> gets, puts;
-      for (std::size_t r = 0; r < repeats_; ++r) {
-        gets.push_back(get.run(window, seconds_).first * batch_size / 1e6);
-        puts.push_back(set.run(window, seconds_).first * batch_size / 1e6);
+      std::vector<double> gets, puts, get_served, put_served;
+      for (std::size_t r = 0, n = repeats(); r < n; ++r) {
+        const auto get = measure(c, kind::get_batch, window);
+        const auto put = measure(c, kind::put_batch, window);
+        gets.push_back(get.rate * batch_size / 1e6);
+        puts.push_back(put.rate * batch_size / 1e6);
+        get_served.push_back(get.server_us * 1e3 / batch_size);
+        put_served.push_back(put.server_us * 1e3 / batch_size);
       }
-      const auto name = "batches of 100, " + std::to_string(window) + " in flight";
-      out_.add({"get, " + name, "M ops/s", gets, window == 8 ? 1.2 : 0.0});
-      out_.add({"put, " + name, "M ops/s", puts, window == 8 ? 1.0 : 0.0});
+      const auto name = ", batches of 100, " + std::to_string(window) + " in flight";
+      out_.add({"get" + name, "M ops/s", gets, window == 8 ? 1.2 : 0.0});
+      out_.add({"put" + name, "M ops/s", puts, window == 8 ? 1.0 : 0.0});
+      if (window != 8) continue;
+      out_.add({"CPU of one get of a batch, server", "ns", get_served});
+      out_.add({"CPU of one put of a batch, server", "ns", put_served});
     }
   }
 
-  void blocking_clients() {
+  // -- two I/O threads ----------------------------------------------------------------------------
+
+  /// As measure(), by `threads` client threads with a connection each.
+  slice measure_threads(const server& s, std::size_t threads, kind what, std::size_t window) {
+    std::latch ready{static_cast<std::ptrdiff_t>(threads) + 1};
+    std::latch over{static_cast<std::ptrdiff_t>(threads)}, measured{1};
+    std::atomic<std::size_t> calls{0};
+    std::vector<std::jthread> all;
+    for (std::size_t t = 0; t < threads; ++t)
+      all.emplace_back([&, seed = ++seed_] {
+        connection c{s};
+        caller by{c, seed};
+        window_runner runner{c, [&] { return by.call(what); }};
+        ready.arrive_and_wait();
+        calls += runner.run(window, end_of_slice());
+        over.count_down();
+        measured.wait();
+      });
+    ready.arrive_and_wait();
+    const auto cpu = cpu_seconds(), io = cpu_seconds("rpc-io-");
+    const auto began = steady::now();
+    over.wait();
+    const slice got{double(calls) / seconds_since(began),
+                    (cpu_seconds() - cpu) * 1e6 / double(calls),
+                    (cpu_seconds("rpc-io-") - io) * 1e6 / double(calls)};
+    measured.count_down();
+    return got;
+  }
+
+  void two_threads() {
+    out_.section("log on disk; two server threads and two client threads, beside one and one");
+    server one{true, 1}, two{true, 2};
+    for (const auto* s : {&one, &two}) {
+      connection c{*s};
+      fill(c);
+    }
+    struct row {
+      kind what;
+      std::size_t window;
+      const char* name;
+      const char* unit;
+      double scale;
+    };
+    for (const auto& row :
+         {row{kind::get, 256, "get, 256 in flight", "k/s", 1e-3},
+          row{kind::put, 256, "put, 256 in flight", "k/s", 1e-3},
+          row{kind::get_batch, 8, "get, batches of 100, 8 in flight", "M ops/s", 1e-6 * batch_size},
+          row{kind::put_batch, 8, "put, batches of 100, 8 in flight", "M ops/s",
+              1e-6 * batch_size}}) {
+      std::vector<double> single, both, cpu, served;
+      for (std::size_t r = 0, n = repeats(); r < n; ++r) {
+        const auto a = measure_threads(one, 1, row.what, row.window);
+        const auto b = measure_threads(two, 2, row.what, row.window);
+        single.push_back(a.rate * row.scale);
+        both.push_back(b.rate * row.scale);
+        cpu.push_back(b.cpu_us / a.cpu_us);
+        served.push_back(b.server_us / a.server_us);
+      }
+      const std::string name = row.name;
+      out_.add({name, row.unit, both, 0, 0, false, single, "one thread"});
+      out_.add({name + ": CPU of a call over one thread", "x", cpu});
+      out_.add({name + ": server's CPU over one thread", "x", served});
+    }
+  }
+
+  // -- the client library -------------------------------------------------------------------------
+
+  void client_library() {
     out_.section("warp::client, log on disk");
-    server s{true};
-    auto c = client::connect({.addresses = {"127.0.0.1:" + std::to_string(s.rpc->port())}});
-    if (!c) server::fail(c.status());
+    server s{true, 1};
+    client_options options;
+    options.addresses = {"127.0.0.1:" + std::to_string(s.rpc->port())};
+    options.deadline = answer_max;
+    auto c = client::connect(options);
+    if (!c) end_with(c.status().to_string());
     for (const int threads : {1, 16, 64}) {
       std::vector<double> gets, puts, syncs;
-      for (std::size_t r = 0; r < repeats_; ++r) {
-        gets.push_back(callers(threads, [&](std::size_t i) { (void)(*c)->get(key_of(i % keys)); }));
-        puts.push_back(
-            callers(threads, [&](std::size_t i) { (void)(*c)->put(key_of(i % keys), value_); }));
-        syncs.push_back(callers(threads, [&](std::size_t i) {
-          (void)(*c)->put(key_of(i % keys), value_, {.level = durability::sync});
+      for (std::size_t r = 0, n = repeats(); r < n; ++r) {
+        puts.push_back(callers(
+            threads, [&](const key_text& key) { return (*c)->put(key.view(), value).status; }));
+        gets.push_back(callers(threads, [&](const key_text& key) {
+          const auto reply = (*c)->get(key.view());
+          return reply.code() == op_code::not_found ? op_status{} : reply.status;
+        }));
+        syncs.push_back(callers(threads, [&](const key_text& key) {
+          return (*c)->put(key.view(), value, {.level = durability::sync}).status;
         }));
       }
-      const auto name = std::to_string(threads) + " blocking callers";
-      out_.add({"get, " + name, "k/s", gets});
-      out_.add({"put, " + name, "k/s", puts});
-      out_.add({"sync put, " + name, "k/s", syncs});
+      const auto name = ", " + std::to_string(threads) + " blocking callers";
+      out_.add({"get" + name, "k/s", gets});
+      out_.add({"put" + name, "k/s", puts});
+      out_.add({"sync put" + name, "k/s", syncs});
     }
-    std::vector<double> loads;
-    for (std::size_t r = 0; r < repeats_; ++r) loads.push_back(load(**c));
-    out_.add({"put, execute_async, batches of 100", "M ops/s", loads});
+    std::vector<double> batches, streamed;
+    for (std::size_t r = 0, n = repeats(); r < n; ++r) {
+      batches.push_back(load(**c));
+      streamed.push_back(stream(**c));
+    }
+    out_.add({"put, execute_async, batches of 100", "M ops/s", batches});
+    out_.add({"put, stream_puts", "M ops/s", streamed, 0, 0, false, batches, "batches"});
+  }
+
+  /// Until all of it is on disk.
+  double stream(client& c) {
+    auto s = c.stream_puts();
+    if (!s) end_with(s.status().to_string());
+    const auto began = steady::now(), until = end_of_slice();
+    std::uint64_t n = 0;
+    while (steady::now() < until)
+      for (const auto end = n + 256; n < end; ++n)
+        if (const auto status = (*s)->put(key_text{n % keys}.view(), value); !status.ok())
+          end_with(status.to_string());
+    if (const auto status = (*s)->flush(); !status.ok()) end_with(status.to_string());
+    if ((*s)->count().stored != n) end_with("records of a stream were not stored");
+    return double(n) / seconds_since(began) / 1e6;
   }
 
   /// Thousands of calls a second that so many threads make one after the other.
-  double callers(int threads, const std::function<void(std::size_t)>& call) {
+  double callers(int threads, const std::function<op_status(const key_text&)>& call) {
     std::atomic<std::size_t> made{0};
-    const auto began = clock::now();
+    const auto began = steady::now(), until = end_of_slice();
     {
       std::vector<std::jthread> all;
       for (int t = 0; t < threads; ++t)
-        all.emplace_back([&, t] {
-          auto i = static_cast<std::size_t>(t);
-          for (; seconds_since(began) < seconds_; ++made) call(i += 7919);
+        all.emplace_back([&, seed = ++seed_] {
+          fast_random random{seed};
+          for (; steady::now() < until; ++made)
+            if (const auto s = call(key_text{random() % keys}); !s.ok()) end_with(s.to_string());
         });
     }
     return double(made) / seconds_since(began) / 1e3;
@@ -295,25 +316,29 @@ private:
   double load(client& c) {
     std::size_t batches = 0;
     std::deque<std::future<std::vector<client_reply>>> answers;
-    const auto began = clock::now();
-    for (; seconds_since(began) < seconds_; ++batches) {
+    const auto take = [&] {
+      for (const auto& reply : answers.front().get())
+        if (!reply.ok()) end_with(reply.status.to_string());
+      answers.pop_front();
+    };
+    const auto began = steady::now(), until = end_of_slice();
+    for (; steady::now() < until; ++batches) {
       client_batch batch;
       for (std::size_t i = 0; i < batch_size; ++i)
-        batch.put(key_of((batches * batch_size + i) % keys), value_);
+        batch.put(key_text{(batches * batch_size + i) % keys}.view(), value);
       answers.push_back(c.execute_async(std::move(batch)));
-      if (answers.size() < 64) continue;
-      answers.front().get();
-      answers.pop_front();
+      if (answers.size() == 64) take();
     }
-    for (auto& a : answers) a.get();
+    while (!answers.empty()) take();
     return double(batches * batch_size) / seconds_since(began) / 1e6;
   }
 
   report& out_;
-  std::size_t repeats_;
-  double seconds_; ///< of one measurement
-  std::mt19937_64 random_{1};
-  const std::string value_ = std::string(value_bytes, 'v');
+  const std::size_t repeats_;
+  const double seconds_; ///< of one slice
+  const double budget_;  ///< seconds after which every slice is measured once only
+  const steady::time_point began_ = steady::now();
+  std::uint64_t seed_ = 0;
 };
 
 } // namespace

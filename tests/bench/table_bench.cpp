@@ -1,10 +1,11 @@
 // The bare table: ns per operation, and bytes per key over key and value. 16 B keys, 100 B values,
 // one thread, one table per shard as in the engine, without its locks, slots and log.
 //
-//     table_bench [keys in millions for the timings, default 1] [sizes in millions for the memory,
-//     default 1 2 4 6 8 10]
+//     table_bench [--quick | keys in millions for the timings, default 1] [sizes in millions for
+//     the memory, default 1 2 4 6 8 10]
 #include "storage/table.hpp"
 #include "storage/table_memory.hpp"
+#include "tests/bench/hardware.hpp"
 
 #include <algorithm>
 #include <array>
@@ -225,6 +226,8 @@ int main(int argc, char** argv) {
     return static_cast<std::size_t>(std::atof(text) * 1e6);
   };
   if (argc == 3 && std::strcmp(argv[1], "memory") == 0) return memory(million(argv[2])), 0;
+  std::printf("hardware: %s\n", bench::hardware_line().c_str());
+  if (argc == 2 && std::strcmp(argv[1], "--quick") == 0) return timings(100'000), 0;
   timings(argc > 1 ? million(argv[1]) : 1'000'000);
   std::vector<std::string> sizes(argv + std::min(argc, 2), argv + argc);
   if (sizes.empty()) sizes = {"1", "2", "4", "6", "8", "10"};

@@ -147,6 +147,10 @@ TEST_CASE("TOML that cannot be parsed is an error with its line", "[config]") {
 TEST_CASE("contradictions are errors that name both places", "[config]") {
   CHECK_THAT(mistakes_in(from_file("[storage]\nshards = 48\n")),
              ContainsSubstring("warp.toml:2: ") && ContainsSubstring("use 32 or 64"));
+  CHECK_THAT(mistakes_in(from_file("[storage]\nwal_cpus = \"1-\"\n")),
+             ContainsSubstring("warp.toml:2: ") && ContainsSubstring("\"1-\" is no list of CPUs"));
+  CHECK_THAT(mistakes_in(from_file("[storage]\ndirect_io = \"yes\"\n")),
+             ContainsSubstring("warp.toml:2: ") && ContainsSubstring("auto, on, off"));
   CHECK_THAT(mistakes_in(from_file("[storage]\nshards = 2\nwal_streams = 4\n")),
              ContainsSubstring("warp.toml:3: ") && ContainsSubstring("warp.toml:2"));
   CHECK_THAT(mistakes_in(from_file("[storage]\nwal_max = \"64MiB\"\n")),
@@ -157,6 +161,8 @@ TEST_CASE("contradictions are errors that name both places", "[config]") {
              ContainsSubstring("warp.toml:3: "));
   CHECK_THAT(mistakes_in(from_file("[http]\nlisten = \"127.0.0.1:7400\"\n")),
              ContainsSubstring("same port 7400"));
+  CHECK_THAT(mistakes_in(from_file("[rpc]\ncpus = \"1-\"\n")),
+             ContainsSubstring("warp.toml:2: ") && ContainsSubstring("\"1-\" is no list of CPUs"));
 }
 
 TEST_CASE("memory only needs no further word about durability", "[config]") {

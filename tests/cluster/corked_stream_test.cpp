@@ -131,6 +131,36 @@ TEST_CASE("messages of any size pass between two streams in order", "[cluster][s
   CHECK(sender.unsent_bytes() == 0);
 }
 
+TEST_CASE("messages that are kept until they are sent arrive whole and are let go",
+          "[cluster][stream]") {
+  struct kept : kj::Refcounted {
+    raw_message m;
+    int& alive;
+    kept(raw_message from, int& count) : m(std::move(from)), alive(count) { ++alive; }
+    ~kept() { --alive; }
+  };
+  const auto seed = std::random_device{}();
+  CAPTURE(seed);
+  std::mt19937_64 random{seed};
+  fixture f;
+  corked_stream sender{f.far, f.timer, {}}, stream{f.near, f.timer, {}};
+  int alive = 0;
+  std::vector<raw_message> sent;
+  for (int i = 0; i < 200; ++i) {
+    sent.push_back(random_message(random, 4, i % 5 == 0 ? 20'000 : 200));
+    auto owner = kj::refcounted<kept>(sent.back(), alive);
+    const auto segments = owner->m.pointers();
+    if (i % 3 == 0)
+      sender.send(kj::arrayPtr(segments.data(), segments.size()));
+    else
+      sender.send(kj::arrayPtr(segments.data(), segments.size()), kj::mv(owner));
+  }
+  CHECK(alive > 0);
+  for (auto& m : sent) check_same(*KJ_REQUIRE_NONNULL(f.read(stream)), m);
+  CHECK(sender.unsent_bytes() == 0);
+  CHECK(alive == 0);
+}
+
 TEST_CASE("messages of one turn leave in one piece", "[cluster][stream]") {
   fixture f;
   std::atomic<std::uint64_t> received{0}, sent{0};

@@ -229,6 +229,46 @@ TEST_CASE("a bulk load counts what it could not store and says why", "[cluster][
   CHECK(f.engine.get("c").empty());
 }
 
+TEST_CASE("a bulk load names its failures and goes on behind an answer",
+          "[cluster][rpc][session]") {
+  rpc_fixture f{false};
+  stock_client c{f};
+  auto ingest = c.session.ingestRequest().send().wait(c.wait).getIngest();
+  const auto put = [&](std::vector<std::string> keys, std::uint64_t expires, std::uint64_t ttl) {
+    auto request = ingest.putRequest();
+    auto entries = request.initEntries(static_cast<unsigned>(keys.size()));
+    for (unsigned i = 0; i < entries.size(); ++i) {
+      entries[i].setKey(as_data(keys[i]));
+      entries[i].setExpiresAtMs(expires);
+      entries[i].setTimeToLiveMs(ttl);
+    }
+    request.send().wait(c.wait);
+  };
+  put({"a", "b", "", "c"}, 0, 0);
+  put({"d"}, 4'000'000'000'000, 1'000); // both
+  const auto first = ingest.finishRequest().send().wait(c.wait);
+  CHECK(first.getStored() == 3);
+  CHECK(first.getFailed() == 2);
+  REQUIRE(first.getFailures().size() == 2);
+  CHECK(first.getFailures()[0].getIndex() == 2);
+  CHECK(first.getFailures()[1].getIndex() == 4);
+  CHECK(as_view(first.getFailures()[1].getKey()) == "d");
+  CHECK(read_status(first.getFailures()[1].getStatus()).code() == op_code::invalid_argument);
+
+  put({"e"}, 0, 60'000);
+  put({std::string(2'000, 'k')}, 4'000'000'000'000, 1'000);
+  for (int i = 0; i < 100; ++i) put({""}, 0, 0);
+  const auto second = ingest.finishRequest().send().wait(c.wait);
+  CHECK(second.getStored() == 4);
+  CHECK(second.getFailed() == 103);
+  REQUIRE(second.getFailures().size() == 64); // the others are only counted
+  CHECK(second.getFailures()[2].getIndex() == 6);
+  CHECK_FALSE(second.getFailures()[2].hasKey()); // too long to be repeated
+  auto exists = c.session.existsRequest();
+  exists.setKey(as_data("e"));
+  CHECK(exists.send().wait(c.wait).getReply().getExpiresAtMs() > 0);
+}
+
 TEST_CASE("a ping that is too long is no ping", "[cluster][rpc][session]") {
   rpc_fixture f{false};
   stock_client c{f};

@@ -307,18 +307,21 @@ void run(const std::string& warpd, int rounds, std::uint64_t seed, bool verbose)
       }
     }
 
+    // All connect before the clock runs: the kill is to meet their writes.
+    std::vector<std::unique_ptr<client>> clients;
+    for (int w = 0; w < writers; ++w) clients.push_back(connect(server));
+    const auto observing = connect(server);
     std::atomic<bool> stop{false};
     std::vector<std::thread> threads;
     for (int w = 0; w < writers; ++w)
       threads.emplace_back([&, w] {
-        auto db = connect(server);
-        model.write(*db, w, static_cast<std::uint64_t>(round), stop);
+        model.write(*clients[static_cast<std::size_t>(w)], w, static_cast<std::uint64_t>(round),
+                    stop);
       });
     // Reads what the server announces as durable, until it is gone.
     std::thread observer([&] {
-      auto db = connect(server);
       while (!stop) {
-        const auto shards = db->admin().shards();
+        const auto shards = observing->admin().shards();
         if (!shards) continue;
         announced.resize(shards->size());
         for (const auto& s : *shards) announced[s.shard.value] = s.durable_lsn;

@@ -7,12 +7,14 @@
 #include <vector>
 
 using warp::storage::block_pool;
+using warp::storage::memory_range;
 
 constexpr std::size_t block_bytes = 16 * 1024;
 
 TEST_CASE("a block pool hands out distinct aligned blocks and maps regions as needed",
           "[storage][memory]") {
-  block_pool pool(block_bytes);
+  memory_range range;
+  block_pool pool(range, block_bytes);
   CHECK(pool.mapped_bytes() == 0);
   std::set<void*> blocks;
   for (std::size_t i = 0; i < 2 * pool.blocks_per_region() + 1; ++i) {
@@ -28,7 +30,8 @@ TEST_CASE("a block pool hands out distinct aligned blocks and maps regions as ne
 }
 
 TEST_CASE("a block pool serves several threads", "[storage][memory]") {
-  block_pool pool(block_bytes);
+  memory_range range;
+  block_pool pool(range, block_bytes);
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([&pool, t] {

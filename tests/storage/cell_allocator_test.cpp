@@ -20,7 +20,8 @@ struct owned_cell {
 
 TEST_CASE("a size comes from the heap while it is rare, then from small and from large pages",
           "[storage][memory]") {
-  cell_pages pages;
+  memory_range range;
+  cell_pages pages{range};
   cell_allocator cells(pages);
   std::vector<cell_allocator::cell> all;
   std::array<int, 3> count{};
@@ -46,7 +47,8 @@ TEST_CASE("cells never overlap and their bytes are counted exactly, whatever com
   const auto seed = std::random_device{}();
   CAPTURE(seed);
   std::mt19937 random(seed);
-  cell_pages pages;
+  memory_range range;
+  cell_pages pages{range};
   cell_allocator cells(pages);
   std::vector<owned_cell> all;
   const auto give_back = [&](std::size_t i) {
@@ -78,7 +80,8 @@ TEST_CASE("cells never overlap and their bytes are counted exactly, whatever com
 }
 
 TEST_CASE("a cell fits sizes that need the same cell and no others", "[storage][memory]") {
-  cell_pages pages;
+  memory_range range;
+  cell_pages pages{range};
   cell_allocator cells(pages);
   const auto small = cells.allocate(100);
   CHECK(cell_allocator::fits(small, 100, 97));

@@ -41,7 +41,8 @@ TEST_CASE_METHOD(file_fixture, "a checkpoint gives back every record as it was",
   std::mt19937_64 random{seed};
   checkpoint_writer_options options;
   options.compress = random() % 2;
-  CAPTURE(options.compress);
+  options.direct = random() % 2;
+  CAPTURE(options.compress, options.direct);
   std::vector<saved_record> records;
   for (int i = 0; i < 2'000; ++i)
     records.push_back(random_record(random, 1 + random() % 60, random() % 600));
@@ -63,6 +64,7 @@ TEST_CASE_METHOD(file_fixture, "a value of 64 MiB has a block of its own",
   const bool compress = GENERATE(false, true);
   checkpoint_writer_options options;
   options.compress = compress;
+  options.direct = GENERATE(false, true);
   write_checkpoint(files, path, {{"a", "1", {}}, large, {"b", "2", {}}}, false, options);
   auto read = read_checkpoint(files, path);
   REQUIRE(read.ok());
@@ -112,9 +114,12 @@ TEST_CASE_METHOD(file_fixture, "a section's name comes once and has 1 to 64 byte
 
 TEST_CASE_METHOD(file_fixture, "the layout of a checkpoint is what the format page shows",
                  "[storage][checkpoint]") {
+  checkpoint_writer_options options;
+  options.direct = GENERATE(false, true); // the bytes are the same
   write_checkpoint(
       files, path,
-      {{"key", "value", {0x1234, 0, value_type::bytes, priority::high, access_pattern::warm}}});
+      {{"key", "value", {0x1234, 0, value_type::bytes, priority::high, access_pattern::warm}}},
+      false, options);
   const auto bytes = files.memory().bytes(path);
   std::string hex;
   for (const char c : bytes) {
@@ -251,7 +256,9 @@ TEST_CASE_METHOD(file_fixture,
   // Counts the steps of one write, then stops the world at each of them.
   const auto records = small_records();
   const auto steps_before = files.changes();
-  write_checkpoint(files, path, records, true);
+  checkpoint_writer_options options;
+  options.direct = GENERATE(false, true);
+  write_checkpoint(files, path, records, true, options);
   const auto steps = files.changes() - steps_before;
   REQUIRE(steps > 4);
   for (std::uint64_t step = 0; step <= steps; ++step)
@@ -262,7 +269,8 @@ TEST_CASE_METHOD(file_fixture,
       REQUIRE(machine.create_folder("data").ok());
       machine.power_off_after(step);
       bool published = false;
-      if (auto writer = checkpoint_writer::create(machine, path, test_header()); writer.ok()) {
+      if (auto writer = checkpoint_writer::create(machine, path, test_header(), options);
+          writer.ok()) {
         for (const auto& r : records) (*writer)->add(r.key, r.value, r.meta);
         published = (*writer)->add_section("requests", "some bytes").ok() &&
                     (*writer)->add_section("empty", "").ok() && (*writer)->finish(test_end()).ok();
@@ -295,9 +303,11 @@ TEST_CASE_METHOD(file_fixture, "a full disk abandons the checkpoint and names th
                  "[storage][checkpoint][full]") {
   files.memory().set_capacity(100'000);
   {
-    auto writer = checkpoint_writer::create(files, path, test_header());
+    checkpoint_writer_options options;
+    options.direct = GENERATE(false, true);
+    auto writer = checkpoint_writer::create(files, path, test_header(), options);
     REQUIRE(writer.ok());
-    (*writer)->add("k", std::string(300'000, 'v'), {});
+    (*writer)->add("k", std::string(3'000'000, 'v'), {});
     CHECK((*writer)->has_full_blocks());
     CHECK((*writer)->write_full_blocks() == op_code::no_space);
     // The first failure is final: nothing half written is ever published.
@@ -310,7 +320,9 @@ TEST_CASE_METHOD(file_fixture, "a full disk abandons the checkpoint and names th
 TEST_CASE_METHOD(file_fixture, "a failed sync publishes nothing", "[storage][checkpoint]") {
   files.inject({.operation = file_operation::sync});
   {
-    auto writer = checkpoint_writer::create(files, path, test_header());
+    checkpoint_writer_options options;
+    options.direct = GENERATE(false, true);
+    auto writer = checkpoint_writer::create(files, path, test_header(), options);
     REQUIRE(writer.ok());
     (*writer)->add("k", "v", {});
     CHECK((*writer)->finish(test_end()).code() == op_code::io_error);
@@ -355,4 +367,18 @@ TEST_CASE_METHOD(file_fixture, "the pauses of a writer add up to its rate",
   CHECK(bytes / seconds < 1'010'000);
   CHECK(bytes / seconds > 990'000);
   CHECK((*writer)->pause(now).count() == 0); // nothing new was written
+
+  // In a hurry nothing is waited for, nor made up for later.
+  for (int i = 0; i < 40; ++i) {
+    (*writer)->add("k", std::string(250'000, 'v'), {});
+    REQUIRE((*writer)->write_full_blocks().ok());
+    CHECK((*writer)->pause(now, true).count() == 0);
+  }
+  const auto hurried = (*writer)->totals().bytes;
+  (*writer)->add("k", std::string(500'000, 'v'), {});
+  REQUIRE((*writer)->write_full_blocks().ok());
+  const auto owed = microseconds{(*writer)->totals().bytes - hurried}; // at a byte a microsecond
+  const auto pause = (*writer)->pause(now);
+  CHECK(pause > owed - milliseconds{1});
+  CHECK(pause < owed + milliseconds{1});
 }

@@ -96,6 +96,55 @@ TEST_CASE("every file system keeps the contract of file_system.hpp", "[storage][
   CHECK(files.lock(folder).ok());
 }
 
+TEST_CASE("direct files take whole blocks, or say that there is no such thing",
+          "[storage][files][direct]") {
+  temporary_folder real;
+  memory_file_system memory;
+  REQUIRE(memory.create_folder(real.path).ok());
+  file_system& files = GENERATE(false, true) ? posix_file_system() : memory;
+  const auto path = real.path + "/x";
+  const std::size_t block = direct_alignment;
+  const std::unique_ptr<char, decltype(&std::free)> bytes{
+      static_cast<char*>(std::aligned_alloc(block, 2 * block)), &std::free};
+  std::fill_n(bytes.get(), 2 * block, 'a');
+
+  auto made = files.open(path, open_mode::create_direct);
+  if (made.code() == op_code::not_supported) SKIP("no direct I/O here");
+  REQUIRE(made.ok());
+  CHECK(files.open(path, open_mode::create_direct).code() == op_code::io_error);
+  REQUIRE((*made)->write_at(0, {bytes.get(), 2 * block}).ok());
+  CHECK_FALSE((*made)->write_at(1, {bytes.get(), block}).ok());
+  REQUIRE((*made)->sync().ok());
+  made->reset();
+
+  CHECK(read_all(files, path) == std::string(2 * block, 'a'));
+  auto reader = files.open(path, open_mode::read); // its pages are cached now
+  auto writer = files.open(path, open_mode::direct_sync);
+  REQUIRE(writer.ok());
+  for (const char c : {'b', 'c'}) {
+    std::fill_n(bytes.get(), block, c);
+    REQUIRE((*writer)->write_at(block, {bytes.get(), block}).ok());
+    REQUIRE((*writer)->sync().ok());
+    char seen[2];
+    REQUIRE((*reader)->read_at(block - 1, seen).value() == 2);
+    CHECK(seen[0] == 'a');
+    CHECK(seen[1] == c);
+  }
+  CHECK(files.open(path + "none", open_mode::direct_sync).code() == op_code::not_found);
+}
+
+TEST_CASE("a file system without direct I/O can be played", "[storage][files][direct]") {
+  memory_file_system files;
+  REQUIRE(files.create_folder("d").ok());
+  files.refuse_direct(direct_refusal::open);
+  CHECK(files.open("d/x", open_mode::create_direct).code() == op_code::not_supported);
+  CHECK_FALSE(files.exists("d/x").value());
+  files.refuse_direct(direct_refusal::write);
+  auto f = files.open("d/x", open_mode::create_direct);
+  REQUIRE(f.ok());
+  CHECK((*f)->write_at(0, std::string_view{}).code() == op_code::not_supported);
+}
+
 TEST_CASE("a locked folder names the process that holds it", "[storage][files]") {
   temporary_folder real;
   auto held = posix_file_system().lock(real.path);

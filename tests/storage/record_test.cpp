@@ -14,7 +14,8 @@ namespace {
 
 struct fixture {
   table_stats stats;
-  cell_pages pages;
+  memory_range range;
+  cell_pages pages{range};
   record_store records{pages, stats};
 
   record* make(std::string_view key, std::string_view value, record_meta meta = {.version = 1}) {

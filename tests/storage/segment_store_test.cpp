@@ -91,6 +91,28 @@ TEST_CASE("old segments are used again, and what is left in them never validates
   for (const auto& [lsn, record] : all.shards[0].records) CHECK(lsn <= last);
 }
 
+TEST_CASE("spares that nobody needs are dropped, but for a few", "[storage][wal][segments]") {
+  faulty_file_system files;
+  test_log_options options;
+  options.spares_max = 10;
+  test_log log{files, options};
+  REQUIRE(log.open().ok());
+  const auto last = fill(log, 160);
+  REQUIRE(log.store().release([&](shard_id s) { return s.value == 0 ? last + 1 : lsn_max; }).ok());
+  REQUIRE(names(files, "spare-").size() == 10);
+  REQUIRE(log.store().drop_idle_spares(3).ok()); // they are new
+  CHECK(names(files, "spare-").size() == 10);
+  fill(log, 24); // two of them are used meanwhile, so at most eight were too many
+  const auto left = names(files, "spare-").size();
+  CHECK(left < 10);
+  REQUIRE(log.store().drop_idle_spares(3).ok());
+  CHECK(names(files, "spare-").size() == 3);
+  REQUIRE(log.store().drop_idle_spares(3).ok());
+  CHECK(names(files, "spare-").size() == 3);
+  CHECK(log.store().bytes_kept() ==
+        (names(files, "spare-").size() + names(files, "0").size()) * 64 * 1024);
+}
+
 TEST_CASE("a crash between the steps of releasing and recycling loses nothing",
           "[storage][wal][segments][crash]") {
   for (std::uint64_t at = 0;; ++at) {
@@ -160,11 +182,11 @@ TEST_CASE("a new segment is complete on disk before it has its name", "[storage]
   auto builder = (*store)->begin(3, 5, 0);
   REQUIRE(builder.ok());
   int steps = 1;
-  while (!(*builder)->step(10'000).value()) {
+  while (!(*builder)->step(8'192).value()) {
     ++steps;
     CHECK(list_segments(files, test_log::folder)->empty());
   }
-  CHECK(steps == 7);
+  CHECK(steps == 8);
   files.crash(crash_policy::drop_all);
   const auto paths = *list_segments(files, test_log::folder);
   REQUIRE(paths.size() == 1);

@@ -79,6 +79,7 @@ TEST_CASE("after any crash what was durable is there, batches and transactions a
   for (int life = 0; life < 4; ++life) {
     // The power may go at any write, sync, rename of a start, of a run, or of a stop.
     files.power_off_after(random() % 60);
+    log.options.direct = random() % 2 == 0 ? direct_io::on : direct_io::off;
     const auto streams = log.options.streams;
     if (log.open().ok()) {
       for (int step = 0; step < 60; ++step) {
@@ -140,10 +141,12 @@ TEST_CASE("after any crash what was durable is there, batches and transactions a
 
 TEST_CASE("a power failure at any point of a start leaves a log that starts",
           "[storage][wal][crash]") {
+  const auto direct = GENERATE(direct_io::on, direct_io::off);
   for (std::uint64_t at = 0;; ++at) {
     faulty_file_system files;
     test_log_options options;
     options.streams = 2;
+    options.direct = direct;
     test_log log{files, options};
     REQUIRE(log.open().ok());
     log.put(0, "a", "1");
@@ -187,4 +190,30 @@ TEST_CASE("what a recovery has read after a failed sync is on disk afterwards",
   REQUIRE(all.status.ok());
   CHECK(seen.size() == 1);
   CHECK(all.shards[0].values.size() == 2);
+}
+
+TEST_CASE("a block that is written again keeps what was synced in it, whatever part arrives",
+          "[storage][wal][crash][direct]") {
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    faulty_file_system files;
+    test_log_options options;
+    options.direct = direct_io::on;
+    test_log log{files, options};
+    REQUIRE(log.open().ok());
+    std::vector<std::pair<lsn_t, std::string>> synced;
+    for (int i = 0; i < 8; ++i) { // several rounds in each block
+      const auto value = std::string(400 + seed % 7 * 150, 'v');
+      synced.emplace_back(log.put(0, std::to_string(i), value), std::to_string(i) + "=" + value);
+      REQUIRE(log.round());
+    }
+    log.put(0, "last", std::string(3'000, 'w'));
+    files.power_off_after(1); // the write is under way, its sync never comes
+    CHECK_FALSE(log.round());
+    log.drop();
+    files.crash(crash_policy::random, seed);
+    const auto all = test_log::read(files, shards);
+    REQUIRE(all.status.ok());
+    REQUIRE(all.shards[0].records.size() >= synced.size());
+    CHECK(std::equal(synced.begin(), synced.end(), all.shards[0].records.begin()));
+  }
 }

@@ -408,19 +408,50 @@ TEST_CASE("without space writes are refused, nothing is lost, and it goes on by 
 TEST_CASE("a write that finds no space is tried again, whatever part of it got to disk",
           "[storage][wal]") {
   faulty_file_system files;
-  test_log log{files};
+  test_log_options options;
+  options.direct = GENERATE(direct_io::on, direct_io::off);
+  const std::string value(GENERATE(1, 30'000), 'v');
+  test_log log{files, options};
   REQUIRE(log.open().ok());
-  const auto lsn = log.put(0, "a", "1");
+  const auto lsn = log.put(0, "a", value);
   files.inject({.operation = file_operation::write,
                 .times = 2,
                 .code = op_code::no_space,
-                .bytes_written = 50});
+                .bytes_written = GENERATE(50, 5'000)});
   CHECK_FALSE(log.round());
   CHECK(log.stream().condition() == op_code::no_space);
   CHECK_FALSE(log.round());
   CHECK(log.round());
   CHECK(log.log(0).durable(lsn) == durable_state::durable);
-  CHECK(test_log::read(files, 4).shards[0].values == pairs{{"a", "1"}});
+  CHECK(log.put(0, "b", "2") != 0);
+  CHECK(log.round());
+  CHECK(test_log::read(files, 4).shards[0].values == pairs{{"a", value}, {"b", "2"}});
+}
+
+TEST_CASE("a round longer than a direct write is several of them", "[storage][wal][direct]") {
+  faulty_file_system files;
+  test_log_options options;
+  options.segment_bytes = 8u << 20;
+  test_log log{files, options};
+  REQUIRE(log.open().ok());
+  pairs expected;
+  for (int i = 0; i < 3; ++i) {
+    for (int n = 0; n < 20; ++n) {
+      const auto key = std::to_string(i * 100 + n);
+      expected[key] =
+          std::string(70'000 + static_cast<std::size_t>(n) * 997, static_cast<char>('a' + n));
+      REQUIRE(log.put(static_cast<std::uint32_t>(n % 4), key, expected[key]) != 0);
+    }
+    REQUIRE(log.round());
+  }
+  CHECK(log.stream().stats().direct);
+  CHECK(log.stream().stats().rounds == 3);
+  files.crash(crash_policy::drop_all);
+  const auto all = test_log::read(files, 4);
+  REQUIRE(all.status.ok());
+  pairs seen;
+  for (const auto& shard : all.shards) seen.insert(shard.values.begin(), shard.values.end());
+  CHECK(seen == expected);
 }
 
 TEST_CASE("a batch is never split, however large frames get", "[storage][wal]") {

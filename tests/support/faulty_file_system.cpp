@@ -28,7 +28,9 @@ public:
       part += piece.substr(0, bytes_written - std::min(bytes_written, part.size()));
     if (!part.empty()) {
       const std::string_view view{part};
-      if (auto written = base_->write_at(offset, {&view, 1}); !written.ok()) return written;
+      auto written = files_.memory_ ? memory_file_system::write_part(*base_, offset, view)
+                                    : base_->write_at(offset, {&view, 1});
+      if (!written.ok()) return written;
     }
     return s;
   }
@@ -86,7 +88,7 @@ op_status faulty_file_system::meet(file_operation operation, const std::string& 
 
 op_result<std::unique_ptr<file>> faulty_file_system::open(const std::string& path, open_mode mode) {
   if (auto s = meet(file_operation::open, path); !s.ok()) return s;
-  if (mode == open_mode::create) {
+  if (mode == open_mode::create || mode == open_mode::create_direct) {
     std::lock_guard guard{mutex_};
     ++changes_;
   }

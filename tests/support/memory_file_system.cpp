@@ -18,6 +18,10 @@ namespace {
 
 constexpr std::uint64_t sector_bytes = 512;
 
+bool is_direct(open_mode mode) {
+  return mode == open_mode::create_direct || mode == open_mode::direct_sync;
+}
+
 struct pending_write {
   std::uint64_t offset = 0;
   std::string bytes;
@@ -69,6 +73,7 @@ struct memory_file_system::state {
   std::map<std::string, std::vector<name_change>> pending; ///< by folder
   std::set<std::string> folders, locked;
   std::uint64_t capacity = ~std::uint64_t{0}, used = 0;
+  testing::direct_refusal direct_refusal = testing::direct_refusal::none;
   std::uint64_t life = 0; ///< counts crashes: handles of an earlier life are dead
 
   void crash(crash_policy policy, std::uint64_t seed);
@@ -140,6 +145,7 @@ std::shared_ptr<memory_file_system::state> memory_file_system::state::copy() con
       to->pending[folder].push_back({c.from, c.to, c.node ? copied(c.node) : nullptr});
   to->folders = folders;
   to->capacity = capacity;
+  to->direct_refusal = direct_refusal;
   to->used = used;
   return to;
 }
@@ -151,8 +157,8 @@ template <class State>
 class memory_file final : public file {
 public:
   memory_file(std::shared_ptr<State> s, std::shared_ptr<inode> node, std::string path,
-              bool writable)
-      : state_(std::move(s)), node_(std::move(node)), path_(std::move(path)), writable_(writable),
+              open_mode mode)
+      : state_(std::move(s)), node_(std::move(node)), path_(std::move(path)), mode_(mode),
         life_(state_->life) {}
 
   op_result<std::size_t> read_at(std::uint64_t offset, std::span<char> buffer) override {
@@ -166,6 +172,11 @@ public:
 
   op_status write_at(std::uint64_t offset, std::span<const std::string_view> pieces) override {
     std::lock_guard guard{state_->mutex};
+    if (auto refused = check_direct(offset, pieces); !refused.ok()) return refused;
+    return write_locked(offset, pieces);
+  }
+
+  op_status write_locked(std::uint64_t offset, std::span<const std::string_view> pieces) {
     if (auto dead = check(true); !dead.ok()) return dead;
     pending_write write{offset, {}, {}};
     for (const auto piece : pieces) write.bytes += piece;
@@ -208,7 +219,21 @@ public:
 private:
   [[nodiscard]] op_status check(bool write) const {
     if (life_ != state_->life) return {op_code::io_error, path_ + ": opened before the crash"};
-    if (write && !writable_) return {op_code::io_error, path_ + ": opened for reading"};
+    if (write && mode_ == open_mode::read)
+      return {op_code::io_error, path_ + ": opened for reading"};
+    return {};
+  }
+  [[nodiscard]] op_status check_direct(std::uint64_t offset,
+                                       std::span<const std::string_view> pieces) const {
+    if (!is_direct(mode_)) return {};
+    if (state_->direct_refusal == direct_refusal::write)
+      return {op_code::not_supported, path_ + ": write failed: invalid argument"};
+    const auto aligned = [](std::uint64_t n) { return n % storage::direct_alignment == 0; };
+    for (const auto piece : pieces)
+      if (!aligned(reinterpret_cast<std::uintptr_t>(piece.data())) || !aligned(piece.size()) ||
+          !aligned(offset))
+        return {op_code::io_error,
+                fmt::format("{}: direct write at {} is not aligned", path_, offset)};
     return {};
   }
 
@@ -216,7 +241,7 @@ private:
   std::shared_ptr<State> state_;
   std::shared_ptr<inode> node_;
   std::string path_;
-  bool writable_;
+  open_mode mode_;
   std::uint64_t life_;
 };
 
@@ -245,7 +270,9 @@ memory_file_system::~memory_file_system() = default;
 op_result<std::unique_ptr<file>> memory_file_system::open(const std::string& path, open_mode mode) {
   std::lock_guard guard{state_->mutex};
   const auto it = state_->now.find(path);
-  if (mode == open_mode::create) {
+  if (is_direct(mode) && state_->direct_refusal == direct_refusal::open)
+    return op_status{op_code::not_supported, path + ": open failed: invalid argument"};
+  if (mode == open_mode::create || mode == open_mode::create_direct) {
     if (it != state_->now.end())
       return op_status{op_code::io_error, path + ": open failed: file exists"};
     if (!state_->folders.contains(parent(path)) && parent(path) != ".")
@@ -254,12 +281,12 @@ op_result<std::unique_ptr<file>> memory_file_system::open(const std::string& pat
     redo(state_->now, change);
     state_->pending[parent(path)].push_back(change);
     return std::unique_ptr<file>{
-        std::make_unique<memory_file<state>>(state_, change.node, path, true)};
+        std::make_unique<memory_file<state>>(state_, change.node, path, mode)};
   }
   if (it == state_->now.end())
     return op_status{op_code::not_found, path + ": open failed: no such file"};
   return std::unique_ptr<file>{
-      std::make_unique<memory_file<state>>(state_, it->second, path, mode != open_mode::read)};
+      std::make_unique<memory_file<state>>(state_, it->second, path, mode)};
 }
 
 op_result<std::vector<std::string>> memory_file_system::list(const std::string& folder) {
@@ -346,6 +373,11 @@ std::unique_ptr<memory_file_system> memory_file_system::crashed_copy(crash_polic
   return std::unique_ptr<memory_file_system>{new memory_file_system{std::move(copy)}};
 }
 
+void memory_file_system::refuse_direct(direct_refusal how) {
+  std::lock_guard guard{state_->mutex};
+  state_->direct_refusal = how;
+}
+
 void memory_file_system::set_capacity(std::uint64_t bytes) {
   std::lock_guard guard{state_->mutex};
   state_->capacity = bytes;
@@ -360,6 +392,12 @@ void memory_file_system::forget_unsynced(file& f) {
   auto& of = dynamic_cast<memory_file<state>&>(f);
   std::lock_guard guard{of.state_->mutex};
   of.node_->pending.clear();
+}
+
+op_status memory_file_system::write_part(file& f, std::uint64_t offset, std::string_view bytes) {
+  auto& of = dynamic_cast<memory_file<state>&>(f);
+  std::lock_guard guard{of.state_->mutex};
+  return of.write_locked(offset, {&bytes, 1});
 }
 
 std::string memory_file_system::bytes(const std::string& path) const {

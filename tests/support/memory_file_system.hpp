@@ -20,6 +20,9 @@ enum class crash_policy {
             ///< prefix; sizes may lag
 };
 
+/// What a file system without direct I/O refuses.
+enum class direct_refusal { none, open, write };
+
 /// Files in memory that keep apart what is synced and what is not. Thread-safe. crash() forgets
 /// unsynced bytes, sizes, names, renames and removals according to a policy, as a machine that
 /// loses power does.
@@ -49,8 +52,15 @@ public:
   void set_capacity(std::uint64_t bytes);
   [[nodiscard]] std::uint64_t used_bytes() const;
 
+  /// As a file system without direct I/O; none: it has it, and checks the alignment of writes. What
+  /// is written is durable after a sync() only, so that a crash can tear direct writes too.
+  void refuse_direct(direct_refusal how);
+
   /// What a failed sync does: unsynced bytes stay readable, but no later sync writes them.
   static void forget_unsynced(storage::file& f);
+
+  /// A part of a write, which need not be aligned where the whole had to be.
+  static op_status write_part(storage::file& f, std::uint64_t offset, std::string_view bytes);
 
   /// Direct access for tests that damage files; counted as synced.
   [[nodiscard]] std::string bytes(const std::string& path) const;

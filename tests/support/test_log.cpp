@@ -82,6 +82,7 @@ op_status test_log::open() {
   store_options.segment_bytes = options.segment_bytes;
   store_options.random_id = options.random_id;
   store_options.spares_max = options.spares_max;
+  store_options.direct = options.direct;
   auto store = segment_store::open(std::move(store_options), survey.infos());
   if (!store) return store.status();
   store_ = std::move(*store);

@@ -33,6 +33,7 @@ struct test_log_options {
   std::uint32_t shards = 4, streams = 1;
   std::uint64_t segment_bytes = 64 * 1024;
   std::uint32_t spares_max = 4;
+  storage::direct_io direct = storage::direct_io::automatic;
   std::function<std::uint64_t()> random_id; ///< of segments; empty: random
   storage::wal_stream_options stream;
   test_log_options() {

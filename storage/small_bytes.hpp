@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace warp::storage {
+
+// memcmp and memchr for keys: most are shorter than what a call to these costs.
+
+/// Are the two equal?
+inline bool equal_bytes(const char* a, const char* b, std::size_t size) noexcept {
+  if (size < 8 || size > 32) return std::memcmp(a, b, size) == 0;
+  const auto word = [](const char* p) {
+    std::uint64_t w;
+    std::memcpy(&w, p, sizeof w);
+    return w;
+  };
+  auto differ = word(a + size - 8) ^ word(b + size - 8);
+  for (std::size_t i = 0; i + 8 < size; i += 8) differ |= word(a + i) ^ word(b + i);
+  return differ == 0;
+}
+
+inline bool equal_keys(std::string_view a, std::string_view b) noexcept {
+  return a.size() == b.size() && equal_bytes(a.data(), b.data(), a.size());
+}
+
+/// Does the byte occur?
+inline bool contains_byte(const char* bytes, std::size_t size, char wanted) noexcept {
+#if defined(__SSE2__)
+  if (size >= 16 && size <= 64) {
+    const auto pattern = _mm_set1_epi8(wanted);
+    const auto in = [&](const char* p) {
+      return _mm_cmpeq_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)), pattern);
+    };
+    auto found = in(bytes + size - 16);
+    for (std::size_t i = 0; i + 16 < size; i += 16) found = _mm_or_si128(found, in(bytes + i));
+    return _mm_movemask_epi8(found) != 0;
+  }
+#endif
+  return std::memchr(bytes, wanted, size) != nullptr;
+}
+
+} // namespace warp::storage

@@ -181,6 +181,34 @@ void add_log(families& out, const storage::engine& engine,
                     .done());
 }
 
+void add_watches(families& out, const storage::watch_stats& s) {
+  out.push_back(builder::gauge("warp_watch_watches", "Watches of keys and prefixes.")
+                    .value(number(s.watches))
+                    .done());
+  out.push_back(builder::gauge("warp_watch_catching_up",
+                               "Watches that are told of the past before they are told of changes.")
+                    .value(number(s.catching_up))
+                    .done());
+  out.push_back(builder::gauge("warp_watch_queued_bytes", "Events that nobody has taken yet.")
+                    .value(number(s.queued_bytes))
+                    .done());
+  out.push_back(builder::counter("warp_watch_events_total", "Events, once per watch that is told.")
+                    .value(number(s.events))
+                    .done());
+  out.push_back(builder::counter("warp_watch_lagged_total",
+                                 "Times a watch was too slow and went on from the log.")
+                    .value(number(s.lagged))
+                    .done());
+  out.push_back(builder::counter("warp_watch_lost_total",
+                                 "Times a watch was told the state of a shard for its changes.")
+                    .value(number(s.lost))
+                    .done());
+  out.push_back(builder::counter("warp_watch_tap_overflows_total",
+                                 "Times writers were too fast for what carries their changes.")
+                    .value(number(s.overflows))
+                    .done());
+}
+
 void add_checkpoints(families& out, const node& n,
                      const std::vector<storage::shard_stats>& shards) {
   using stats = storage::shard_stats;
@@ -291,6 +319,7 @@ std::vector<prometheus::MetricFamily> node_metrics::Collect() const {
   add_operations(out, shards);
   add_memory(out, shards);
   add_log(out, *node_.engine, shards);
+  add_watches(out, node_.engine->stats_of_watches());
   add_checkpoints(out, node_, shards);
   add_recovery(out, node_.engine->recovery());
   add_actors(out, node_);

@@ -7,6 +7,7 @@
 #include "actors/shard_life.hpp"
 #include "actors/upkeep.hpp"
 #include "actors/wal_writer.hpp"
+#include "actors/watch_pump.hpp"
 
 namespace warp::actors {
 
@@ -16,6 +17,7 @@ std::vector<child_spec> storage_children(node& n) {
   std::vector<child_spec> children;
   for (std::uint32_t i = 0; i < n.streams.size(); ++i) children.push_back(wal_writer(n, i));
   if (n.segments) children.push_back(segment_making(n));
+  children.push_back(watch_pump(n));
   for (std::uint32_t i = 0; i < n.engine->shard_count(); ++i)
     children.push_back(shard_life(n, shard_id{i}));
   children.push_back(checkpointer(n));

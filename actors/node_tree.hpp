@@ -19,8 +19,8 @@ struct node_tree_options {
 /// The supervision tree of one node, from the root down:
 ///
 ///     universe                one_for_one
-///     ├── storage             one_for_one: wal-writer-0.., segment-maker, shard-0.., checkpointer,
-///     │                       upkeep
+///     ├── storage             one_for_one: wal-writer-0.., segment-maker, watch-pump, shard-0..,
+///     │                       checkpointer, upkeep
 ///     ├── physics             one_for_one: observer
 ///     └── front               one_for_one: the services, in the order they were added
 ///

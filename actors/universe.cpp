@@ -134,6 +134,7 @@ op_status universe::state::shut_down(const stop_options& how,
   system.reset(); // waits for every actor, so from here on nobody else drives a stream
   for (auto& stream : node.streams) stream->wait_free();
   note(node.engine->close());
+  watches->stop();
   return first_failure;
 }
 
@@ -174,6 +175,12 @@ universe::~universe() {
 
 storage::engine& universe::engine() noexcept {
   return *state_->node.engine;
+}
+
+op_result<std::unique_ptr<universe_watch>> universe::watch(watch_options options,
+                                                           watch_callback on_event) {
+  if (state_->stopping()) return op_code::shutting_down;
+  return state_->watches->add(engine(), std::move(options), std::move(on_event));
 }
 
 std::string universe::metrics() const {

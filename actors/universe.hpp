@@ -2,9 +2,11 @@
 
 #include "actors/service.hpp"
 #include "actors/tree.hpp"
+#include "actors/universe_watch.hpp"
 #include "messages/ids.hpp"
 #include "messages/operations.hpp"
 #include "messages/status.hpp"
+#include "messages/watch.hpp"
 #include "storage/engine_options.hpp"
 #include "storage/stats.hpp"
 
@@ -186,6 +188,13 @@ public:
   /// storage::engine::scan for the guarantees.
   op_result<scan_result> scan(std::uint64_t cursor, std::string_view prefix = {},
                               std::size_t limit = 100);
+
+  /// Tells of the changes of a key, or of all keys with a prefix, until the watch is destroyed: see
+  /// messages/watch.hpp for what is told, universe_watch.hpp for how. Every change after the call
+  /// has returned is among them. Codes: those of storage::engine::watch_changes; shutting_down.
+  ///
+  ///   auto watch = universe->watch({.key = "a"}, [](const warp::watch_event& e) { ... });
+  op_result<std::unique_ptr<universe_watch>> watch(watch_options options, watch_callback on_event);
 
   // -- operation
   // --------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 #include "actors/metrics.hpp"
 #include "actors/node.hpp"
 #include "actors/universe.hpp"
+#include "actors/watch_delivery.hpp"
 
 #include <caf/actor.hpp>
 #include <caf/actor_system.hpp>
@@ -57,6 +58,7 @@ struct universe::state {
   universe_options options;
   actors::node node;
   actors::node_metrics metrics{node};
+  std::shared_ptr<actors::watch_delivery> watches = std::make_shared<actors::watch_delivery>();
   std::shared_ptr<ending> end = std::make_shared<ending>();
   std::atomic<bool> stopping_{false};
   std::shared_ptr<event> root_ended = std::make_shared<event>();

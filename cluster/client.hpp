@@ -2,8 +2,10 @@
 
 #include "cluster/admin_types.hpp"
 #include "cluster/client_types.hpp"
+#include "cluster/client_watch.hpp"
 #include "cluster/put_stream.hpp"
 #include "messages/status.hpp"
+#include "messages/watch.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -107,6 +109,15 @@ public:
   /// scan is visited; some keys may come twice. The deadline holds for each page.
   op_status scan(std::string_view prefix, const std::function<bool(const client_record&)>& visit,
                  bool keys_only = false);
+
+  /// Tells of the changes of a key, or of all keys with a prefix, until the watch is destroyed: see
+  /// messages/watch.hpp for what is told, client_watch.hpp for how. Every change after the call has
+  /// returned is among them. Without a server it keeps trying, and ends with `ended` after
+  /// `give_up_after` (0: never), or when a server refuses it. Codes: those of
+  /// storage::engine::watch_changes; overloaded: this connection has all the watches that it may.
+  [[nodiscard]] op_result<std::unique_ptr<client_watch>>
+  watch(watch_options options, client_watch_callback on_event,
+        std::chrono::milliseconds give_up_after = {});
 
   /// Round trip of an empty call.
   [[nodiscard]] op_result<std::chrono::nanoseconds> ping();

@@ -2,6 +2,7 @@
 
 #include "cluster/client.hpp"
 #include "cluster/client_core.hpp"
+#include "cluster/client_watches.hpp"
 
 #include <chrono>
 #include <future>
@@ -12,6 +13,7 @@ namespace warp {
 /// What a client's public face is made of.
 struct client::state {
   explicit state(client_options options) : core(std::move(options)) {}
+  ~state() { watches->close(); }
 
   /// Fills the items of a job from a batch whose bytes are at `bytes` and live until the job is
   /// done.
@@ -38,6 +40,8 @@ struct client::state {
   }
 
   cluster::client_core core;
+  std::shared_ptr<cluster::client_watches> watches =
+      std::make_shared<cluster::client_watches>(core);
 };
 
 } // namespace warp

@@ -9,6 +9,7 @@
 #include <kj/debug.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/socket.h>
 
 namespace warp::cluster {
 
@@ -123,6 +124,12 @@ kj::Promise<void> client_link::connect() {
       .then([this](kj::Own<kj::AsyncIoStream> io) {
         const int on = 1;
         io->setsockopt(IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        // A watch may be silent for long: the kernel notices when the other side is gone.
+        const int idle_s = 10, every_s = 5, tries = 3;
+        io->setsockopt(SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+        io->setsockopt(IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+        io->setsockopt(IPPROTO_TCP, TCP_KEEPINTVL, &every_s, sizeof every_s);
+        io->setsockopt(IPPROTO_TCP, TCP_KEEPCNT, &tries, sizeof tries);
         wire_ = std::make_unique<connection>(kj::mv(io), loop_.timer(), options_);
         return login();
       });

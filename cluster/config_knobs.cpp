@@ -222,6 +222,28 @@ const std::vector<knob>& table() {
            .min = 1,
            .max = 100,
            .unit = "checkpoints"}),
+      bind<WARP_FIELD(engine.watch_buffer_bytes)>(
+          {.section = "storage",
+           .key = "watch_buffer",
+           .kind = size,
+           .explanation = "Events that one watch holds for a slow reader; beyond it they are read "
+                          "from the log",
+           .min = 4 * kib,
+           .max = gib}),
+      bind<WARP_FIELD(engine.watch_memory_bytes)>(
+          {.section = "storage",
+           .key = "watch_memory",
+           .kind = size,
+           .explanation = "The same of all watches together; beyond it each holds one event",
+           .min = mib,
+           .max = tib}),
+      bind<WARP_FIELD(engine.watches_max)>({.section = "storage",
+                                            .key = "watches_max",
+                                            .kind = count,
+                                            .explanation = "Watches at the same time",
+                                            .min = 1,
+                                            .max = 100'000'000,
+                                            .unit = "watches"}),
       bind<WARP_FIELD(engine.recovery_threads)>(
           {.section = "storage",
            .key = "recovery_threads",
@@ -281,6 +303,14 @@ const std::vector<knob>& table() {
                "And for how long nothing of them may get through before it is disconnected",
            .min = 100,
            .max = hour}),
+      bind<WARP_FIELD(rpc.watches_max)>(
+          {.section = "rpc",
+           .key = "watches_max",
+           .kind = count,
+           .explanation = "Watches of one client; one more is refused",
+           .min = 1,
+           .max = 1'000'000,
+           .unit = "watches"}),
       bind<WARP_FIELD(rpc.login_max)>(
           {.section = "rpc",
            .key = "login_max",

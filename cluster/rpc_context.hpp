@@ -5,6 +5,7 @@
 #include "cluster/job_thread.hpp"
 #include "cluster/message_limits.hpp"
 #include "cluster/rpc_server.hpp"
+#include "cluster/rpc_watch.hpp"
 #include "messages/operations.hpp"
 #include "storage/engine.hpp"
 
@@ -24,6 +25,7 @@ struct rpc_context {
   const rpc_server_options& options;
   rpc_counters& counters;
   durable_waiters& waiters;
+  rpc_watches& watches;
   std::chrono::steady_clock::time_point started; ///< the server began to listen
   bool draining = false;                         ///< stop() has begun: new calls are refused
   std::size_t admin_calls = 0;                   ///< under way

@@ -28,7 +28,7 @@ public:
       return kj::READY_NOW;
     }
     login_->done = true;
-    results.setSession(kj::heap<rpc_session>(context_));
+    results.setSession(kj::heap<rpc_session>(context_, watches_));
     write_info(context_, results.initInfo());
     return kj::READY_NOW;
   }
@@ -43,6 +43,7 @@ private:
 
   rpc_context& context_;
   std::shared_ptr<login_state> login_;
+  std::shared_ptr<connection_watches> watches_ = std::make_shared<connection_watches>();
 };
 
 } // namespace warp::cluster

@@ -69,8 +69,9 @@ public:
 struct rpc_io_thread::on_loop final : kj::TaskSet::ErrorHandler {
   on_loop(kj_loop& loop, const rpc_shared& shared, rpc_counters& counters)
       : waiters(shared.engine, loop.io().unixEventPort, loop.timer(), counters.waiting_durable),
-        context{shared.engine, shared.admin, shared.admin_jobs, shared.options,
-                counters,      waiters,      shared.started},
+        watches(loop.io().unixEventPort), context{shared.engine,  shared.admin,  shared.admin_jobs,
+                                                  shared.options, counters,      waiters,
+                                                  watches,        shared.started},
         tasks(std::make_unique<kj::TaskSet>(*this)) {}
 
   void taskFailed(kj::Exception&& e) override {
@@ -78,6 +79,7 @@ struct rpc_io_thread::on_loop final : kj::TaskSet::ErrorHandler {
   }
 
   durable_waiters waiters;
+  rpc_watches watches;
   rpc_context context;
   std::list<connection*> connections;
   clock::time_point logged_at{};
@@ -199,7 +201,11 @@ void rpc_io_thread::drain() {
   loop_.post([this] {
     if (!state_ || state_->context.draining) return;
     state_->context.draining = true;
-    state_->tasks->add(drained(clock::now() + shared_.options.drain_max));
+    state_->watches.end_all({op_code::shutting_down, "the server is stopping"});
+    // The farewells leave at the end of this turn.
+    state_->tasks->add(loop_.timer().afterDelay(drain_interval).then([this] {
+      return drained(clock::now() + shared_.options.drain_max);
+    }));
   });
 }
 

@@ -38,6 +38,8 @@ struct rpc_server_options {
   std::size_t output_buffer_bytes = 16u << 20;
   /// ... and for how long nothing of them may get through before it is disconnected.
   std::chrono::milliseconds output_stall_max{30'000};
+  /// Watches that one connection may have.
+  std::size_t watches_max = 10'000;
   /// A peer that has not logged in after this time is disconnected.
   std::chrono::milliseconds login_max{10'000};
   /// Longest wait for durability of a call that has no deadline of its own.

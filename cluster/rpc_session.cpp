@@ -3,6 +3,7 @@
 #include "cluster/rpc_admin.hpp"
 #include "cluster/rpc_ingest.hpp"
 #include "cluster/rpc_session_detail.hpp"
+#include "cluster/watch_conversion.hpp"
 
 #include <algorithm>
 #include <kj/debug.h>
@@ -206,6 +207,29 @@ kj::Promise<void> rpc_session::admin(AdminContext call) {
   if (!context_.admin)
     return refuse({op_code::not_supported, "this server has no operator's interface"}, call);
   call.getResults().setAdmin(kj::heap<rpc_admin>(context_));
+  return kj::READY_NOW;
+}
+
+// -- watches ------------------------------------------------------------------------------------
+
+kj::Promise<void> rpc_session::watch(WatchContext call) {
+  context_.counters.calls.fetch_add(1, std::memory_order_relaxed);
+  if (auto status = refusal(0); !status.ok()) return refuse(std::move(status), call);
+  if (watches_->count >= context_.options.watches_max)
+    return refuse({op_code::overloaded, "this connection has " + std::to_string(watches_->count) +
+                                            " watches, the most that it may have"},
+                  call);
+  watch_options what;
+  const auto params = call.getParams();
+  if (auto status = read_watch(params.getWhat(), what); !status.ok())
+    return refuse(std::move(status), call);
+  const auto id = context_.watches.next_id();
+  auto made = context_.engine.watch_changes(std::move(what), context_.watches.hook(id));
+  if (!made) return refuse(made.status(), call);
+  auto results = call.getResults();
+  write_position((*made)->start(), results.initStart());
+  results.setWatch(
+      kj::heap<rpc_watch>(context_, watches_, id, params.getWatcher(), std::move(*made)));
   return kj::READY_NOW;
 }
 

@@ -4,6 +4,7 @@
 #include "messages/conversion.hpp"
 #include "messages/warp.capnp.h"
 
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -23,7 +24,8 @@ void write_info(const rpc_context& context, wire::Info::Builder to);
 /// spot, and answers at once or when the disk has them. Lives on an I/O thread.
 class rpc_session final : public wire::Session::Server {
 public:
-  explicit rpc_session(rpc_context& context) : context_(context) {}
+  rpc_session(rpc_context& context, std::shared_ptr<connection_watches> watches)
+      : context_(context), watches_(std::move(watches)) {}
 
   kj::Promise<void> ping(PingContext call) override;
   kj::Promise<void> info(InfoContext call) override;
@@ -38,6 +40,7 @@ public:
   kj::Promise<void> scan(ScanContext call) override;
   kj::Promise<void> ingest(IngestContext call) override;
   kj::Promise<void> admin(AdminContext call) override;
+  kj::Promise<void> watch(WatchContext call) override;
 
 private:
   /// One operation that has been answered in the results already and waits for the disk.
@@ -65,6 +68,7 @@ private:
   [[nodiscard]] op_status refusal(std::size_t operations) const;
 
   rpc_context& context_;
+  const std::shared_ptr<connection_watches> watches_;
 };
 
 } // namespace warp::cluster

@@ -85,6 +85,74 @@ interface Session {
 
   admin @12 () -> (admin :Admin, status :Op.Status);
   # The operator's capability; `unauthorized` without the right to it, `notSupported` where this server offers none.
+
+  watch @13 (what :WatchRequest, watcher :Watcher) -> (watch :Watch, start :WatchPosition, status :Op.Status);
+  # Tells the watcher of every change of a key, or of all keys with a prefix, that is made after the answer: see WatchEvent.
+  # `start`: where it begins. `overloaded`: this connection, or the server, has all the watches that it may have.
+}
+
+enum WatchStart {
+  now @0;    # With the first change after the call.
+  state @1;  # With the matching records as they are, then their changes.
+  after @2;  # With the first change after `position`, or after `version`.
+}
+
+struct WatchRequest {
+  key @0 :Data;                  # 1 byte to 64 KiB; as a prefix 0 bytes (all keys) to 64 KiB.
+  prefix @1 :Bool;               # All keys that begin with `key`.
+  durable @2 :Bool;              # Tell of a change when it is on disk, not as soon as it can be read.
+  start @3 :WatchStart;
+  version @4 :UInt64;            # start = after, one key: a version of this key.
+  position @5 :WatchPosition;    # start = after: in place of `version`; the only way for a prefix.
+}
+
+struct WatchPosition {
+  # How far a watch has got. Make the next one from the one in the answer: a change (without `state`) and a `stateEnd` set the
+  # number of their shard to their version, `lost` sets it to `unknown`.
+
+  const unknown :UInt64 = 0xffffffffffff; # The state of this shard is still to be told.
+
+  universe @0 :Text;             # Names the universe whose versions these are.
+  firstShard @1 :UInt32;         # Of versions[0].
+  versions @2 :List(UInt64);     # One for a key, and for a prefix with a complete hash tag; else one of each shard.
+}
+
+enum WatchKind {
+  unspecified @0;
+  put @1;       # Key, value, version, expiry.
+  erase @2;     # Key, version: erased, or expired.
+  expire @3;    # Key, version: the expiry is this now, the value as it was.
+  lost @4;      # Changes of this shard cannot be told one by one: forget what you know of its keys. Its matching records follow as
+                # puts with `state` (an absent key that is watched alone as an erase), then `stateEnd`.
+  stateEnd @5;  # The state of this shard was complete at `version`.
+  lagged @6;    # The watcher is too slow; what follows is read from the log. Nothing is missing unless `lost` follows.
+  synced @7;    # All that was written before has been told: once after the start, and after each `lagged` or `lost`.
+}
+
+struct WatchEvent {
+  # The changes of one shard come in the order of its log, those of different shards in any order.
+
+  kind @0 :WatchKind;
+  state @1 :Bool;                # Not a change, but how it is now.
+  shard @2 :UInt32;
+  version @3 :UInt64;
+  expiresAtMs @4 :UInt64;        # put, expire: milliseconds since 1970; 0: never.
+  key @5 :Data;
+  value @6 :Data;                # put. Absent is the empty value.
+}
+
+interface Watcher {
+  # Implemented by the client. The server sends at most four calls, and not much more than 4 MiB per connection, that
+  # are not answered yet: whoever answers when it has dealt with the events sets the pace. Meanwhile the server keeps a bounded number of
+  # events; beyond that it goes on from its log, see `lagged`.
+
+  events @0 (events :List(WatchEvent)) -> ();
+  ended @1 (status :Op.Status) -> ();
+  # The last call: `shuttingDown` when the server stops.
+}
+
+interface Watch {
+  # Drop it to end the watch, which also ends with the connection.
 }
 
 interface Ingest {

@@ -4,6 +4,7 @@
 #include "messages/limits.hpp"
 #include "messages/operations.hpp"
 #include "messages/status.hpp"
+#include "messages/watch.hpp"
 #include "storage/clock.hpp"
 #include "storage/durable_state.hpp"
 #include "storage/engine_options.hpp"
@@ -11,6 +12,7 @@
 #include "storage/read_counters.hpp"
 #include "storage/reply.hpp"
 #include "storage/stats.hpp"
+#include "storage/watch.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -58,7 +60,7 @@ struct scan_page {
 /// It starts no thread. Somebody must drive each log stream by calling run_stream() in a loop on a
 /// thread of its own (the WAL writer actors do; storage/stream_threads.hpp does for tools and
 /// tests), and call due_checkpoints(), checkpoint() and sweep_expired() now and then. Somebody
-/// should drive a segment_maker.
+/// should drive a segment_maker, and call run_watches() where there are watches.
 ///
 /// The log on disk stays below options.wal_max_bytes. When checkpoints can't follow, writers pause,
 /// as for a full log buffer, while the segments that only wait for checkpoints take
@@ -135,6 +137,26 @@ public:
   void add_round_listener(round_listener& listener);
   void remove_round_listener(round_listener& listener);
 
+  // -- watching
+  // -----------------------------------------------------------------------------------------------------
+
+  /// Tells of the changes of a key or of all keys with a prefix; the contract is in
+  /// messages/watch.hpp. Every change that is made after the call returned is among them. A watch
+  /// that nobody takes from holds options.watch_buffer_bytes about twice over; it never slows
+  /// writers down. `on_ready` is called on the thread that runs run_watches(): it must not block
+  /// and not call the watch; set a flag, wake a loop. The engine may go before the watch, which
+  /// then is over.
+  ///   invalid_argument  a key, token or start that makes no sense
+  ///   no_replicas       level durable in a universe in memory only
+  ///   overloaded        options.watches_max are there already
+  op_result<std::unique_ptr<watch>> watch_changes(watch_options options,
+                                                  std::function<void()> on_ready);
+  /// One turn of what carries changes to watches: waits up to `wait_max` for work (returns early on
+  /// interrupt_watches), then does a bounded part of it. Reads the log where a watch is behind.
+  void run_watches(std::chrono::milliseconds wait_max);
+  void interrupt_watches() noexcept;
+  [[nodiscard]] watch_stats stats_of_watches() const;
+
   // -- following another copy of a shard
   // -------------------------------------------------------------------------------
 
@@ -190,6 +212,7 @@ private:
   static op_status open_in_memory(state& s);
   static op_status open_folder(state& s);
   static op_status open_log(state& s, recovered& found);
+  static void open_watches(state& s);
   [[nodiscard]] op_status release_log();
   void execute_one(const operation& op, op_reply& reply, value_arena& arena);
   void read_timed(const operation& op, read_counters::cell& counted, op_reply& reply,

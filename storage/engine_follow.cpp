@@ -96,6 +96,7 @@ op_status engine::install_checkpoint(shard_id id, const std::string& path) {
     log.start_at({.last = reader->end().end_lsn,
                   .next = std::max(reader->end().reserved_lsn, reader->end().end_lsn) + 1,
                   .epoch = reader->end().end_epoch});
+    if (s.tap()) s.tap()->lose(0);
   }
   // The log of this node knows nothing of it: a checkpoint of our own makes it durable here.
   return checkpoint(id);

@@ -62,7 +62,9 @@ std::uint32_t spares(const engine_options& o) {
 } // namespace
 
 engine::engine(std::unique_ptr<state> s) : state_(std::move(s)) {}
-engine::~engine() = default;
+engine::~engine() {
+  if (state_->watches) state_->watches->close(); // watches may outlive the engine
+}
 
 op_result<std::unique_ptr<engine>> engine::open(engine_options options) {
   if (auto status = check(options); !status.ok()) return status;
@@ -82,6 +84,7 @@ op_result<std::unique_ptr<engine>> engine::open(engine_options options) {
   s->slot_shift =
       static_cast<unsigned>(std::countr_zero(slot_count) - std::countr_zero(s->shard_count()));
   s->reads = std::make_unique<read_counters>(s->shard_count());
+  open_watches(*s);
   return std::unique_ptr<engine>{new engine(std::move(s))};
 }
 
@@ -156,6 +159,12 @@ op_status engine::open_log(state& s, recovered& found) {
     kept.bytes = from.checkpoint.bytes;
     kept.created_at_ms = from.checkpoint.created_at_ms;
     kept.log_records_recovered = from.log_records;
+    // A checkpoint that handed out more LSNs than were logged may hold writes that were not.
+    const auto& used = from.checkpoint;
+    s.log_origins.push_back(
+        {.last = from.position.last,
+         .next = from.position.next,
+         .exact = used.reserved_lsn <= std::max(used.end_lsn, from.position.last)});
     // Without a record above the checkpoint there is nothing new to save.
     kept.covered_lsn = from.log_records == 0 ? from.position.next - 1 : from.checkpoint.start_lsn;
   }
@@ -187,6 +196,7 @@ op_status engine::close() {
     if (auto status = stream->flush(); !status.ok()) return status;
   for (auto& stream : state_->streams)
     if (auto status = stream->close(); !status.ok()) return status;
+  state_->watches->close();
   return {};
 }
 

@@ -69,6 +69,14 @@ struct engine_options {
   /// When the tables ask for huge pages of memory; where there are none nothing is lost but speed.
   huge_pages table_pages = huge_pages::automatic;
 
+  /// Events that one watch holds for whoever is slow to take them, bytes of keys and values and
+  /// about 200 each. Beyond it they are read from the log.
+  std::uint64_t watch_buffer_bytes = 1u << 20;
+  /// The same of all watches together; beyond it each holds one event.
+  std::uint64_t watch_memory_bytes = 256u << 20;
+  /// Watches at the same time.
+  std::uint64_t watches_max = 100'000;
+
   /// Threads that recover; 0: one per core.
   std::uint32_t recovery_threads = 0;
   std::function<void(const recovery_progress&)> on_progress;

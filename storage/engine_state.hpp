@@ -7,6 +7,7 @@
 #include "storage/shard_log.hpp"
 #include "storage/slot.hpp"
 #include "storage/wal_stream.hpp"
+#include "storage/watch_hub.hpp"
 
 #include <atomic>
 #include <bit>
@@ -48,7 +49,9 @@ struct engine::state {
   std::unique_ptr<read_counters> reads; ///< those without a lock
   std::vector<std::unique_ptr<shard_log>> logs;
   bool direct_checkpoints = false; ///< written past the page cache
+  std::vector<log_origin> log_origins; ///< by shard
   std::unique_ptr<segment_store> segments;
+  std::shared_ptr<watch_hub> watches;
   std::vector<std::unique_ptr<wal_stream>> streams;
   std::vector<std::uint32_t> stream_of_shard;
   recovery_report report;

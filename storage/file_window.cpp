@@ -4,17 +4,12 @@
 
 namespace warp::storage {
 
-namespace {
-constexpr std::uint64_t window_bytes = 2u
-                                       << 20; // fits a second-level cache; a frame is seldom longer
-} // namespace
-
 op_result<std::string_view> file_window::at(std::uint64_t offset, std::uint64_t size,
                                             std::uint64_t end) {
   if (offset >= end) return std::string_view{};
   size = std::min(size, end - offset);
   if (offset < begin_ || offset + size > begin_ + size_) {
-    const auto wanted = std::min(std::max(size, window_bytes), end - offset);
+    const auto wanted = std::min(std::max(size, window_bytes_), end - offset);
     if (capacity_ < wanted) {
       bytes_ = std::make_unique_for_overwrite<char[]>(wanted);
       capacity_ = wanted;

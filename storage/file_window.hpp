@@ -14,7 +14,10 @@ namespace warp::storage {
 class file_window {
 public:
   file_window() = default;
-  explicit file_window(std::unique_ptr<file> f) : file_(std::move(f)) {}
+  /// Reads `window_bytes` at a time, or what is asked for if that is more. The default suits who
+  /// reads all of a file, and fits a second-level cache.
+  explicit file_window(std::unique_ptr<file> f, std::uint64_t window_bytes = 2u << 20)
+      : file_(std::move(f)), window_bytes_(window_bytes) {}
 
   [[nodiscard]] bool open() const noexcept { return file_ != nullptr; }
 
@@ -24,6 +27,7 @@ public:
 
 private:
   std::unique_ptr<file> file_;
+  std::uint64_t window_bytes_ = 0;
   std::unique_ptr<char[]> bytes_;
   std::uint64_t capacity_ = 0;
   std::uint64_t begin_ = 0, size_ = 0; ///< part of the file that is in bytes_

@@ -8,10 +8,23 @@ namespace warp::storage {
 log_cursor::log_cursor(segment_store& store, shard_id shard, lsn_t after)
     : store_(store), shard_(shard), position_(after) {}
 
+namespace {
+/// Heads of frames of other shards are passed over, so little is read at a time; frames of its own
+/// are read whole.
+constexpr std::uint64_t window_bytes = 16 * 1024;
+} // namespace
+
+void log_cursor::rest() noexcept {
+  if (segment_) rested_ = segment_;
+  segment_.reset();
+  window_ = {};
+}
+
 /// Finds the run in which the log goes on behind the position; false: there is none yet.
 op_result<bool> log_cursor::find_run() {
   bool found = false, same_segment = false;
   lsn_t end = 0;
+  if (!segment_) segment_ = rested_.lock();
   store_.with_segments([&](const std::vector<std::shared_ptr<segment_info>>& segments) {
     for (const auto& segment : segments)
       for (const auto& run : segment->runs) {
@@ -41,7 +54,7 @@ op_result<std::string_view> log_cursor::bytes_at(std::uint64_t offset, std::uint
   if (!window_.open()) {
     auto f = store_.options().files->open(segment_->path, open_mode::read);
     if (!f) return f.status();
-    window_ = file_window{std::move(*f)};
+    window_ = file_window{std::move(*f), window_bytes};
   }
   // Nothing behind the run: what is not published yet may still change.
   return window_.at(offset, size, run_.end_offset);

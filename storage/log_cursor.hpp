@@ -36,6 +36,10 @@ public:
   /// offset.
   op_result<std::optional<log_frame>> next(lsn_t up_to);
 
+  /// Lets go of file, memory and segment until the next call of next(): a cursor that waits holds
+  /// nothing back, and may find the log released when it goes on.
+  void rest() noexcept;
+
   /// Last LSN handed out.
   [[nodiscard]] lsn_t position() const noexcept { return position_; }
 
@@ -48,6 +52,7 @@ private:
   const shard_id shard_;
   lsn_t position_;
   std::shared_ptr<segment_info> segment_; ///< being read; holding it keeps its file
+  std::weak_ptr<segment_info> rested_;    ///< the one that was being read
   shard_run run_;                         ///< a copy of the run being read
   std::uint64_t offset_ = 0;              ///< of the next frame
   file_window window_;

@@ -233,6 +233,8 @@ void shard::store(const call& c, record* existing, const new_value& value, recor
 void shard::finish_write(const call& c, const log_record& logged, bool existed, op_reply& reply) {
   const auto level = level_of(c.op);
   reply.code = op_code::ok;
+  if (tap_) [[unlikely]]
+    tap_->note(c.hash, logged, c.large ? c.large->plain.get() : nullptr);
   if (level > durability::memory && log_) {
     ++counters_.log_records;
     if (collected_)
@@ -288,6 +290,7 @@ void shard::replay(const log_record& r, std::uint64_t record_time_us) {
   case log_op::parts:
     return;
   }
+  if (tap_ && newer && (existing || r.op == log_op::put)) tap_->note(hash, r, r.large.get());
   if (r.request)
     requests_.remember(r.request,
                        {.code = op_code::ok,
@@ -322,6 +325,7 @@ std::size_t shard::sweep(std::uint64_t now_ms, std::size_t buckets_max) {
       table_.erase(hash, r);
       last_erase_lsn_ = logged.lsn;
       if (log_) log_->append(logged);
+      if (tap_) tap_->note(hash, logged, nullptr);
       ++removed;
     }
     if (sweep_cursor_ == 0) break;

@@ -14,6 +14,7 @@
 #include "storage/stats.hpp"
 #include "storage/table.hpp"
 #include "storage/table_memory.hpp"
+#include "storage/watch_tap.hpp"
 #include "storage/write_sequence.hpp"
 
 #include <cstddef>
@@ -109,6 +110,10 @@ public:
   void restore(std::string_view key, std::string_view value, const record_meta& meta);
   void replay(const log_record& record, std::uint64_t record_time_us);
 
+  /// Tells `tap` (borrowed) of every change from now on; null: nobody.
+  void watch_with(watch_tap* tap) noexcept { tap_ = tap; }
+  [[nodiscard]] watch_tap* tap() noexcept { return tap_; }
+
   [[nodiscard]] lsn_t last_lsn() const noexcept {
     return log_ ? log_->next_lsn() - 1 : unlogged_lsn_;
   }
@@ -151,6 +156,7 @@ private:
   const memory_range& readable_; ///< records in it may be read without the lock
   shard_log* log_ = nullptr;
   std::vector<log_record>* collected_ = nullptr;
+  watch_tap* tap_ = nullptr;
   lsn_t unlogged_lsn_ = 0;   // the sequence of a shard without a log
   lsn_t last_erase_lsn_ = 0; // what a read at level sync waits for when it finds nothing
   std::uint64_t sweep_cursor_ = 0;

@@ -42,6 +42,7 @@ int main(int argc, char** argv) {
   app.add_flag("--json", t.json, "Output for programs");
   add_key_commands(app, t);
   add_scan_commands(app, t);
+  add_watch_command(app, t);
   add_load_command(app, t);
   add_admin_commands(app, t);
   add_bench_command(app, t);

@@ -41,8 +41,6 @@ public:
   /// Any thread; never blocks. Dropped once the destructor has begun.
   void submit(std::shared_ptr<client_job> job);
   void submit(std::shared_ptr<client_call> call);
-  /// Any thread: runs `work` on the loop; dropped once the destructor has begun.
-  void post(std::function<void()> work) { loop_->post(std::move(work)); }
   /// Any thread: waits until less than options.queued_bytes_max is under way. Returns at once on
   /// the loop's thread.
   void wait_for_room();

@@ -79,7 +79,8 @@ private:
   void place_table(frame_kind kind, std::span<const lsn_t> next_lsn = {});
   void finish_header(frame_header header, char* bytes);
   void add_piece(std::string_view bytes);
-  op_status put_pieces();
+  op_status write_direct(bool sync);
+  op_status write_cached(bool sync);
   void count_wait();
   void close_segment();
   [[nodiscard]] std::uint64_t table_bytes() const noexcept;

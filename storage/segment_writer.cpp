@@ -89,8 +89,8 @@ op_status segment_writer::write(std::span<outgoing_frame> frames, std::size_t& n
     next = end;
     if (!no_successor.ok()) return no_successor;
   }
-  const bool half_full = file_ && offset_ > info_->file_bytes / 2;
-  if (half_full && !next_wanted_.load(std::memory_order_acquire)) {
+  const bool in_use = file_ && offset_ > info_->file_bytes / 4;
+  if (in_use && !next_wanted_.load(std::memory_order_acquire)) {
     std::lock_guard guard{prepare_mutex_};
     if (!next_complete_) {
       next_wanted_.store(true, std::memory_order_release);

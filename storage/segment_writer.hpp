@@ -63,9 +63,9 @@ public:
   /// Ends the chain cleanly. next_lsn: by place.
   op_status write_end_mark(std::span<const lsn_t> next_lsn);
 
-  /// Makes about `budget` bytes of the next segment, if the current one is half full and nobody
-  /// else is at it; after a failure it does nothing for a while. 0: all of it, waiting for whoever
-  /// is at it. True when something was done. Any thread.
+  /// Makes about `budget` bytes of the next segment, if a quarter of the current one is used and
+  /// nobody else is at it; after a failure it does nothing for a while. 0: all of it, waiting for
+  /// whoever is at it. True when something was done. Any thread.
   op_result<bool> prepare_next(std::uint64_t budget);
 
   [[nodiscard]] stream_stats stats() const;

@@ -272,7 +272,8 @@ op_status segment_writer::write_idle_mark() {
   if (!file_ || offset_ + frame_header_bytes > frames_end_max()) return {};
   begin_group();
   place_table(frame_kind::idle);
-  return write_group(false);
+  // Directly it is synced after all: the next round is one call only when nothing is left to sync.
+  return write_group(direct_);
 }
 
 op_status segment_writer::write_end_mark(std::span<const lsn_t> next_lsn) {

@@ -58,7 +58,7 @@ public:
   /// again with the same frames. io_error: what is on disk is unknown; only start() helps.
   op_status write(std::span<outgoing_frame> frames, std::size_t& next);
 
-  /// Names the last synced offset, when there is room; not synced itself.
+  /// Names the last synced offset, when there is room; may be lost itself.
   op_status write_idle_mark();
   /// Ends the chain cleanly. next_lsn: by place.
   op_status write_end_mark(std::span<const lsn_t> next_lsn);

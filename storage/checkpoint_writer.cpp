@@ -99,7 +99,7 @@ struct checkpoint_writer::state {
   /// What a direct file ends with: whole blocks, and then no more than belongs to it.
   op_status put_rest() {
     if (!options.direct) return {};
-    if (auto status = output.flush(*out); !status.ok()) return status;
+    if (auto status = output.flush(*out, false); !status.ok()) return status;
     return out->truncate(offset);
   }
 

@@ -12,11 +12,12 @@ namespace {
 op_status try_direct(file_system& files, const std::string& path) {
   const auto block = make_aligned_bytes(direct_alignment);
   std::memset(block.get(), 0, direct_alignment);
-  for (const auto mode : {open_mode::create_direct, open_mode::direct_sync}) {
+  const std::string_view bytes{block.get(), direct_alignment};
+  for (const auto mode : {open_mode::create_direct, open_mode::direct}) {
     auto f = files.open(path, mode);
     if (!f) return f.status();
-    if (auto s = (*f)->write_at(0, {block.get(), direct_alignment}); !s.ok()) return s;
-    if (auto s = (*f)->sync(); !s.ok()) return s;
+    if (auto s = (*f)->write_at(0, bytes); !s.ok()) return s;
+    if (auto s = (*f)->write_synced(0, {&bytes, 1}); !s.ok()) return s;
   }
   return {};
 }
@@ -52,6 +53,7 @@ void direct_output::start(std::string_view front) {
   if (!buffer_) buffer_ = make_aligned_bytes(capacity_);
   kept_begin_ = 0;
   kept_ = front;
+  unsynced_ = false;
   back();
 }
 
@@ -73,28 +75,34 @@ op_status direct_output::add(file& to, std::string_view bytes) {
     size_ += n;
     bytes.remove_prefix(n);
     if (size_ < capacity_) continue;
-    if (auto s = write(to, capacity_); !s.ok()) return s;
+    unsynced_ = true;
+    if (auto s = to.write_at(begin_, {buffer_.get(), size_}); !s.ok()) return s;
     begin_ += capacity_;
     size_ = 0;
   }
   return {};
 }
 
-op_status direct_output::flush(file& to) {
+op_status direct_output::flush(file& to, bool sync) {
   const auto whole = size_ / direct_alignment * direct_alignment;
   const auto rest = size_ - whole;
-  if (size_ == 0) return {};
   const auto padding = rest == 0 ? 0 : direct_alignment - rest;
   std::memset(buffer_.get() + size_, 0, padding);
-  if (auto s = write(to, size_ + padding); !s.ok()) return s;
+  const std::string_view bytes{buffer_.get(), size_ + padding};
+  // A synced write may leave what was written before it in the cache of the device.
+  const bool one_call = sync && !unsynced_;
+  unsynced_ = true;
+  if (!bytes.empty())
+    if (auto s = one_call ? to.write_synced(begin_, {&bytes, 1}) : to.write_at(begin_, {&bytes, 1});
+        !s.ok())
+      return s;
+  if (sync && !one_call)
+    if (auto s = to.sync(); !s.ok()) return s;
+  unsynced_ = !sync;
   if (whole != 0) std::memcpy(buffer_.get(), buffer_.get() + whole, rest);
   begin_ += whole;
   size_ = rest;
   return {};
-}
-
-op_status direct_output::write(file& to, std::size_t size) {
-  return to.write_at(begin_, {buffer_.get(), size});
 }
 
 } // namespace warp::storage

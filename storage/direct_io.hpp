@@ -37,25 +37,25 @@ public:
   /// `buffer_bytes`: a multiple of direct_alignment; also the longest write.
   explicit direct_output(std::size_t buffer_bytes) : capacity_(buffer_bytes) {}
 
-  /// Goes on behind `front`, which the file has at its very begin (shorter than a block).
+  /// Goes on behind `front`, which the file has at its very begin, on disk (shorter than a block).
   void start(std::string_view front);
   /// Copies the bytes; writes when the buffer is full. After a failure only back() and start()
   /// help.
   op_status add(file& to, std::string_view bytes);
-  /// Writes all that was added; it is on disk after a sync().
-  op_status flush(file& to);
+  /// Writes all that was added. `sync`: it is on disk when it returns ok; by one call if it fits
+  /// the buffer.
+  op_status flush(file& to, bool sync);
   /// Everything flushed so far stays; the next add() follows it.
   void keep();
   /// Forgets what came after the last keep() or start(): it will be written over.
   void back();
 
 private:
-  op_status write(file& to, std::size_t size);
-
   const std::size_t capacity_;
   aligned_bytes buffer_;
   std::uint64_t begin_ = 0; ///< where the buffer's first byte stands in the file
   std::size_t size_ = 0;
+  bool unsynced_ = false;        ///< something was written that no sync covers
   std::uint64_t kept_begin_ = 0; ///< of the block in which the next add() after back() begins
   std::string kept_;             ///< its bytes before that place
 };

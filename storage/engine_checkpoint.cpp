@@ -44,6 +44,15 @@ op_status write_records(shard& s, checkpoint_writer& writer, const std::function
   return {};
 }
 
+void drop_idle_spares(engine::state& state, std::uint64_t now_ms) {
+  {
+    std::lock_guard hold{state.upkeep_mutex};
+    if (now_ms - state.spares_dropped_ms < spares_interval_ms) return;
+    state.spares_dropped_ms = now_ms;
+  }
+  static_cast<void>(state.segments->drop_idle_spares(spares_min)); // one that stays does no harm
+}
+
 } // namespace
 
 op_status engine::checkpoint(shard_id id) {
@@ -189,11 +198,8 @@ std::vector<shard_id> engine::due_checkpoints() {
   // log that grows, and is met again after the next checkpoint.
   if (log_presses()) static_cast<void>(release_log());
   const auto holds = holds_on_log();
+  drop_idle_spares(state, now_ms);
   std::lock_guard hold{state.upkeep_mutex};
-  if (now_ms - state.spares_dropped_ms >= spares_interval_ms) {
-    state.spares_dropped_ms = now_ms;
-    static_cast<void>(state.segments->drop_idle_spares(spares_min)); // more of them do no harm
-  }
   for (std::uint32_t i = 0; i < state.shard_count(); ++i) {
     auto& s = *state.shards[i];
     auto& kept = *state.checkpoints[i];

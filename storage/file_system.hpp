@@ -25,6 +25,12 @@ public:
   virtual op_status write_at(std::uint64_t offset, std::span<const std::string_view> pieces) = 0;
   /// Makes data and size durable (fdatasync).
   virtual op_status sync() = 0;
+  /// write_at() and sync(), in one step where that is cheaper. What was written before it may need
+  /// a sync() of its own.
+  virtual op_status write_synced(std::uint64_t offset, std::span<const std::string_view> pieces) {
+    auto s = write_at(offset, pieces);
+    return s.ok() ? sync() : s;
+  }
   virtual op_status truncate(std::uint64_t size) = 0;
   virtual op_result<std::uint64_t> size() = 0;
 
@@ -42,9 +48,8 @@ enum class open_mode {
   read,          ///< must exist; reads only
   read_write,    ///< must exist
   create,        ///< must not exist
+  direct,        ///< must exist; direct
   create_direct, ///< must not exist; direct
-  direct_sync,   ///< must exist; direct, and made for a sync() after each write, which then comes
-                 ///< with the write and costs nothing more
 };
 /// Bytes of a block of direct I/O: as large as any device or file system asks for.
 inline constexpr std::size_t direct_alignment = 4'096;

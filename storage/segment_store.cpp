@@ -43,7 +43,7 @@ segment_builder::~segment_builder() {
 
 op_status segment_builder::open_file() {
   auto& files = *store_->options_.files;
-  const auto mode = recycled_ ? store_->direct_ ? open_mode::direct_sync : open_mode::read_write
+  const auto mode = recycled_         ? store_->direct_ ? open_mode::direct : open_mode::read_write
                     : store_->direct_ ? open_mode::create_direct
                                       : open_mode::create;
   auto opened = files.open(temporary_, mode);
@@ -97,11 +97,6 @@ op_status segment_builder::finish() {
   if (auto s = files.rename(temporary_, info_->path); !s.ok()) return s;
   temporary_ = info_->path;
   if (auto s = files.sync_folder(store_->options_.folder); !s.ok()) return s;
-  if (store_->direct_ && !recycled_) {
-    auto opened = files.open(info_->path, open_mode::direct_sync);
-    if (!opened) return opened.status();
-    file_ = std::move(*opened);
-  }
   complete_ = true;
   return {};
 }

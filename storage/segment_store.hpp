@@ -44,7 +44,7 @@ public:
   /// full on disk, its name and header too. After a failure (no_space, io_error) drop it and begin
   /// another.
   op_result<bool> step(std::uint64_t bytes_max);
-  /// Of a complete one, once: in mode direct_sync where the store writes directly.
+  /// Of a complete one, once: for direct writes where the store says so.
   [[nodiscard]] std::unique_ptr<file> take_file() { return std::move(file_); }
   [[nodiscard]] std::shared_ptr<segment_info> info() const { return info_; }
   [[nodiscard]] bool recycled() const noexcept { return recycled_; } ///< made of a spare

@@ -58,14 +58,14 @@ public:
   /// again with the same frames. io_error: what is on disk is unknown; only start() helps.
   op_status write(std::span<outgoing_frame> frames, std::size_t& next);
 
-  /// Names the last synced offset, when there is room; not synced itself.
+  /// Names the last synced offset, when there is room; may be lost itself.
   op_status write_idle_mark();
   /// Ends the chain cleanly. next_lsn: by place.
   op_status write_end_mark(std::span<const lsn_t> next_lsn);
 
-  /// Makes about `budget` bytes of the next segment, if the current one is half full and nobody
-  /// else is at it; after a failure it does nothing for a while. 0: all of it, waiting for whoever
-  /// is at it. True when something was done. Any thread.
+  /// Makes about `budget` bytes of the next segment, if a quarter of the current one is used and
+  /// nobody else is at it; after a failure it does nothing for a while. 0: all of it, waiting for
+  /// whoever is at it. True when something was done. Any thread.
   op_result<bool> prepare_next(std::uint64_t budget);
 
   [[nodiscard]] stream_stats stats() const;
@@ -79,7 +79,8 @@ private:
   void place_table(frame_kind kind, std::span<const lsn_t> next_lsn = {});
   void finish_header(frame_header header, char* bytes);
   void add_piece(std::string_view bytes);
-  op_status put_pieces();
+  op_status write_direct(bool sync);
+  op_status write_cached(bool sync);
   void count_wait();
   void close_segment();
   [[nodiscard]] std::uint64_t table_bytes() const noexcept;

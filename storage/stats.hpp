@@ -43,7 +43,7 @@ struct stream_stats {
                 segments_recycled = 0;
   std::uint64_t segment_waits = 0; ///< a full segment whose successor was not there in time
   std::uint64_t segments = 0, segment_bytes = 0; ///< files kept now
-  /// Of the writes of a round, and of its sync. A direct write is both: the sync after it is free.
+  /// Of the writes of a round, and of its sync. A direct round is both in one: counted as a sync.
   latency_histogram write_latency, sync_latency;
   bool direct = false; ///< written past the page cache
   bool failed = false, no_space = false;

@@ -260,6 +260,8 @@ int main(int argc, char** argv) {
               .runs = {result.log_mb / result.took},
               .peer_runs = disk,
               .peer = "the disk by itself, 1 MB direct"});
+  add("the disk by itself, before", "MB/s", disk.front());
+  add("the disk by itself, after", "MB/s", disk.back());
   add("checkpoints written", "MB/s", result.checkpoint_mb / result.took);
   add("checkpoints of a shard", "1/s", result.checkpoints / result.took);
   add("rounds of group commit", "1/s", result.rounds / result.took);

@@ -66,6 +66,7 @@ double bare_sync_us(const std::string& folder, double seconds) {
 
 struct outcome {
   double rate = 0, p50_us = 0, p99_us = 0, cpu_us = 0;
+  double on_disk = 0; ///< share of the time in which a round is in the disk's hands, of the streams
 };
 
 outcome measure(std::uint32_t streams, unsigned threads, double seconds) {
@@ -108,6 +109,11 @@ outcome measure(std::uint32_t streams, unsigned threads, double seconds) {
     took = microseconds_since(begin) / 1e6;
     cpu = cpu_seconds() - cpu_begin;
   }
+  double on_disk = 0;
+  for (std::uint32_t i = 0; i < db.stream_count(); ++i) {
+    const auto s = db.stats_of_stream(i);
+    on_disk += static_cast<double>(s.sync_latency.sum_ns + s.write_latency.sum_ns) / 1e9;
+  }
   if (!db.close().ok()) std::exit(1);
   std::vector<double> all;
   for (const auto& t : times) all.insert(all.end(), t.begin(), t.end());
@@ -115,7 +121,8 @@ outcome measure(std::uint32_t streams, unsigned threads, double seconds) {
   return {.rate = n / took / 1e3,
           .p50_us = percentile(all, 0.5),
           .p99_us = percentile(all, 0.99),
-          .cpu_us = cpu * 1e6 / n};
+          .cpu_us = cpu * 1e6 / n,
+          .on_disk = 100 * on_disk / took / streams};
 }
 
 } // namespace
@@ -142,6 +149,9 @@ int main(int argc, char** argv) {
       bench::figure p99{.name = "p99, " + std::to_string(streams) + " streams", .unit = "us"};
       bench::figure cpu{.name = "processor time a write, " + std::to_string(streams) + " streams",
                         .unit = "us"};
+      bench::figure on_disk{.name = "time a round is in the disk's hands, " +
+                                    std::to_string(streams) + " streams",
+                            .unit = "%"};
       for (int i = 0; i < repeats; ++i) {
         p50.peer_runs.push_back(bare_sync_us(folder.path(), seconds / 3));
         const auto o = measure(streams, threads, seconds);
@@ -149,11 +159,13 @@ int main(int argc, char** argv) {
         p50.runs.push_back(o.p50_us);
         p99.runs.push_back(o.p99_us);
         cpu.runs.push_back(o.cpu_us);
+        on_disk.runs.push_back(o.on_disk);
       }
       report.add(rate);
       report.add(p50);
       report.add(p99);
       report.add(cpu);
+      report.add(on_disk);
     }
   }
   return 0;

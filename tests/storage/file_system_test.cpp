@@ -119,18 +119,37 @@ TEST_CASE("direct files take whole blocks, or say that there is no such thing",
 
   CHECK(read_all(files, path) == std::string(2 * block, 'a'));
   auto reader = files.open(path, open_mode::read); // its pages are cached now
-  auto writer = files.open(path, open_mode::direct_sync);
+  auto writer = files.open(path, open_mode::direct);
   REQUIRE(writer.ok());
   for (const char c : {'b', 'c'}) {
     std::fill_n(bytes.get(), block, c);
-    REQUIRE((*writer)->write_at(block, {bytes.get(), block}).ok());
-    REQUIRE((*writer)->sync().ok());
+    const std::string_view piece{bytes.get(), block};
+    REQUIRE((*writer)->write_synced(block, {&piece, 1}).ok());
     char seen[2];
     REQUIRE((*reader)->read_at(block - 1, seen).value() == 2);
     CHECK(seen[0] == 'a');
     CHECK(seen[1] == c);
   }
-  CHECK(files.open(path + "none", open_mode::direct_sync).code() == op_code::not_found);
+  CHECK(files.open(path + "none", open_mode::direct).code() == op_code::not_found);
+}
+
+TEST_CASE("a synced write makes itself durable, and nothing that was written before it",
+          "[storage][files][direct]") {
+  memory_file_system files;
+  REQUIRE(files.create_folder("d").ok());
+  auto f = create(files, "d/x", "----------");
+  REQUIRE(f->sync().ok());
+  REQUIRE(files.sync_folder("d").ok());
+  REQUIRE(f->write_at(0, "aaaaaa").ok());
+  const std::string_view piece = "bbb";
+  REQUIRE(f->write_synced(4, {&piece, 1}).ok());
+  CHECK(read_all(files, "d/x") == "aaaabbb---");
+  CHECK(read_all(*files.crashed_copy(crash_policy::keep_all), "d/x") == "aaaabbb---");
+  CHECK(read_all(*files.crashed_copy(crash_policy::drop_all), "d/x") == "----bbb---");
+  for (std::uint64_t seed = 0; seed < 20; ++seed)
+    CHECK(read_all(*files.crashed_copy(crash_policy::random, seed), "d/x").substr(4) == "bbb---");
+  REQUIRE(f->sync().ok());
+  CHECK(read_all(*files.crashed_copy(crash_policy::drop_all), "d/x") == "aaaabbb---");
 }
 
 TEST_CASE("a file system without direct I/O can be played", "[storage][files][direct]") {

@@ -23,24 +23,24 @@ public:
     std::uint64_t bytes_written = 0;
     auto s = files_.meet(file_operation::write, path_, &bytes_written);
     if (s.ok()) return base_->write_at(offset, pieces);
-    std::string part;
-    for (const auto piece : pieces)
-      part += piece.substr(0, bytes_written - std::min(bytes_written, part.size()));
-    if (!part.empty()) {
-      const std::string_view view{part};
-      auto written = files_.memory_ ? memory_file_system::write_part(*base_, offset, view)
-                                    : base_->write_at(offset, {&view, 1});
-      if (!written.ok()) return written;
-    }
-    return s;
+    return write_part(offset, pieces, bytes_written, s);
   }
 
   op_status sync() override {
-    if (auto s = files_.meet(file_operation::sync, path_); !s.ok()) {
-      if (files_.memory_) memory_file_system::forget_unsynced(*base_);
-      return s;
-    }
+    if (auto s = files_.meet(file_operation::sync, path_); !s.ok()) return failed_sync(s);
     return base_->sync();
+  }
+
+  /// A write and a sync, counted and hit as such.
+  op_status write_synced(std::uint64_t offset, std::span<const std::string_view> pieces) override {
+    std::uint64_t bytes_written = 0;
+    if (auto s = files_.meet(file_operation::write, path_, &bytes_written); !s.ok())
+      return write_part(offset, pieces, bytes_written, s);
+    if (auto s = files_.meet(file_operation::sync, path_); !s.ok()) {
+      if (auto written = base_->write_at(offset, pieces); !written.ok()) return written;
+      return failed_sync(s);
+    }
+    return base_->write_synced(offset, pieces);
   }
   op_status truncate(std::uint64_t size) override {
     if (auto s = files_.meet(file_operation::truncate, path_); !s.ok()) return s;
@@ -49,6 +49,24 @@ public:
   op_result<std::uint64_t> size() override { return base_->size(); }
 
 private:
+  /// The first bytes of a write that fails with `s`.
+  op_status write_part(std::uint64_t offset, std::span<const std::string_view> pieces,
+                       std::uint64_t bytes_written, op_status s) {
+    std::string part;
+    for (const auto piece : pieces)
+      part += piece.substr(0, bytes_written - std::min(bytes_written, part.size()));
+    if (part.empty()) return s;
+    const std::string_view view{part};
+    auto written = files_.memory_ ? memory_file_system::write_part(*base_, offset, view)
+                                  : base_->write_at(offset, {&view, 1});
+    return written.ok() ? s : written;
+  }
+  /// What it should have written is lost; unless it was the power that failed: then crash() says.
+  op_status failed_sync(op_status s) {
+    if (files_.memory_ && !files_.power_is_off()) memory_file_system::forget_unsynced(*base_);
+    return s;
+  }
+
   faulty_file_system& files_;
   std::unique_ptr<file> base_;
   std::string path_;
@@ -141,6 +159,11 @@ void faulty_file_system::clear_faults() {
 void faulty_file_system::power_off_after(std::uint64_t changes) {
   std::lock_guard guard{mutex_};
   changes_max_ = changes_ + changes;
+}
+
+bool faulty_file_system::power_is_off() const {
+  std::lock_guard guard{mutex_};
+  return changes_ >= changes_max_;
 }
 
 std::uint64_t faulty_file_system::count(file_operation operation) const {

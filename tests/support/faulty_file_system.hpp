@@ -65,6 +65,7 @@ public:
   /// sync_folder) all calls fail with io_error and do nothing, as if the machine had lost power
   /// just then. Then crash() and go on.
   void power_off_after(std::uint64_t changes);
+  [[nodiscard]] bool power_is_off() const;
 
   [[nodiscard]] std::uint64_t count(file_operation operation) const;
   [[nodiscard]] std::uint64_t

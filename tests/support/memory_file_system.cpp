@@ -19,7 +19,7 @@ namespace {
 constexpr std::uint64_t sector_bytes = 512;
 
 bool is_direct(open_mode mode) {
-  return mode == open_mode::create_direct || mode == open_mode::direct_sync;
+  return mode == open_mode::create_direct || mode == open_mode::direct;
 }
 
 struct pending_write {
@@ -44,6 +44,21 @@ void redo(std::string& content, const pending_write& write) {
     content.resize(write.offset + write.bytes.size());
   std::copy(write.bytes.begin(), write.bytes.end(),
             content.begin() + static_cast<std::ptrdiff_t>(write.offset));
+}
+
+/// Takes [begin, end) out of the writes: a later one has replaced it.
+void cut_out(std::vector<pending_write>& writes, std::uint64_t begin, std::uint64_t end) {
+  std::vector<pending_write> rest;
+  for (auto& w : writes) {
+    const auto w_end = w.offset + w.bytes.size();
+    if (w.truncate_to || w_end <= begin || end <= w.offset) {
+      rest.push_back(std::move(w));
+      continue;
+    }
+    if (w.offset < begin) rest.push_back({w.offset, w.bytes.substr(0, begin - w.offset), {}});
+    if (end < w_end) rest.push_back({end, w.bytes.substr(end - w.offset), {}});
+  }
+  writes = std::move(rest);
 }
 
 /// A change of names that its folder's sync makes durable. `from` empty: `to` is new; `to` empty:
@@ -174,6 +189,18 @@ public:
     std::lock_guard guard{state_->mutex};
     if (auto refused = check_direct(offset, pieces); !refused.ok()) return refused;
     return write_locked(offset, pieces);
+  }
+
+  /// As a device with a cache: this write is durable, those before it still are not.
+  op_status write_synced(std::uint64_t offset, std::span<const std::string_view> pieces) override {
+    std::lock_guard guard{state_->mutex};
+    if (auto refused = check_direct(offset, pieces); !refused.ok()) return refused;
+    if (auto s = write_locked(offset, pieces); !s.ok()) return s;
+    const auto write = std::move(node_->pending.back());
+    node_->pending.pop_back();
+    cut_out(node_->pending, write.offset, write.offset + write.bytes.size());
+    redo(node_->synced, write);
+    return {};
   }
 
   op_status write_locked(std::uint64_t offset, std::span<const std::string_view> pieces) {

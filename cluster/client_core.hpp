@@ -45,6 +45,8 @@ public:
   /// the loop's thread.
   void wait_for_room();
 
+  /// Any thread: runs `work` on the loop; dropped once the destructor has begun.
+  void post(std::function<void()> work) { loop_->post(std::move(work)); }
   /// On the loop: sees the promise through.
   void keep(kj::Promise<void> promise) { tasks_->add(kj::mv(promise)); }
 

@@ -30,7 +30,8 @@ namespace warp {
 ///   5. `ended` is the last one: code and message say why.
 ///
 /// An expired record is told as erase when it is removed, seconds after its time, unless a put has
-/// replaced it before. A retried write that was done already is no change.
+/// replaced it before. A retried write that was done already is no change. A watch that goes on
+/// after a crash is not told that writes at level memory are gone.
 enum class watch_kind : std::uint8_t {
   put = 1,       ///< key, value, version, expiry
   erase = 2,     ///< key, version: erased, or expired

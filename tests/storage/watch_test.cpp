@@ -1,5 +1,6 @@
 #include "storage/watch.hpp"
 
+#include "storage/log_cursor.hpp"
 #include "storage/watch_filter.hpp"
 #include "storage/watch_thread.hpp"
 #include "tests/support/engine_fixture.hpp"
@@ -645,6 +646,41 @@ TEST_CASE("writes at level memory are told live, and their absence from the log 
   mirror seen;
   for (const auto& c : again.changes) seen.apply(c->view());
   CHECK(seen.values() == everything(db));
+}
+
+TEST_CASE("a copy of a shard tells its watches what it takes over", "[storage][watch][follow]") {
+  faulty_file_system files;
+  auto options = small_options("primary");
+  options.files = &files;
+  options.shard_count = 1;
+  running_engine primary{options};
+  primary.put("a", "1", durability::sync);
+  primary.put("b", "1", durability::sync);
+  options.folder = "copy";
+  running_engine copy{options};
+  watch_thread pump{*copy};
+  watch_taker taker{*copy, prefix("")};
+  taker.until(watch_kind::synced);
+  REQUIRE(primary->checkpoint(shard_id{0}).ok());
+  const auto from = primary->stats(shard_id{0}).checkpoint_lsn;
+  REQUIRE(copy->install_checkpoint(shard_id{0}, primary->newest_checkpoint(shard_id{0})).ok());
+  auto state = taker.until(watch_kind::synced);
+  std::sort(state.begin(), state.end());
+  CHECK(state == texts{"lost", "state a=1", "state b=1", "state end", "synced"});
+
+  primary.put("a", "2", durability::sync);
+  primary.erase("b", durability::sync);
+  primary.put("a", "3", durability::sync);
+  const auto cursor = primary->read_log(shard_id{0}, from);
+  for (;;) {
+    auto frame = cursor->next(primary->stats(shard_id{0}).durable_lsn);
+    REQUIRE(frame.ok());
+    if (!*frame) break;
+    REQUIRE(copy->apply_frame(shard_id{0}, **frame).ok());
+    REQUIRE(copy->apply_frame(shard_id{0}, **frame).ok()); // what is repeated is told once
+  }
+  CHECK(taker.until([](const watch_event& e) { return e.value == "3"; }) ==
+        texts{"put a=2", "erase b", "put a=3"});
 }
 
 // -- many

@@ -23,7 +23,7 @@ cpu_set_t cpus_of_this_thread() {
 }
 
 /// Where the thread runs that writes the log.
-struct watcher final : round_listener {
+struct thread_watcher final : round_listener {
   void on_round() noexcept override {
     cpu_set_t set;
     CPU_ZERO(&set);
@@ -51,7 +51,7 @@ TEST_CASE("the threads of log streams run on the CPUs they were given", "[storag
   options.files = &files;
   const bool pinned = GENERATE(false, true);
   if (pinned) options.wal_cpus = std::to_string(last_of(all));
-  watcher seen;
+  thread_watcher seen;
   running_engine db{options};
   db->add_round_listener(seen);
   REQUIRE(db.put("k", "v", durability::sync).code == op_code::ok);

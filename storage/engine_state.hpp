@@ -48,7 +48,7 @@ struct engine::state {
   unsigned slot_shift = 0;              ///< slot >> slot_shift is the shard
   std::unique_ptr<read_counters> reads; ///< those without a lock
   std::vector<std::unique_ptr<shard_log>> logs;
-  bool direct_checkpoints = false; ///< written past the page cache
+  bool direct_checkpoints = false;     ///< written past the page cache
   std::vector<log_origin> log_origins; ///< by shard
   std::unique_ptr<segment_store> segments;
   std::shared_ptr<watch_hub> watches;

@@ -96,15 +96,18 @@ class Bench(ProgramTest):
             pass
         return running
 
+    def end_by_ctrl_c(self, *words):
+        running = self.under_way(self.start(), *words)
+        running.send_signal(signal.SIGINT)
+        out, said = running.communicate(timeout=PATIENCE_S)
+        self.assertEqual(running.returncode, 0, said)
+        self.assertIn(b"rate ", out)
+
     def test_ctrl_c_ends_it_and_shows_what_it_has(self):
-        server = self.start()
-        for words in [], ["--rate", "5000"]:
-            with self.subTest(words):
-                running = self.under_way(server, *words)
-                running.send_signal(signal.SIGINT)
-                out, said = running.communicate(timeout=PATIENCE_S)
-                self.assertEqual(running.returncode, 0, said)
-                self.assertIn(b"rate ", out)
+        self.end_by_ctrl_c()
+
+    def test_ctrl_c_ends_a_steady_rate_too(self):
+        self.end_by_ctrl_c("--rate", "5000")
 
     def test_a_server_that_ends_is_no_success(self):
         server = self.start()

@@ -1,4 +1,4 @@
-"""Replaces one benchmark's section of RESULTS.md: record.py FILE NAME < output.
+"""Replaces one benchmark's section of RESULTS.md: record.py FILE NAME [OPTION...] < output.
 
 A section stands between two comment lines that name its benchmark; a new name is added at the end, in place of nothing else."""
 import datetime
@@ -17,12 +17,13 @@ def replace_section(text, name, body):
 
 def main():
     path, name = pathlib.Path(sys.argv[1]), sys.argv[2]
+    command = " ".join(["tests/bench/run", name, *sys.argv[3:], "--record"])
     output = sys.stdin.read().rstrip()
     hardware = "hardware not named"
     if output.startswith("hardware: "):
         first, _, output = output.partition("\n")
         hardware = first.removeprefix("hardware: ")
-    body = f"## {name}\n\n{datetime.date.today()} · {hardware} · `tests/bench/run {name} --record`\n\n```\n{output}\n```"
+    body = f"## {name}\n\n{datetime.date.today()} · {hardware} · `{command}`\n\n```\n{output}\n```"
     text = path.read_text() if path.exists() else "# Results\n\nThe last figures of each benchmark.\n"
     path.write_text(replace_section(text, name, body))
     print(f"recorded in {path}")

@@ -168,7 +168,11 @@ void cell_allocator::free_in_page(cell c, std::size_t size) noexcept {
   page_used_bytes_ -= cell_size;
   // An empty page goes back to the pool unless it is all the room that this size has left.
   const bool only_room = p->previous == nullptr && p->next == nullptr;
-  if (p->live == 0 && (!only_room || cls.page_bytes == p->bytes())) free_page(cls, p);
+  if (p->live != 0 || (only_room && cls.page_bytes != p->bytes())) return;
+  free_page(cls, p);
+  // One that stayed empty as the only room goes with the last cell of its size.
+  if (auto* left = cls.with_room; left && left->live == 0 && cls.page_bytes == left->bytes())
+    free_page(cls, left);
 }
 
 bool cell_allocator::fits(cell c, std::size_t size, std::size_t new_size) noexcept {

@@ -258,6 +258,7 @@ void segment_store::discard(std::unique_ptr<segment_builder> builder) {
 op_status segment_store::release(const std::function<lsn_t(shard_id)>& needed_from,
                                  std::uint64_t bytes_max) {
   std::vector<std::shared_ptr<segment_info>> released;
+  std::uint64_t released_bytes = 0;
   {
     std::lock_guard guard{mutex_};
     const auto needed = [&](const std::shared_ptr<segment_info>& segment) {
@@ -269,10 +270,10 @@ op_status segment_store::release(const std::function<lsn_t(shard_id)>& needed_fr
     };
     std::vector<std::shared_ptr<segment_info>> kept;
     for (auto& segment : segments_) {
-      if (closed_bytes_ <= bytes_max || needed(segment)) {
+      if (closed_bytes_ - released_bytes <= bytes_max || needed(segment)) {
         kept.push_back(std::move(segment));
       } else {
-        count_closed(0, segment->file_bytes);
+        released_bytes += segment->file_bytes;
         released.push_back(std::move(segment));
       }
     }
@@ -291,7 +292,10 @@ op_status segment_store::release(const std::function<lsn_t(shard_id)>& needed_fr
       enter(segment);
     }
   }
-  if (auto s = keep_spares(std::move(spares)); !s.ok()) return s;
+  if (auto s = keep_spares(std::move(spares)); !s.ok()) failure = std::move(s);
+  // Only now: writers that go on before the files can be used again would have fresh ones made.
+  std::lock_guard guard{mutex_};
+  count_closed(0, released_bytes);
   return failure;
 }
 

@@ -214,7 +214,10 @@ private:
   static op_status open_log(state& s, recovered& found);
   static void open_watches(state& s);
   [[nodiscard]] op_status release_log();
+  void execute_many(std::span<const operation> operations, std::span<op_reply> replies,
+                    value_arena& arena);
   void execute_one(const operation& op, op_reply& reply, value_arena& arena);
+  void execute_other(const operation& op, op_reply& reply, value_arena& arena);
   void read_timed(const operation& op, read_counters::cell& counted, op_reply& reply,
                   value_arena& arena);
   void execute_locked(const operation& op, op_reply& reply, value_arena& arena);

@@ -81,7 +81,6 @@ public:
   [[nodiscard]] int http() const noexcept { return http_; }
   [[nodiscard]] double resident() const { return resident_bytes_of(process_->pid()); }
   [[nodiscard]] double log_bytes() const { return folder_bytes(folder_ + "/wal"); }
-  [[nodiscard]] std::string log() const { return process_->log(); }
 
 private:
   void start(int rpc, int http) {
@@ -242,7 +241,6 @@ int main(int argc, char** argv) {
     std::this_thread::sleep_for(std::chrono::duration<double>(seconds / 3));
     const auto away = s.kill_and_start();
     load.join();
-    const auto log = s.log();
     add("from the kill until it answers again", "s", {away});
     add("operations a second over all, the kill included", "k/s",
         {at(out, "operations_per_second") / 1e3}, rate_low * 0.95 / 1e3);
@@ -251,11 +249,6 @@ int main(int argc, char** argv) {
     const auto after =
         run_load(warp, s, {.rate = rate_low, .seconds = seconds / 3, .keys = records});
     add("afterwards, at 50,000: latency p99", "ms", {latency_us(after, "p99") / 1e3});
-    const auto told = log.find("records");
-    if (told != std::string::npos) {
-      const auto begin = log.rfind('\n', told) + 1;
-      report.note("warpd: " + log.substr(begin, log.find('\n', told) - begin));
-    }
   }
   return 0;
 }

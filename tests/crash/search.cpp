@@ -11,7 +11,7 @@ namespace warp::testing {
 namespace {
 
 /// One state in so many is used and opened once more.
-constexpr std::uint64_t thorough_every = 8;
+constexpr std::uint64_t thorough_every = 4;
 
 /// The disk came up as the same before: were other promises made meanwhile?
 void check_again(const recovery_outcome& outcome, const promises& promised) {

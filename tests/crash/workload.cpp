@@ -32,6 +32,9 @@ public:
 
   life run() {
     start();
+    // A walk that is interrupted needs more than one block of a checkpoint.
+    if (kind_ == workload_kind::walks && number_ == 0)
+      for (int i = 0; i < 40; ++i) write_one();
     const auto steps = kind_ == workload_kind::creation ? 4 + random_() % 12 : 30 + random_() % 60;
     for (std::uint64_t i = 0; i < steps; ++i) step(true);
     if (one_in(2))
@@ -142,10 +145,11 @@ private:
   std::string new_value(const std::string& key) {
     auto value = fmt::format("{}#{}#", key, ++number_);
     const bool fills = kind_ == workload_kind::roll || kind_ == workload_kind::checkpoints;
-    const auto size = fills && one_in(2) ? 2'000 + random_() % 10'000
-                      : one_in(8)        ? random_() % 3'000
-                      : one_in(40)       ? 16'000 + random_() % 8'000
-                                         : random_() % 80;
+    const auto size = kind_ == workload_kind::walks ? 17'000 + random_() % 20'000
+                      : fills && one_in(2)          ? 2'000 + random_() % 10'000
+                      : one_in(8)                   ? random_() % 3'000
+                      : one_in(40)                  ? 16'000 + random_() % 8'000
+                                                    : random_() % 80;
     if (one_in(2))
       value.append(size, 'v');
     else
@@ -160,9 +164,11 @@ private:
   };
 
   void add(call& c, std::uint32_t shard, durability level) {
-    auto key = make_key(key_kind::plain, shard, options_.shards,
-                        static_cast<std::uint32_t>(random_() % plain_keys));
-    const bool erase = one_in(5);
+    auto key =
+        make_key(key_kind::plain, shard, options_.shards,
+                 static_cast<std::uint32_t>(
+                     random_() % (kind_ == workload_kind::walks ? 4 * plain_keys : plain_keys)));
+    const bool erase = kind_ != workload_kind::walks && one_in(5);
     c.keys.push_back(key);
     c.values.push_back(erase ? std::string{} : new_value(key));
     c.operations.push_back({.kind = erase ? op_kind::erase : op_kind::put, .level = level});
@@ -343,8 +349,8 @@ private:
   /// `free`: not within a checkpoint.
   void step(bool free) {
     const auto roll = random_() % 100;
-    const bool checkpoints =
-        kind_ == workload_kind::checkpoints || (kind_ == workload_kind::restarts && one_in(3));
+    const bool checkpoints = kind_ == workload_kind::checkpoints || kind_ == workload_kind::walks ||
+                             (kind_ == workload_kind::restarts && one_in(3));
     const bool transactions = kind_ == workload_kind::transactions || one_in(4);
     if (roll < 30) {
       write_one();
@@ -402,8 +408,8 @@ private:
 } // namespace
 
 std::string_view to_string(workload_kind kind) {
-  static constexpr std::string_view names[] = {"creation", "log",         "transactions",
-                                               "roll",     "checkpoints", "restarts"};
+  static constexpr std::string_view names[] = {"creation",    "log",      "transactions", "roll",
+                                               "checkpoints", "restarts", "walks"};
   return names[static_cast<std::size_t>(kind)];
 }
 
@@ -428,7 +434,8 @@ workload::workload(std::uint64_t seed)
                            kind_ == workload_kind::restarts || kind_ == workload_kind::roll;
   options_.flush_interval = checkpoints || one_in(2) ? std::chrono::hours{1} : 0ms;
   options_.checkpoints_kept = 1 + static_cast<std::uint32_t>(random_() % 2);
-  options_.wal_max_bytes = !checkpoints ? 64u << 20 : one_in(2) ? 512 * 1024 : 1u << 20;
+  const bool roomy = !checkpoints || kind_ == workload_kind::walks;
+  options_.wal_max_bytes = roomy ? 64u << 20 : one_in(2) ? 512 * 1024 : 1u << 20;
 }
 
 life_begin workload::first() const {

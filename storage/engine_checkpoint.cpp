@@ -2,6 +2,7 @@
 
 #include "storage/checkpoint_writer.hpp"
 #include "storage/engine_state.hpp"
+#include "storage/planted.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -110,9 +111,11 @@ op_status engine::checkpoint(shard_id id) {
 
   // Published before the log is durable this far, a crash could restore a later write without an
   // earlier one of another shard, or one that was never acknowledged as durable.
-  log.request_sync();
+  const bool early = planted(mistake::checkpoint_before_log);
+  const auto needed = early ? lsn_t{0} : end.end_lsn;
+  if (!early) log.request_sync();
   if (const auto code =
-          log.wait_durable(end.end_lsn, std::chrono::steady_clock::now() + std::chrono::minutes{1});
+          log.wait_durable(needed, std::chrono::steady_clock::now() + std::chrono::minutes{1});
       code != op_code::ok)
     return {code,
             fmt::format("checkpoint of shard {}: the log did not become durable up to record {}",
@@ -153,7 +156,8 @@ std::vector<lsn_t> engine::needed_from(bool oldest_kept) const {
   std::vector<lsn_t> from;
   for (std::uint32_t i = 0; i < state_->shard_count(); ++i) {
     const auto kept = state_->folder->checkpoints(shard_id{i});
-    from.push_back(kept.empty() ? 1 : (oldest_kept ? kept.back() : kept.front()).start_lsn + 1);
+    const auto& by = kept.empty() ? checkpoint_info{} : oldest_kept ? kept.back() : kept.front();
+    from.push_back(1 + (planted(mistake::log_released_too_far) ? by.end_lsn : by.start_lsn));
   }
   return from;
 }

@@ -2,6 +2,7 @@
 
 #include "storage/checkpoint_reader.hpp"
 #include "storage/parallel.hpp"
+#include "storage/planted.hpp"
 
 #include <chrono>
 #include <fmt/format.h>
@@ -207,7 +208,10 @@ private:
     std::vector<std::vector<replay_range>> ranges(workers,
                                                   std::vector<replay_range>(shards_.size()));
     for (std::size_t s = 0; s < shards_.size(); ++s)
-      ranges[s % workers][s] = {.wanted = true, .above = result_.shards[s].checkpoint.start_lsn};
+      ranges[s % workers][s] = {.wanted = true,
+                                .above = planted(mistake::replay_from_end)
+                                             ? result_.shards[s].checkpoint.end_lsn
+                                             : result_.shards[s].checkpoint.start_lsn};
     segment_bytes memory; // used again for each
     for (const auto& segment : survey.segments()) {
       auto bytes = load_segment(files_, segment.info, std::move(memory));

@@ -171,6 +171,31 @@ op_status data_folder::start() {
   return save(std::move(next));
 }
 
+op_status data_folder::log_opened() {
+  std::lock_guard hold{mutex_};
+  auto next = manifest_;
+  next.log_start = next.starts;
+  next.log_reaches = 0;
+  return save(std::move(next));
+}
+
+op_status data_folder::log_closed(std::uint64_t reaches) {
+  std::lock_guard hold{mutex_};
+  auto next = manifest_;
+  next.log_reaches = reaches;
+  return save(std::move(next));
+}
+
+std::uint64_t data_folder::log_start() const {
+  std::lock_guard hold{mutex_};
+  return manifest_.log_start;
+}
+
+std::uint64_t data_folder::log_reaches() const {
+  std::lock_guard hold{mutex_};
+  return manifest_.log_reaches;
+}
+
 std::uint64_t data_folder::start_number() const {
   std::lock_guard hold{mutex_};
   return manifest_.starts;

@@ -60,6 +60,16 @@ public:
   /// when it returns ok. Once.
   op_status start();
 
+  /// The log of this start is on disk: each shard is named by a segment. From now on a start
+  /// without it is refused.
+  op_status log_opened();
+  /// The log was ended cleanly, and the last LSNs of all shards' logs are `reaches`, added up. From
+  /// now on a log that is shorter is refused.
+  op_status log_closed(std::uint64_t reaches);
+  /// What the manifest says about the log, see there.
+  [[nodiscard]] std::uint64_t log_start() const;
+  [[nodiscard]] std::uint64_t log_reaches() const;
+
   [[nodiscard]] bool created() const noexcept { return created_; } ///< open() found nothing
   [[nodiscard]] universe_id universe() const noexcept { return universe_; }
   [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }

@@ -181,7 +181,7 @@ op_status engine::open_log(state& s, recovered& found) {
     if (!opened) return opened.status();
     s.streams.push_back(std::move(*opened));
   }
-  return {};
+  return s.folder->log_opened();
 }
 
 void engine::refuse_writes() noexcept {
@@ -198,6 +198,14 @@ op_status engine::close() {
   for (auto& stream : state_->streams)
     if (auto status = stream->close(); !status.ok()) return status;
   state_->watches->close();
+  if (!state_->folder) return {};
+  std::uint64_t reaches = 0;
+  for (auto& s : state_->shards) {
+    std::lock_guard hold{s->lock()};
+    reaches += s->log()->last_appended();
+  }
+  // All is on disk: what cannot be said in the manifest is only not checked by the next start.
+  static_cast<void>(state_->folder->log_closed(reaches));
   return {};
 }
 

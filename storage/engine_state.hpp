@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <bit>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -33,6 +34,21 @@ struct checkpoint_state {
   std::uint64_t log_records_at = 0; ///< of the shard's log when it began, recovered ones included
   std::uint64_t log_bytes_at = 0;
   std::uint64_t dirty_since_ms = 0; ///< when upkeep first saw an unsaved change; 0: none seen
+};
+
+class checkpoint_attempt; // checkpoint_attempt.hpp
+
+/// What mend_log() keeps from one attempt to the next; guarded by `running`.
+struct mend_state {
+  mend_state();
+  ~mend_state();
+  std::mutex running;
+  /// By shard: checkpoints that are on disk and wait for the others.
+  std::vector<std::unique_ptr<checkpoint_attempt>> finished;
+  std::chrono::steady_clock::time_point again_at{};
+  std::chrono::milliseconds pause{0};
+  op_status failure;
+  std::atomic<std::uint64_t> failures{0};
 };
 
 /// What the files engine_*.cpp share. Destroyed from the bottom up: streams before logs before
@@ -64,6 +80,7 @@ struct engine::state {
   mutable std::mutex upkeep_mutex;
   std::vector<std::unique_ptr<checkpoint_state>> checkpoints; ///< per shard
   std::uint64_t spares_dropped_ms = 0; ///< when idle spare segments were last dropped
+  mend_state mend;
 
   [[nodiscard]] std::uint32_t shard_count() const noexcept {
     return static_cast<std::uint32_t>(shards.size());

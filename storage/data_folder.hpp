@@ -27,6 +27,9 @@ namespace warp::storage {
 inline constexpr std::string_view wal_folder_name = "wal";
 inline constexpr std::string_view checkpoint_folder_name = "checkpoint";
 
+/// Stands in a folder while a backup is restored into it.
+inline constexpr std::string_view restore_marker_name = "RESTORE-UNFINISHED";
+
 struct checkpoint_name {
   shard_id shard;
   std::uint64_t sequence = 0;

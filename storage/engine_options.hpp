@@ -70,6 +70,10 @@ struct engine_options {
   /// Checkpoints of a shard that are kept.
   std::uint32_t checkpoints_kept = 3;
 
+  /// Backups are to come: the log stays until the first one has it, as far as there is room for log
+  /// that no checkpoint needs.
+  bool hold_log_for_backups = false;
+
   /// When the tables ask for huge pages of memory; where there are none nothing is lost but speed.
   huge_pages table_pages = huge_pages::automatic;
 

@@ -51,6 +51,8 @@ op_result<log_survey> log_survey::build(std::vector<segment_scan> scans,
       chain.epoch = std::max(chain.epoch, line.epoch);
     }
   }
+  for (auto& scan : survey.scans_)
+    for (auto& part : scan.parts) part.lost = part.last > scan.info->runs[part.run].keep;
   survey.summarize();
   return survey;
 }
@@ -104,6 +106,24 @@ void log_survey::cut(std::uint32_t shard, lsn_t last) {
   std::erase_if(chain.gaps, [last](const log_gap& gap) { return gap.after >= last; });
   if (!chain.gaps.empty())
     chain.gaps.back().resumes_at = std::min(chain.gaps.back().resumes_at, last);
+}
+
+void log_survey::end_at(shard_id shard, lsn_t last) {
+  if (chains_[shard.value].end > last) cut(shard.value, last);
+}
+
+bool log_survey::cuts_into(std::span<const lsn_t> checkpoint_lsn) const {
+  for (const auto& scan : scans_)
+    for (const auto& part : scan.parts) {
+      if (part.lost || part.last <= scan.info->runs[part.run].keep) continue;
+      for (auto i = part.list_begin; i < part.list_end; ++i) {
+        const auto& other = scan.lists[i];
+        if (other.shard.value < checkpoint_lsn.size() &&
+            checkpoint_lsn[other.shard.value] >= other.first)
+          return true;
+      }
+    }
+  return false;
 }
 
 std::uint64_t log_survey::cut_transactions(std::span<const lsn_t> checkpoint_lsn) {

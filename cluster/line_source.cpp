@@ -122,7 +122,8 @@ op_result<line_source::outcome> line_source::next(std::string_view& line) {
     const bool complete = feed != std::string::npos;
     auto end = complete ? feed : buffer_.size();
     if (!complete && !ended_) {
-      if (end - begin_ > line_bytes_max_) { // forget what cannot be handed out any more
+      const auto mark = line_number_ == 0 ? byte_order_mark.size() : 0;
+      if (end - begin_ > line_bytes_max_ + mark) { // forget what cannot be handed out any more
         too_long = true;
         begin_ = end;
       }

@@ -62,7 +62,7 @@ class run {
 public:
   run(file_system& files, const data_folder& folder, const engine_options& options,
       std::uint32_t threads, const std::vector<std::unique_ptr<shard>>& shards)
-      : files_(files), folder_(folder), options_(options), threads_(threads), shards_(shards),
+      : files_(files), folder_(folder), threads_(threads), shards_(shards),
         meter_(options) {
     result_.shards.resize(shards.size());
   }
@@ -307,7 +307,6 @@ private:
 
   file_system& files_;
   const data_folder& folder_;
-  const engine_options& options_;
   const std::uint32_t threads_;
   const std::vector<std::unique_ptr<shard>>& shards_;
   progress_meter meter_;

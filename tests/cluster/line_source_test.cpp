@@ -79,6 +79,7 @@ TEST_CASE("a byte order mark does not count as a part of the first line", "[line
   CHECK(lines_of("\xef\xbb\xbf"
                  "12345678",
                  piece, 8) == lines{"12345678"});
+  CHECK(lines_of("\xef\xbb\xbf", piece).empty());
   CHECK(lines_of("\xef\xbb\xbf"
                  "123456789\n1",
                  piece, 8) == lines{"(too long)", "1"});

@@ -431,9 +431,11 @@ TEST_CASE("a backup under load holds what was acknowledged before it, and whole 
   const std::vector<std::string> keys{"a", "b", "c", "d", "e", "f"};
   std::atomic<bool> enough{false};
   std::atomic<std::uint64_t> acknowledged{0}, counted{0};
+  for (const auto& key : keys) db.put(key, "0");
+  db.put("counter", "0");
   std::jthread transactions{[&] {
     value_arena arena;
-    for (std::uint64_t n = 1; !enough; ++n) {
+    for (std::uint64_t n = 1; !enough && n < 5'000; ++n) {
       const auto value = std::to_string(n) + std::string(200, 'x');
       std::vector<operation> operations;
       for (const auto& key : keys)
@@ -446,7 +448,7 @@ TEST_CASE("a backup under load holds what was acknowledged before it, and whole 
   std::jthread counter{[&] {
     value_arena arena;
     const operation op{.kind = op_kind::increment, .key = "counter"};
-    while (!enough) {
+    for (int n = 0; !enough && n < 50'000; ++n) {
       op_reply reply;
       arena.clear();
       db->execute({&op, 1}, {&reply, 1}, arena);
@@ -461,6 +463,7 @@ TEST_CASE("a backup under load holds what was acknowledged before it, and whole 
     for (std::uint32_t s = 0; s < 4; ++s) REQUIRE(db->checkpoint(shard_id{s}).ok());
     const floor at{acknowledged, counted};
     const auto made = db->back_up(*store, {.log_every_bytes = 1});
+    if (!made.ok()) enough = true;
     INFO(made.status().to_string());
     REQUIRE(made.ok());
     taken.emplace_back(made->name, at);
@@ -487,8 +490,8 @@ TEST_CASE("a backup under load holds what was acknowledged before it, and whole 
     last_us = std::max(last_us, m->taken_us);
   }
   std::uint64_t before = 0;
-  for (int i = 0; i <= 20; ++i) {
-    const auto us = first_us + (last_us - first_us) * static_cast<std::uint64_t>(i) / 20;
+  for (int i = 0; i <= 8; ++i) {
+    const auto us = first_us + (last_us - first_us) * static_cast<std::uint64_t>(i) / 8;
     const auto folder = "at" + std::to_string(i);
     CAPTURE(us);
     const auto done = restore_backup(*store, files, folder, {.to_us = us});

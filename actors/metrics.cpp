@@ -240,6 +240,31 @@ void add_checkpoints(families& out, const node& n,
                     .done());
 }
 
+void add_backups(families& out, const node& n) {
+  const auto c = n.backups.counters();
+  out.push_back(builder::counter("warp_backups_total", "Backups made.")
+                    .value(number(c.made))
+                    .done());
+  out.push_back(builder::counter("warp_backup_failures_total", "Backups that failed.")
+                    .value(number(c.failed))
+                    .done());
+  out.push_back(builder::gauge("warp_backup_last_timestamp_seconds",
+                               "When the newest backup was taken, since 1970; 0: not known.")
+                    .value(static_cast<double>(c.last_us) / 1e6)
+                    .done());
+  out.push_back(builder::gauge("warp_backup_last_bytes", "Size of the newest backup.")
+                    .value(number(c.last_bytes))
+                    .done());
+  out.push_back(builder::gauge("warp_backup_last_new_bytes",
+                               "What the newest backup added to its repository.")
+                    .value(number(c.last_new_bytes))
+                    .done());
+  out.push_back(builder::gauge("warp_backup_interval_seconds",
+                               "How often backups are due (backup.interval); 0: never.")
+                    .value(static_cast<double>(n.backups.schedule().interval.count()))
+                    .done());
+}
+
 void add_recovery(families& out, const storage::recovery_report& r) {
   out.push_back(builder::gauge("warp_recovery_records", "Records the last start read, by source.")
                     .value(number(r.checkpoint_records), {{"source", "checkpoint"}})
@@ -321,6 +346,7 @@ std::vector<prometheus::MetricFamily> node_metrics::Collect() const {
   add_log(out, *node_.engine, shards);
   add_watches(out, node_.engine->stats_of_watches());
   add_checkpoints(out, node_, shards);
+  add_backups(out, node_);
   add_recovery(out, node_.engine->recovery());
   add_actors(out, node_);
   add_services(out, node_);

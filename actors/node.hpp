@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/backup_gate.hpp"
 #include "actors/checkpoint_gate.hpp"
 #include "actors/service_slot.hpp"
 #include "actors/stream_lease.hpp"
@@ -19,7 +20,7 @@ namespace warp::actors {
 struct node {
   explicit node(std::unique_ptr<storage::engine> opened)
       : engine(std::move(opened)), registry(std::make_shared<tree_registry>()),
-        checkpoints(*engine), sweep_again(engine->shard_count()) {
+        checkpoints(*engine), backups(*engine), sweep_again(engine->shard_count()) {
     for (std::uint32_t i = 0; i < engine->stream_count(); ++i)
       streams.push_back(std::make_unique<stream_lease>(*engine, i));
     if (!streams.empty()) segments = std::make_unique<storage::segment_maker>(*engine);
@@ -30,6 +31,7 @@ struct node {
   std::vector<std::unique_ptr<stream_lease>> streams;
   std::unique_ptr<storage::segment_maker> segments; ///< null in memory only
   checkpoint_gate checkpoints;
+  backup_gate backups;
   /// Per shard: the last sweep found something, so the next one should not wait for its turn.
   std::vector<std::atomic<bool>> sweep_again;
   service_list services;

@@ -1,5 +1,6 @@
 #include "actors/node_tree.hpp"
 
+#include "actors/backup_making.hpp"
 #include "actors/checkpointer.hpp"
 #include "actors/observer.hpp"
 #include "actors/segment_making.hpp"
@@ -21,6 +22,7 @@ std::vector<child_spec> storage_children(node& n) {
   for (std::uint32_t i = 0; i < n.engine->shard_count(); ++i)
     children.push_back(shard_life(n, shard_id{i}));
   children.push_back(checkpointer(n));
+  if (n.segments) children.push_back(backup_making(n));
   children.push_back(upkeep(n));
   return children;
 }

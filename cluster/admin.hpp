@@ -34,6 +34,12 @@ public:
   /// about `limit` records.
   virtual op_result<log_page> log_frames(shard_id shard, lsn_t from, std::size_t limit,
                                          bool with_values) = 0;
+
+  /// Orders a backup into a folder of this machine (empty: the configured one) and returns its
+  /// ticket. unauthorized: not into that folder. Does not wait for it.
+  virtual op_result<std::uint64_t> order_backup(const std::string& folder) = 0;
+  /// What became of it.
+  virtual op_result<backup_summary> backup(std::uint64_t ticket) = 0;
 };
 
 } // namespace warp::cluster

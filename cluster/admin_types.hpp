@@ -1,6 +1,7 @@
 #pragma once
 
 #include "messages/ids.hpp"
+#include "messages/status.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -69,6 +70,15 @@ struct log_frame_summary {
 struct log_page {
   std::vector<log_frame_summary> frames;
   lsn_t next_lsn = 0; ///< where to go on; 0: the end for now
+};
+
+/// How far a backup is, or what became of it. Fields as in `BackupState` of warp.capnp.
+struct backup_summary {
+  bool done = false;
+  std::uint64_t bytes_done = 0, bytes_total = 0;
+  op_status result; ///< when done
+  std::string name;
+  std::uint64_t bytes = 0, new_bytes = 0, taken_us = 0;
 };
 
 } // namespace warp

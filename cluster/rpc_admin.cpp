@@ -198,4 +198,35 @@ kj::Promise<void> rpc_admin::walDump(WalDumpContext call) {
       });
 }
 
+kj::Promise<void> rpc_admin::backup(BackupContext call) {
+  return beside(
+      [admin = context_.admin, folder = std::string{as_view(call.getParams().getFolder())}] {
+        return admin->order_backup(folder);
+      },
+      [this, call](kj::Own<op_result<std::uint64_t>> ordered) mutable {
+        auto results = call.getResults();
+        if (!ordered->ok()) return answer_status(ordered->status(), results);
+        results.setTicket(**ordered);
+      });
+}
+
+kj::Promise<void> rpc_admin::backupState(BackupStateContext call) {
+  return beside([admin = context_.admin,
+                 ticket = call.getParams().getTicket()] { return admin->backup(ticket); },
+                [this, call](kj::Own<op_result<backup_summary>> asked) mutable {
+                  auto& from = *asked;
+                  auto results = call.getResults();
+                  if (!from.ok()) return answer_status(from.status(), results);
+                  auto to = results.initState();
+                  to.setDone(from->done);
+                  to.setBytesDone(from->bytes_done);
+                  to.setBytesTotal(from->bytes_total);
+                  if (!from->result.ok()) write_status(from->result, to.initResult());
+                  to.setName(as_text(from->name));
+                  to.setBytes(from->bytes);
+                  to.setNewBytes(from->new_bytes);
+                  to.setTakenUs(from->taken_us);
+                });
+}
+
 } // namespace warp::cluster

@@ -43,6 +43,7 @@ void add_scan_commands(CLI::App& app, tool& t);
 void add_load_command(CLI::App& app, tool& t);
 void add_admin_commands(CLI::App& app, tool& t);
 void add_bench_command(CLI::App& app, tool& t);
+void add_backup_commands(CLI::App& app, tool& t);
 void add_wal_command(CLI::App& app, tool& t);
 void add_watch_command(CLI::App& app, tool& t);
 void add_config_command(CLI::App& app, tool& t);

@@ -242,9 +242,8 @@ void add_checkpoints(families& out, const node& n,
 
 void add_backups(families& out, const node& n) {
   const auto c = n.backups.counters();
-  out.push_back(builder::counter("warp_backups_total", "Backups made.")
-                    .value(number(c.made))
-                    .done());
+  out.push_back(
+      builder::counter("warp_backups_total", "Backups made.").value(number(c.made)).done());
   out.push_back(builder::counter("warp_backup_failures_total", "Backups that failed.")
                     .value(number(c.failed))
                     .done());

@@ -205,28 +205,26 @@ op_result<std::uint64_t> client_admin::order_backup(std::string_view folder) {
 }
 
 op_result<backup_summary> client_admin::backup(std::uint64_t ticket) {
-  return owner_->state_->call<backup_summary>(
-      [ticket](wire::Session::Client session, auto out) {
-        return with_admin(std::move(session), [ticket, out](wire::Admin::Client admin) {
-          auto request = admin.backupStateRequest();
-          request.setTicket(ticket);
-          return request.send().then(
-              [out](capnp::Response<wire::Admin::BackupStateResults>&& answer) {
-                if (answer.hasStatus()) return read_status(answer.getStatus());
-                const auto from = answer.getState();
-                *out = {};
-                out->done = from.getDone();
-                out->bytes_done = from.getBytesDone();
-                out->bytes_total = from.getBytesTotal();
-                if (from.hasResult()) out->result = read_status(from.getResult());
-                out->name = std::string{as_view(from.getName())};
-                out->bytes = from.getBytes();
-                out->new_bytes = from.getNewBytes();
-                out->taken_us = from.getTakenUs();
-                return op_status{};
-              });
-        });
+  return owner_->state_->call<backup_summary>([ticket](wire::Session::Client session, auto out) {
+    return with_admin(std::move(session), [ticket, out](wire::Admin::Client admin) {
+      auto request = admin.backupStateRequest();
+      request.setTicket(ticket);
+      return request.send().then([out](capnp::Response<wire::Admin::BackupStateResults>&& answer) {
+        if (answer.hasStatus()) return read_status(answer.getStatus());
+        const auto from = answer.getState();
+        *out = {};
+        out->done = from.getDone();
+        out->bytes_done = from.getBytesDone();
+        out->bytes_total = from.getBytesTotal();
+        if (from.hasResult()) out->result = read_status(from.getResult());
+        out->name = std::string{as_view(from.getName())};
+        out->bytes = from.getBytes();
+        out->new_bytes = from.getNewBytes();
+        out->taken_us = from.getTakenUs();
+        return op_status{};
       });
+    });
+  });
 }
 
 } // namespace warp

@@ -55,8 +55,8 @@ private:
 /// CRC-32C of all before it: the first line and the last are the same in every format, so that a
 /// newer one is told from a damaged one.
 struct text_kind {
-  std::string_view first_word;     ///< with the space behind it
-  std::string_view name;           ///< "a WarpEngine manifest"
+  std::string_view first_word; ///< with the space behind it
+  std::string_view name;       ///< "a WarpEngine manifest"
   std::uint64_t format_version = 1;
 };
 

@@ -46,9 +46,7 @@ struct seen_segment {
   std::uint64_t data_end = 0;
   bool closed = false;
 
-  [[nodiscard]] segment_name name() const {
-    return {header.start, header.stream, header.sequence};
-  }
+  [[nodiscard]] segment_name name() const { return {header.start, header.stream, header.sequence}; }
 };
 
 /// The last record of each shard in a segment.
@@ -178,8 +176,8 @@ private:
                   const std::map<segment_name, seen_segment, in_log_order>& there) {
     for (const auto& piece : previous.log) {
       const auto live = there.find(piece.segment);
-      const bool fits = live == there.end() || (live->second.header.id == piece.id &&
-                                                live->second.data_end >= piece.to);
+      const bool fits = live == there.end() ||
+                        (live->second.header.id == piece.id && live->second.data_end >= piece.to);
       if (!fits || !is_stored(piece.object)) return; // begins anew
     }
     continuous_ = true;
@@ -198,8 +196,8 @@ private:
       chain = std::max(chain, name.sequence);
       previous_start_ = std::max(previous_start_, name.start);
       const bool is_there = live != there.end();
-      const bool goes_on = is_there && !last.closed &&
-                           (!live->second.closed || live->second.data_end > last.to);
+      const bool goes_on =
+          is_there && !last.closed && (!live->second.closed || live->second.data_end > last.to);
       if (!is_there && !last.closed)
         continuous_ = false; // let go before all of it was copied; so nobody needs it any more
       else if (needed(name) || goes_on)
@@ -216,9 +214,7 @@ private:
     return chain != previous_end_.end() && name.sequence > chain->second;
   }
 
-  void enter(backup_piece piece) {
-    archived_[piece.segment].push_back(std::move(piece));
-  }
+  void enter(backup_piece piece) { archived_[piece.segment].push_back(std::move(piece)); }
 
   // -- the log
 
@@ -279,17 +275,16 @@ private:
                                    name.stream, name.sequence, from, s.data_end);
     // What another backup may refer to is never written again.
     while (stored_.contains(object_name)) object_name += "-again";
-    auto out = backup_object_writer::create(
-        store_, object_name,
-        {.kind = backup_kind::log,
-         .universe = made_.universe,
-         .generation = made_.generation,
-         .number = name.stream,
-         .shard_count = engine_.shard_count(),
-         .start = name.start,
-         .sequence = name.sequence,
-         .segment = s.header.id,
-         .from = from});
+    auto out = backup_object_writer::create(store_, object_name,
+                                            {.kind = backup_kind::log,
+                                             .universe = made_.universe,
+                                             .generation = made_.generation,
+                                             .number = name.stream,
+                                             .shard_count = engine_.shard_count(),
+                                             .start = name.start,
+                                             .sequence = name.sequence,
+                                             .segment = s.header.id,
+                                             .from = from});
     if (!out) return out.status();
     auto at = from;
     if (from == 0) {
@@ -313,8 +308,8 @@ private:
       if (!frame || bytes->size() < whole) return damaged(s, at);
       if (frame->kind == frame_kind::records && frame->count != 0)
         contents_[name][frame->shard.value] = frame->last;
-      if (auto status = follow(*frame, bytes->substr(frame_header_bytes,
-                                                     frame->length - frame_header_bytes));
+      if (auto status =
+              follow(*frame, bytes->substr(frame_header_bytes, frame->length - frame_header_bytes));
           !status.ok())
         return {status.code(), fmt::format("{}: at {}: {}", s.path, at, status.message())};
       if (auto status = (*out)->append(bytes->substr(0, whole)); !status.ok()) return status;
@@ -434,8 +429,8 @@ private:
       auto count = (*in)->read_at(at, buffer);
       if (!count) return count.status();
       if (*count == 0)
-        return op_status{op_code::corruption, fmt::format("{}: ends at {} of {}", path, at,
-                                                          info.bytes)};
+        return op_status{op_code::corruption,
+                         fmt::format("{}: ends at {} of {}", path, at, info.bytes)};
       if (auto s = (*out)->append({buffer.data(), *count}); !s.ok()) return s;
       at += *count;
       if (auto s = pace(*count); !s.ok()) return s;
@@ -491,7 +486,8 @@ private:
     return failure;
   }
 
-  /// From now on the log stays until it was copied, as far as there is room (engine_checkpoint.cpp).
+  /// From now on the log stays until it was copied, as far as there is room
+  /// (engine_checkpoint.cpp).
   void hold_log() {
     std::lock_guard hold{engine_.upkeep_mutex};
     if (engine_.archived.empty()) {
@@ -514,10 +510,9 @@ private:
     progress_.bytes_done += bytes;
     if (options_.on_progress) options_.on_progress(progress_);
     if (auto s = give_up_if_cancelled(); !s.ok() || options_.rate_bytes == 0) return s;
-    const auto due = began_ + std::chrono::duration_cast<steady::duration>(
-                                  std::chrono::duration<double>(
-                                      static_cast<double>(copied_) /
-                                      static_cast<double>(options_.rate_bytes)));
+    const auto due =
+        began_ + std::chrono::duration_cast<steady::duration>(std::chrono::duration<double>(
+                     static_cast<double>(copied_) / static_cast<double>(options_.rate_bytes)));
     for (auto now = steady::now(); now < due; now = steady::now()) {
       std::this_thread::sleep_for(std::min<steady::duration>(due - now, pause_max));
       if (auto s = give_up_if_cancelled(); !s.ok()) return s;

@@ -44,8 +44,8 @@ public:
   /// chain is broken in a way no crash leaves behind, or a shard is not below `shard_count`.
   static op_result<log_survey> build(std::vector<segment_scan> scans, std::uint32_t shard_count);
 
-  /// Ends a shard's log at `last`, where it goes beyond: the records above are void. For a restore to
-  /// a point in time; before cut_transactions().
+  /// Ends a shard's log at `last`, where it goes beyond: the records above are void. For a restore
+  /// to a point in time; before cut_transactions().
   void end_at(shard_id shard, lsn_t last);
 
   /// Ends the logs of shards before a transaction's part that lacks another part, in a log or below

@@ -91,8 +91,8 @@ public:
       shard.position = {.last = std::max(chain.end, checkpoint.end_lsn),
                         .next = std::max(chain.next, checkpoint.end_lsn + 1),
                         .epoch = std::max(chain.epoch, checkpoint.end_epoch)};
-      // After an unclean stop every LSN of the reservation may have been handed out; without a log (a
-      // restored folder) the checkpoint alone knows.
+      // After an unclean stop every LSN of the reservation may have been handed out; without a log
+      // (a restored folder) the checkpoint alone knows.
       if (!chain.clean || !chain.seen)
         shard.position.next = std::max(shard.position.next, checkpoint.reserved_lsn + 1);
     }

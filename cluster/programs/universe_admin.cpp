@@ -62,9 +62,9 @@ op_result<std::uint64_t> universe_admin::order_backup(const std::string& folder)
     const auto root = fs::weakly_canonical(backups_.root, ignored);
     const auto inside = fs::weakly_canonical(wanted, ignored).lexically_relative(root);
     if (inside.empty() || *inside.begin() == "..")
-      return op_status(op_code::unauthorized,
-                       fmt::format("backups of this server go into {} or below (backup.folder)",
-                                   backups_.root));
+      return op_status(
+          op_code::unauthorized,
+          fmt::format("backups of this server go into {} or below (backup.folder)", backups_.root));
   } else if (!backups_.anywhere) {
     return op_status(op_code::unauthorized,
                      "other machines can reach this server, so it writes backups only into a "
@@ -76,9 +76,8 @@ op_result<std::uint64_t> universe_admin::order_backup(const std::string& folder)
 op_result<backup_summary> universe_admin::backup(std::uint64_t ticket) {
   auto state = universe_.backup(ticket);
   if (!state) return state.status();
-  return backup_summary{state->done,      state->bytes_done, state->bytes_total,
-                        state->result,    state->name,       state->bytes,
-                        state->new_bytes, state->taken_us};
+  return backup_summary{state->done, state->bytes_done, state->bytes_total, state->result,
+                        state->name, state->bytes,      state->new_bytes,   state->taken_us};
 }
 
 } // namespace warp::programs

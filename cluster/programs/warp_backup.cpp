@@ -40,7 +40,8 @@ void show_progress(const tool& t, std::uint64_t done, std::uint64_t total) {
              readable_bytes(total));
 }
 void end_progress(const tool& t) {
-  if (!t.json && ::isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r                              \r");
+  if (!t.json && ::isatty(STDERR_FILENO) != 0)
+    fmt::print(stderr, "\r                              \r");
 }
 
 void create(tool& t, const backup_arguments& a) {
@@ -118,15 +119,16 @@ void list(tool& t, const backup_arguments& a) {
 void verify(tool& t, const backup_arguments& a) {
   const auto store = open_repository(a.repository);
   const auto begin = std::chrono::steady_clock::now();
-  const auto found = storage::verify_backups(
-      *store, a.name,
-      [&](const storage::backup_progress& p) { show_progress(t, p.bytes_done, p.bytes_total); });
+  const auto found =
+      storage::verify_backups(*store, a.name, [&](const storage::backup_progress& p) {
+        show_progress(t, p.bytes_done, p.bytes_total);
+      });
   end_progress(t);
   if (!t.check(found.status(), "backup verify")) return;
   if (!found->problems.empty()) t.exit = tool_exit::failure;
   if (t.json) {
-    fmt::print("{{\"backups\": {}, \"objects\": {}, \"bytes\": {}, \"problems\": [",
-               found->backups, found->objects, found->bytes);
+    fmt::print("{{\"backups\": {}, \"objects\": {}, \"bytes\": {}, \"problems\": [", found->backups,
+               found->objects, found->bytes);
     for (const auto& problem : found->problems)
       fmt::print("{}{{{}}}", &problem == found->problems.data() ? "" : ", ",
                  json_bytes("problem", problem));
@@ -177,9 +179,8 @@ void restore(tool& t, const backup_arguments& a) {
   fmt::print("{}: {} records of backup {}{}, in {}\n"
              "start it with: warpd --storage.folder {}\n",
              a.folder, with_commas(done->records), done->name,
-             done->newest_us == 0
-                 ? std::string{}
-                 : ", the last change at " + cluster::show_moment(done->newest_us),
+             done->newest_us == 0 ? std::string{}
+                                  : ", the last change at " + cluster::show_moment(done->newest_us),
              readable_duration(took), a.folder);
 }
 

@@ -349,6 +349,18 @@ TEST_CASE("operators ask from beside the data path", "[cluster][rpc]") {
   CHECK(admin.chaos("nowhere") == op_code::not_found);
   CHECK(f.admin.chaos_calls == 1);
 
+  const auto ticket = admin.order_backup("/backups");
+  REQUIRE(ticket.ok());
+  CHECK(f.admin.backup_folder == "/backups");
+  CHECK(admin.order_backup("/forbidden").status() == op_code::unauthorized);
+  const auto backup = admin.backup(*ticket);
+  REQUIRE(backup.ok());
+  CHECK(backup->done);
+  CHECK(backup->result == op_code::no_space);
+  CHECK(backup->name == "name");
+  CHECK(backup->taken_us == 10);
+  CHECK(admin.backup(8).status() == op_code::not_found);
+
   const auto log = admin.log_frames(shard_id{0}, 10, 500, true);
   REQUIRE(log.ok());
   REQUIRE(log->frames.size() == 1);

@@ -47,19 +47,18 @@ backup_manifest example_manifest() {
   m.new_bytes = 150;
   m.shards.resize(2);
   m.shards[0] = {.last = 3, .reserved = 1'000};
-  m.shards[1] = {.checkpoint =
-                     backup_checkpoint{{.shard = shard_id{1},
-                                        .sequence = 7,
-                                        .start_lsn = 100,
-                                        .end_lsn = 120,
-                                        .reserved_lsn = 4'096,
-                                        .start_epoch = 1,
-                                        .end_epoch = 2,
-                                        .records = 10,
-                                        .bytes = 1'234,
-                                        .created_at_ms = 1'699'999'999'000},
-                                       {"0000000000abcdef-checkpoint-00001-0000000007", 700, 1'234,
-                                        0x0a0b0c0d}},
+  m.shards[1] = {.checkpoint = backup_checkpoint{{.shard = shard_id{1},
+                                                  .sequence = 7,
+                                                  .start_lsn = 100,
+                                                  .end_lsn = 120,
+                                                  .reserved_lsn = 4'096,
+                                                  .start_epoch = 1,
+                                                  .end_epoch = 2,
+                                                  .records = 10,
+                                                  .bytes = 1'234,
+                                                  .created_at_ms = 1'699'999'999'000},
+                                                 {"0000000000abcdef-checkpoint-00001-0000000007",
+                                                  700, 1'234, 0x0a0b0c0d}},
                  .last = 130,
                  .reserved = 5'000};
   m.log.push_back({.segment = {3, 0, 12},
@@ -177,6 +176,7 @@ TEST_CASE("an object of a newer format is told from a damaged one", "[storage][b
   bytes[8] = 2;
   CHECK(decode_backup_header(bytes).code() == op_code::corruption);
   const auto crc = backup_header_crc(bytes);
-  for (int i = 0; i < 4; ++i) bytes[static_cast<std::size_t>(92 + i)] = static_cast<char>(crc >> (8 * i));
+  for (int i = 0; i < 4; ++i)
+    bytes[static_cast<std::size_t>(92 + i)] = static_cast<char>(crc >> (8 * i));
   CHECK(decode_backup_header(bytes).code() == op_code::version_mismatch);
 }

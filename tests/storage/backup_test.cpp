@@ -287,8 +287,8 @@ TEST_CASE("a backup that is cut short leaves those before it, and the next one g
     archive.crash(policy, seed + changes);
     REQUIRE(verify_backups(*store, "").ok());
     CHECK(problems(*store) == std::vector<std::string>{});
-    const auto old = restored(*store, files, "old" + std::to_string(number++),
-                              {.name = first->name}, then.us);
+    const auto old =
+        restored(*store, files, "old" + std::to_string(number++), {.name = first->name}, then.us);
     REQUIRE(old.ok());
     CHECK(*old == then.contents);
     if (!made.ok()) continue;
@@ -347,14 +347,15 @@ TEST_CASE("a restore that is cut short leaves a folder that is refused, with the
           "[storage][backup][crash]") {
   const auto policy =
       GENERATE(crash_policy::drop_all, crash_policy::keep_all, crash_policy::random);
-  faulty_file_system files, target;
+  faulty_file_system files;
   const auto store = open_backup_folder(files, "backups");
   backup_source source{files, seed_of(7)};
   source.write(40);
   source.back_up(*store);
   for (std::uint64_t changes = 0;; ++changes) {
     CAPTURE(changes);
-    const auto folder = "restored" + std::to_string(changes);
+    faulty_file_system target;
+    const std::string folder = "restored";
     target.power_off_after(changes);
     const auto done = restore_backup(*store, target, folder, {.threads = 1});
     target.crash(policy, seed_of(changes));

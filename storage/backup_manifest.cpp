@@ -134,7 +134,7 @@ op_result<backup_manifest> decode_backup_manifest(std::string_view bytes, std::s
   };
   auto opened = open_text(bytes, path, kind);
   if (!opened) return opened.status();
-  auto& in = *opened;
+  auto& in = opened->reader;
   backup_manifest m;
   std::uint64_t shards = 0;
   const auto read_head = [&] {

@@ -18,7 +18,7 @@ std::string seal_text(std::string text) {
   return std::move(text) + fmt::format("{}{:08x}\n", crc_word, crc);
 }
 
-op_result<text_reader> open_text(std::string_view bytes, std::string_view path,
+op_result<opened_text> open_text(std::string_view bytes, std::string_view path,
                                  const text_kind& kind) {
   const auto damaged = [&](std::size_t offset, std::string_view cause) {
     return op_status{op_code::corruption, fmt::format("{}: offset {}: {}", path, offset, cause)};
@@ -43,12 +43,12 @@ op_result<text_reader> open_text(std::string_view bytes, std::string_view path,
   text_reader in{body};
   std::uint64_t version = 0;
   if (!in.skip(kind.first_word) || !in.number(version) || !in.skip("\n")) return foreign();
-  if (version != kind.format_version)
+  if (version > kind.format_version || version == 0)
     return op_status{
         op_code::version_mismatch,
         fmt::format("{}: written by a newer version (format {}, this program knows up to {})", path,
                     version, kind.format_version)};
-  return in;
+  return opened_text{in, version};
 }
 
 } // namespace warp::storage

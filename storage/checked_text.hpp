@@ -62,9 +62,13 @@ struct text_kind {
 
 /// The text with its last line.
 [[nodiscard]] std::string seal_text(std::string text);
-/// A reader behind the first line, which ends before the last one. invalid_argument (not a file of
-/// this kind), version_mismatch, corruption; the messages begin with `path`.
-op_result<text_reader> open_text(std::string_view bytes, std::string_view path,
+struct opened_text {
+  text_reader reader;               ///< behind the first line; ends before the last one
+  std::uint64_t format_version = 0; ///< 1 to kind.format_version
+};
+/// invalid_argument (not a file of this kind), version_mismatch, corruption; the messages begin
+/// with `path`.
+op_result<opened_text> open_text(std::string_view bytes, std::string_view path,
                                  const text_kind& kind);
 
 } // namespace warp::storage

@@ -47,6 +47,10 @@ struct engine_options {
   /// How long a write waits for room in a full log buffer, or for a log below its limit, before it
   /// answers overloaded.
   std::chrono::milliseconds write_stall_max{10'000};
+  /// How long a log that failed, or found no space, waits before it tries again; after each failure
+  /// twice as long, up to log_retry_max.
+  std::chrono::milliseconds log_retry_min{200};
+  std::chrono::milliseconds log_retry_max{10'000};
   /// An async write is on disk after this and one write + sync; the promise to users is 100 ms.
   std::chrono::milliseconds flush_interval{50};
   /// Values from this size are compressed for the log when that saves space, bytes.

@@ -21,6 +21,8 @@ struct log_gap {
   lsn_t resumes_at = 0; ///< last LSN that is missing
   std::string path;     ///< of the segment that goes on behind the gap
   std::uint64_t offset = 0;
+  std::string path_before; ///< of the segment that ends before it; empty: none
+  std::uint64_t end_before = 0;
 };
 
 /// One shard's log as a whole.
@@ -33,7 +35,9 @@ struct shard_chain {
                      ///< the reservation
   epoch_t epoch = 0; ///< highest seen
   bool seen = false; ///< some segment names the shard
-  bool clean = true; ///< its last writer stopped cleanly (or there is none)
+  std::string path;  ///< of the last segment that names it
+  std::uint64_t start = 0;   ///< number of the newest process start whose segments name it
+  bool clean = true;         ///< its last writer stopped cleanly (or there is none)
   std::uint64_t records = 0; ///< in the log; a run that was cut counts whole
 };
 
@@ -69,6 +73,9 @@ public:
   /// For segment_store::open().
   [[nodiscard]] std::vector<std::shared_ptr<segment_info>> infos() const;
 
+  /// Path of a segment of the newest start that was sealed although its successor is not there; a
+  /// successor is there before the seal is. Empty: none.
+  [[nodiscard]] std::string without_successor() const;
   [[nodiscard]] bool clean() const noexcept; ///< every shard's last writer stopped cleanly
   [[nodiscard]] std::uint64_t start_max() const noexcept; ///< highest start number seen; 0: no log
   [[nodiscard]] std::uint64_t timestamp_us_max() const noexcept;

@@ -40,9 +40,11 @@ bool read_checkpoint(text_reader& in, checkpoint_info& info) {
 std::string encode_manifest(const manifest& m) {
   std::string text;
   auto out = std::back_inserter(text);
-  fmt::format_to(out, "{}{}\nuniverse {}\ngeneration {:016x}\nshards {}\nstarts {}\n", first_word,
-                 manifest_format_version, to_string(m.universe), m.generation, m.shard_count(),
-                 m.starts);
+  fmt::format_to(out,
+                 "{}{}\nuniverse {}\ngeneration {:016x}\nshards {}\nstarts {}\n"
+                 "log start={} reaches={}\n",
+                 first_word, manifest_format_version, to_string(m.universe), m.generation,
+                 m.shard_count(), m.starts, m.log_start, m.log_reaches);
   for (const auto& shard : m.checkpoints)
     for (const auto& c : shard)
       fmt::format_to(out,
@@ -59,7 +61,7 @@ op_result<manifest> decode_manifest(std::string_view bytes, std::string_view pat
   };
   auto opened = open_text(bytes, path, kind);
   if (!opened) return opened.status();
-  auto& in = *opened;
+  auto& in = opened->reader;
   manifest m;
   if (!in.skip("universe ")) return damaged(in.offset(), "expected 'universe'");
   const auto universe = parse_universe_id(in.take(32));
@@ -68,6 +70,12 @@ op_result<manifest> decode_manifest(std::string_view bytes, std::string_view pat
       !in.skip("\nshards ") || !in.number(shards) || !in.skip("\nstarts ") ||
       !in.number(m.starts) || !in.skip("\n"))
     return damaged(in.offset(), "not what a manifest has here");
+  if (opened->format_version >= 2 &&
+      (!in.skip("log start=") || !in.number(m.log_start) || !in.skip(" reaches=") ||
+       !in.number(m.log_reaches) || !in.skip("\n")))
+    return damaged(in.offset(), "not what the line of the log has here");
+  if (m.log_start > m.starts)
+    return damaged(in.offset(), fmt::format("the log of start {} of {}", m.log_start, m.starts));
   m.universe = *universe;
   if (!std::has_single_bit(shards) || shards > shard_count_max)
     return damaged(in.offset(), fmt::format("{} shards", shards));

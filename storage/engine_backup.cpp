@@ -271,10 +271,12 @@ private:
     if (!in) return in.status();
     file_window window{std::move(*in)};
     const auto name = s.name();
-    auto object_name = fmt::format("{:016x}-log-{}-{}-{}-{}-{}", made_.generation, name.start,
-                                   name.stream, name.sequence, from, s.data_end);
+    const auto plain_name = fmt::format("{:016x}-log-{}-{}-{}-{}-{}", made_.generation, name.start,
+                                        name.stream, name.sequence, from, s.data_end);
     // What another backup may refer to is never written again.
-    while (stored_.contains(object_name)) object_name += "-again";
+    auto object_name = plain_name;
+    for (int n = 2; stored_.contains(object_name); ++n)
+      object_name = fmt::format("{}-{}", plain_name, n);
     auto out = backup_object_writer::create(store_, object_name,
                                             {.kind = backup_kind::log,
                                              .universe = made_.universe,

@@ -46,12 +46,18 @@ class log_survey {
 public:
   /// Orders the segments and follows each shard through them. corruption, with path and offset: a
   /// chain is broken in a way no crash leaves behind, or a shard is not below `shard_count`.
-  static op_result<log_survey> build(std::vector<segment_scan> scans, std::uint32_t shard_count);
+  /// `salvage`: for what salvage_segment() brought; where a chain is broken is then seen from its
+  /// gaps alone, and nothing is an error.
+  static op_result<log_survey> build(std::vector<segment_scan> scans, std::uint32_t shard_count,
+                                     bool salvage = false);
 
   /// Ends the logs of shards before a transaction's part that lacks another part, in a log or below
   /// a checkpoint (checkpoint_lsn[shard]: end LSN of the checkpoint that will be loaded; 0: none).
   /// Returns how many parts were cut.
   std::uint64_t cut_transactions(std::span<const lsn_t> checkpoint_lsn);
+
+  /// Ends a shard's log behind record `last`: what is above it is void.
+  void end_at(shard_id s, lsn_t last) { cut(s.value, last); }
 
   /// Makes durable what was read, so that a later crash cannot take back what recovery has used:
   /// writes the last round of each chain once more as it is, and syncs it. (A sync alone is not
@@ -88,6 +94,7 @@ private:
   }
   void summarize();
 
+  bool salvage_ = false;
   std::vector<segment_scan> scans_;
   std::vector<shard_chain> chains_;
   std::vector<std::vector<run_place>> runs_; ///< by shard, in log order

@@ -95,7 +95,8 @@ public:
                         .next = std::max(chain.next, checkpoint.end_lsn + 1),
                         .epoch = std::max(chain.epoch, checkpoint.end_epoch)};
       // After an unclean stop every LSN of the reservation may have been handed out.
-      if (!chain.clean)
+      // So is it when there is no log at all.
+      if (!chain.clean || !chain.seen)
         shard.position.next = std::max(shard.position.next, checkpoint.reserved_lsn + 1);
     }
     result_.segments = survey->infos();

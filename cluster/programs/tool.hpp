@@ -45,6 +45,7 @@ void add_admin_commands(CLI::App& app, tool& t);
 void add_bench_command(CLI::App& app, tool& t);
 void add_wal_command(CLI::App& app, tool& t);
 void add_watch_command(CLI::App& app, tool& t);
+void add_repair_command(CLI::App& app, tool& t);
 void add_config_command(CLI::App& app, tool& t);
 
 /// Adds --durability NAME.

@@ -47,6 +47,7 @@ int main(int argc, char** argv) {
   add_admin_commands(app, t);
   add_bench_command(app, t);
   add_wal_command(app, t);
+  add_repair_command(app, t);
   add_config_command(app, t);
   try {
     app.parse(argc, argv);

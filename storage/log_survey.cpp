@@ -1,5 +1,7 @@
 #include "storage/log_survey.hpp"
 
+#include "storage/planted.hpp"
+
 #include <algorithm>
 #include <fmt/format.h>
 #include <map>
@@ -51,6 +53,8 @@ op_result<log_survey> log_survey::build(std::vector<segment_scan> scans, std::ui
       chain.epoch = std::max(chain.epoch, line.epoch);
     }
   }
+  for (auto& scan : survey.scans_)
+    for (auto& part : scan.parts) part.lost = part.last > scan.info->runs[part.run].keep;
   survey.summarize();
   return survey;
 }
@@ -94,7 +98,8 @@ op_status log_survey::follow(std::uint32_t segment, std::uint32_t index) {
   }
   chain.end = run.last;
   chain.epoch = std::max(chain.epoch, run.epoch);
-  chain.next = std::max({chain.next, run.reserved + 1, chain.end + 1});
+  const auto reserved = planted(mistake::lsn_block_not_skipped) ? 0 : run.reserved;
+  chain.next = std::max({chain.next, reserved + 1, chain.end + 1});
   runs_[shard].emplace_back(segment, index);
   return {};
 }
@@ -111,12 +116,31 @@ void log_survey::cut(std::uint32_t shard, lsn_t last) {
     chain.gaps.back().resumes_at = std::min(chain.gaps.back().resumes_at, last);
 }
 
+void log_survey::end_at(shard_id shard, lsn_t last) {
+  if (chains_[shard.value].end > last) cut(shard.value, last);
+}
+
+bool log_survey::cuts_into(std::span<const lsn_t> checkpoint_lsn) const {
+  for (const auto& scan : scans_)
+    for (const auto& part : scan.parts) {
+      if (part.lost || part.last <= scan.info->runs[part.run].keep) continue;
+      for (auto i = part.list_begin; i < part.list_end; ++i) {
+        const auto& other = scan.lists[i];
+        if (other.shard.value < checkpoint_lsn.size() &&
+            checkpoint_lsn[other.shard.value] >= other.first)
+          return true;
+      }
+    }
+  return false;
+}
+
 std::uint64_t log_survey::cut_transactions(std::span<const lsn_t> checkpoint_lsn) {
   struct place {
     const segment_scan* scan;
     const found_part* part;
   };
   const auto settled = [&](shard_id shard, lsn_t lsn) {
+    if (planted(mistake::part_believed)) return true;
     return shard.value < checkpoint_lsn.size() && checkpoint_lsn[shard.value] >= lsn;
   };
   const auto alive = [](const place& p) {

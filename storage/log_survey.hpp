@@ -51,13 +51,18 @@ public:
   static op_result<log_survey> build(std::vector<segment_scan> scans, std::uint32_t shard_count,
                                      bool salvage = false);
 
+  /// Ends a shard's log at `last`, where it goes beyond: the records above are void. For a restore to
+  /// a point in time; before cut_transactions().
+  void end_at(shard_id shard, lsn_t last);
+
   /// Ends the logs of shards before a transaction's part that lacks another part, in a log or below
   /// a checkpoint (checkpoint_lsn[shard]: end LSN of the checkpoint that will be loaded; 0: none).
   /// Returns how many parts were cut.
   std::uint64_t cut_transactions(std::span<const lsn_t> checkpoint_lsn);
 
-  /// Ends a shard's log behind record `last`: what is above it is void.
-  void end_at(shard_id s, lsn_t last) { cut(s.value, last); }
+  /// After cut_transactions(): does a transaction of which a part is void stand in a checkpoint of
+  /// another shard all the same? Then the log was ended too early for these checkpoints.
+  [[nodiscard]] bool cuts_into(std::span<const lsn_t> checkpoint_lsn) const;
 
   /// Makes durable what was read, so that a later crash cannot take back what recovery has used:
   /// writes the last round of each chain once more as it is, and syncs it. (A sync alone is not

@@ -3,6 +3,7 @@
 #include "storage/checkpoint_reader.hpp"
 #include "storage/parallel.hpp"
 #include "storage/path.hpp"
+#include "storage/planted.hpp"
 
 #include <chrono>
 #include <fmt/format.h>
@@ -94,8 +95,8 @@ public:
       shard.position = {.last = std::max(chain.end, checkpoint.end_lsn),
                         .next = std::max(chain.next, checkpoint.end_lsn + 1),
                         .epoch = std::max(chain.epoch, checkpoint.end_epoch)};
-      // After an unclean stop every LSN of the reservation may have been handed out.
-      // So is it when there is no log at all.
+      // After an unclean stop every LSN of the reservation may have been handed out; without a log (a
+      // restored folder) the checkpoint alone knows.
       if (!chain.clean || !chain.seen)
         shard.position.next = std::max(shard.position.next, checkpoint.reserved_lsn + 1);
     }
@@ -275,7 +276,10 @@ private:
     std::vector<std::vector<replay_range>> ranges(workers,
                                                   std::vector<replay_range>(shards_.size()));
     for (std::size_t s = 0; s < shards_.size(); ++s)
-      ranges[s % workers][s] = {.wanted = true, .above = result_.shards[s].checkpoint.start_lsn};
+      ranges[s % workers][s] = {.wanted = true,
+                                .above = planted(mistake::replay_from_end)
+                                             ? result_.shards[s].checkpoint.end_lsn
+                                             : result_.shards[s].checkpoint.start_lsn};
     segment_bytes memory; // used again for each
     for (const auto& segment : survey.segments()) {
       auto bytes = load_segment(files_, segment.info, std::move(memory));

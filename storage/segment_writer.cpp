@@ -1,6 +1,7 @@
 #include "storage/segment_writer.hpp"
 
 #include "storage/crc32c.hpp"
+#include "storage/planted.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -44,18 +45,19 @@ segment_writer::segment_writer(segment_store& store, std::uint32_t stream, const
 segment_writer::~segment_writer() = default;
 
 op_status segment_writer::start(std::vector<shard_place> places, bool after_failure) {
-  if (file_) {
-    close_segment();
-    std::lock_guard guard{prepare_mutex_}; // prepared as an ordinary successor, which the new chain
-                                           // does not begin with
+  if (file_) close_segment();
+  {
+    // One hold of the lock to the end: what is prepared, or what somebody would prepare meanwhile,
+    // is an ordinary successor, and a new chain does not begin with one.
+    std::lock_guard guard{prepare_mutex_};
     if (next_complete_) store_.discard(std::move(next_));
     next_.reset();
     next_complete_ = false;
+    places_ = std::move(places);
+    place_of_.clear();
+    for (std::uint32_t i = 0; i < places_.size(); ++i) place_of_[places_[i].shard.value] = i;
+    if (auto s = open_next_locked(0, after_failure); !s.ok()) return s;
   }
-  places_ = std::move(places);
-  place_of_.clear();
-  for (std::uint32_t i = 0; i < places_.size(); ++i) place_of_[places_[i].shard.value] = i;
-  if (auto s = open_next(0, after_failure); !s.ok()) return s;
   begin_group();
   return write_group(true);
 }
@@ -71,7 +73,7 @@ std::uint64_t segment_writer::frames_end_max() const noexcept {
 op_status segment_writer::write(std::span<outgoing_frame> frames, std::size_t& next) {
   while (next < frames.size()) {
     if (!file_)
-      if (auto s = open_next(frames[next].length, false); !s.ok()) return s;
+      if (auto s = open_next(frames[next].length); !s.ok()) return s;
     begin_group();
     auto end = next;
     while (end < frames.size() && group_end_ + padded(frames[end].length) <= frames_end_max())
@@ -131,7 +133,7 @@ void segment_writer::add_piece(std::string_view bytes) {
 void segment_writer::finish_header(frame_header header, char* bytes) {
   header.segment = info_->header.id;
   header.timestamp_us = timestamp_us_;
-  header.synced = synced_;
+  header.synced = planted(mistake::synced_too_high) ? group_end_ : synced_;
   encode(header, bytes);
 }
 
@@ -240,7 +242,8 @@ op_status segment_writer::write_cached(bool sync) {
 }
 
 op_status segment_writer::write_group(bool sync) {
-  if (auto s = direct_ ? write_direct(sync) : write_cached(sync); !s.ok()) return s;
+  const bool now = sync && !(sealed_ && planted(mistake::seal_not_synced));
+  if (auto s = direct_ ? write_direct(now) : write_cached(now); !s.ok()) return s;
   {
     std::lock_guard guard{stats_mutex_};
     stats_.bytes += group_end_ - offset_;
@@ -309,8 +312,12 @@ void segment_writer::close_segment() {
   runs_.reset();
 }
 
-op_status segment_writer::open_next(std::uint64_t bytes_min, bool after_failure) {
+op_status segment_writer::open_next(std::uint64_t bytes_min) {
   std::lock_guard guard{prepare_mutex_};
+  return open_next_locked(bytes_min, false);
+}
+
+op_status segment_writer::open_next_locked(std::uint64_t bytes_min, bool after_failure) {
   if (auto s = prepare_locked(bytes_min, 0, after_failure); !s.ok()) return s;
   file_ = next_->take_file();
   info_ = next_->info();

@@ -2,6 +2,7 @@
 
 #include "actors/checkpointer.hpp"
 #include "actors/observer.hpp"
+#include "actors/scrubbing.hpp"
 #include "actors/segment_making.hpp"
 #include "actors/service_actor.hpp"
 #include "actors/shard_life.hpp"
@@ -22,6 +23,7 @@ std::vector<child_spec> storage_children(node& n) {
     children.push_back(shard_life(n, shard_id{i}));
   children.push_back(checkpointer(n));
   children.push_back(upkeep(n));
+  if (n.scrubs) children.push_back(scrubbing(n));
   return children;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/scrub_status.hpp"
 #include "actors/service.hpp"
 #include "actors/tree.hpp"
 #include "actors/universe_watch.hpp"
@@ -202,6 +203,9 @@ public:
   /// Writes a checkpoint of every changed shard, one after the other, on this thread.
   op_status checkpoint();
   op_status checkpoint(shard_id shard);
+  /// What checking everything at rest has found; `now`: asks for another run, which has ended when
+  /// `finished` reaches the number in `begun`. not_supported in memory only.
+  op_result<actors::scrub_status> scrubbed(bool now);
   /// Prometheus text of everything, services included.
   [[nodiscard]] std::string metrics() const;
   [[nodiscard]] load_summary analyze_load() const;

@@ -196,6 +196,11 @@ interface Admin {
       -> (frames :List(LogFrame), nextLsn :UInt64, status :Op.Status);
   # Frames of one shard's log as far as it is on disk, from the frame that holds `fromLsn` on (0: the oldest that is kept),
   # about `limit` records (0: 1,000; at most 10,000). `nextLsn`: where to go on; 0: the end for now.
+
+  verify @5 (now :Bool)
+      -> (begun :UInt64, finished :UInt64, files :UInt64, bytes :UInt64, findings :List(Text), failure :Text, status :Op.Status);
+  # What checking everything at rest has found: of the last run that ended, `files`, `bytes` and sentences about what is damaged;
+  # `failure` when it could not check everything. `now` asks for another run, which has ended when `finished` reaches `begun`.
 }
 
 struct ShardInfo {

@@ -46,6 +46,7 @@ void add_bench_command(CLI::App& app, tool& t);
 void add_wal_command(CLI::App& app, tool& t);
 void add_watch_command(CLI::App& app, tool& t);
 void add_repair_command(CLI::App& app, tool& t);
+void add_verify_command(CLI::App& app, tool& t);
 void add_config_command(CLI::App& app, tool& t);
 
 /// Adds --durability NAME.

@@ -143,7 +143,7 @@ TEST_CASE("after a repair a folder starts with what the shards held once, whatev
     }
   }
   CHECK(repaired > 20);
-  WARN(repaired << " repaired, " << salvaged << " of them by salvage");
+  CHECK(salvaged > 0);
 }
 
 TEST_CASE("a manifest that is lost or damaged is made from the other files", "[storage][repair]") {
@@ -177,13 +177,14 @@ TEST_CASE("a hole in the log costs its shard what stands behind it, and says whi
   CHECK(plan->verdict == repair_verdict::rewrite);
   CHECK(plan->may_lose_durable);
   CHECK_THAT(plan->refusal, ContainsSubstring(path));
-  REQUIRE_FALSE(plan->shards.empty());
-  CHECK_FALSE(plan->shards.front().missing.empty());
-  CHECK(plan->shards.front().exact);
-  CHECK(plan->shards.front().dropped_records > 0);
-  CHECK_FALSE(plan->shards.front().dropped_keys.empty());
-  const auto shard = plan->shards.front().shard.value;
-  const auto missing = plan->shards.front().missing.front();
+  const auto hit = std::find_if(plan->shards.begin(), plan->shards.end(),
+                                [](const shard_repair& s) { return !s.missing.empty(); });
+  REQUIRE(hit != plan->shards.end());
+  CHECK(hit->exact);
+  CHECK(hit->dropped_records > 0);
+  CHECK_FALSE(hit->dropped_keys.empty());
+  const auto shard = hit->shard.value;
+  const auto missing = hit->missing.front();
 
   SECTION("by default the shard ends before the hole") {
     REQUIRE(repair(files, "data", {.dry_run = false, .now_ms = now_ms}).ok());

@@ -84,8 +84,8 @@ private:
     note(op, reply);
   }
   void note(const operation& op, const op_reply& reply) {
-    if (reply.code != op_code::ok || reply.version == 0) return;
-    logged_change change{engine_.shard_of(op.key).value, reply.version, std::string{op.key}, {}};
+    if (reply.code != op_code::ok) return;
+    logged_change change{engine_.shard_of(op.key).value, reply.durable_at, std::string{op.key}, {}};
     if (op.kind == op_kind::put) change.value = op.value;
     journal.push_back(std::move(change));
   }

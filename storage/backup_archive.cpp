@@ -15,8 +15,7 @@ namespace {
 /// Some objects as one file.
 class joined_file final : public file {
 public:
-  joined_file(backup_store& store, const std::vector<backup_archive::part>& parts)
-      : store_(store) {
+  joined_file(backup_store& store, const std::vector<backup_archive::part>& parts) : store_(store) {
     for (const auto& part : parts) {
       parts_.push_back({&part, size_});
       size_ += part.object.raw_bytes;
@@ -146,7 +145,7 @@ op_result<log_survey> backup_archive::survey() {
   if (!paths) return paths.status();
   std::vector<segment_scan> scans;
   for (const auto& path : *paths) {
-    auto scan = scan_segment(*this, path, base_.universe, base_.generation);
+    auto scan = scan_segment(*this, path, base_.universe, base_.generation, false);
     if (!scan) return scan.status();
     // Only whole frames were copied: nothing in a backup is torn.
     if (scan->info->data_end != scan->info->file_bytes)
@@ -221,11 +220,12 @@ op_status check_checkpoint(const checkpoint_reader& reader, const backup_manifes
       header.start_lsn == info.start_lsn && end.end_lsn == info.end_lsn &&
       reader.record_count() == info.records)
     return {};
-  return {op_code::corruption,
-          fmt::format("checkpoint {} of shard {} is not what the manifest says: {} records, LSNs {} "
-                      "to {}, instead of {}, {} to {}",
-                      info.sequence, info.shard.value, reader.record_count(), header.start_lsn,
-                      end.end_lsn, info.records, info.start_lsn, info.end_lsn)};
+  return {
+      op_code::corruption,
+      fmt::format("checkpoint {} of shard {} is not what the manifest says: {} records, LSNs {} "
+                  "to {}, instead of {}, {} to {}",
+                  info.sequence, info.shard.value, reader.record_count(), header.start_lsn,
+                  end.end_lsn, info.records, info.start_lsn, info.end_lsn)};
 }
 
 } // namespace warp::storage

@@ -247,7 +247,8 @@ op_result<segment_scan> salvage_segment(file_system& files, const std::string& p
 }
 
 op_result<segment_scan> scan_segment(file_system& files, const std::string& path,
-                                     const universe_id& universe, std::uint64_t generation) {
+                                     const universe_id& universe, std::uint64_t generation,
+                                     bool whole) {
   auto f = files.open(path, open_mode::read);
   if (!f) return f.status();
   auto size = (*f)->size();
@@ -270,7 +271,7 @@ op_result<segment_scan> scan_segment(file_system& files, const std::string& path
     return damaged(path, 0,
                    "its header says it is " +
                        segment_file_name({header->start, header->stream, header->sequence}));
-  if (header->file_bytes != 0 && *size != header->file_bytes)
+  if (whole && header->file_bytes != 0 && *size != header->file_bytes)
     return damaged(
         path, std::min(*size, header->file_bytes),
         fmt::format("it has {} bytes, and had {} when it was made", *size, header->file_bytes));

@@ -227,6 +227,21 @@ void add_checkpoints(families& out, const node& n,
   out.push_back(builder::counter("warp_checkpoint_failures_total", "Checkpoints that failed.")
                     .value(number(n.checkpoints.failures()))
                     .done());
+  const auto scrubbed = n.scrubs ? n.scrubs->status() : scrub_status{};
+  out.push_back(builder::counter("warp_scrub_bytes_total", "Bytes at rest that were checked.")
+                    .value(number(scrubbed.bytes))
+                    .done());
+  out.push_back(builder::counter("warp_scrub_files_total", "Files at rest that were checked.")
+                    .value(number(scrubbed.files))
+                    .done());
+  out.push_back(builder::gauge("warp_scrub_findings",
+                               "Damaged places at rest that the last check of everything found.")
+                    .value(number(scrubbed.last.findings.size()))
+                    .done());
+  out.push_back(builder::gauge("warp_scrub_finished_timestamp_seconds",
+                               "When the last check of everything at rest ended; 0: none has.")
+                    .value(seconds(scrubbed.finished_at_ms))
+                    .done());
   out.push_back(builder::gauge("warp_checkpoint_age_seconds",
                                "Age of the newest checkpoint of the shard where it is oldest.")
                     .value(seconds(oldest_ms))

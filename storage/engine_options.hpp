@@ -69,6 +69,11 @@ struct engine_options {
   std::uint64_t checkpoint_rate_bytes = 256u << 20;
   /// Checkpoints of a shard that are kept.
   std::uint32_t checkpoints_kept = 3;
+  /// Everything at rest is read and its checksums checked this often; 0: only when asked for. The
+  /// engine does it not itself: see verify.hpp.
+  std::chrono::seconds scrub_interval{86'400};
+  /// Bytes a second that this reads at most; 0: no limit.
+  std::uint64_t scrub_rate_bytes = 16u << 20;
 
   /// Backups are to come: the log stays until the first one has it, as far as there is room for log
   /// that no checkpoint needs.

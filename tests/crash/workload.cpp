@@ -49,13 +49,7 @@ private:
   // ---------------------------------------------------------------------------------------------
 
   void start() {
-    killed_ = false;
-    // Earlier than whatever is about to expire: what has expired cannot be compared.
-    time_ = std::make_shared<still_clock>(clock_begin_us);
-    process_ = std::make_unique<process_files>(files_, options_.left_out);
-    auto opened = engine::open(options_.engine(*process_, time_));
-    if (!opened) throw violation{"it does not open: " + opened.status().to_string()};
-    engine_ = std::move(*opened);
+    for (bool opened = false; !opened;) opened = try_start();
     auto last = compare(*engine_, histories_.back());
     require_durable(last, promised_);
     if (had_process_) {
@@ -70,13 +64,37 @@ private:
     if (one_in(2)) maker_.emplace(*engine_);
   }
 
+  /// False: the process was killed meanwhile.
+  bool try_start() {
+    // Earlier than whatever is about to expire: what has expired cannot be compared.
+    time_ = std::make_shared<still_clock>(clock_begin_us);
+    process_ = std::make_unique<process_files>(files_, options_.left_out);
+    if (one_in(6)) process_->kill_after(1 + static_cast<std::int64_t>(random_() % 50));
+    auto opened = engine::open(options_.engine(*process_, time_));
+    if (process_->killed()) {
+      files_.kill_process();
+      return false;
+    }
+    process_->let_live();
+    if (!opened) throw violation{"it does not open: " + opened.status().to_string()};
+    engine_ = std::move(*opened);
+    return true;
+  }
+
   /// The process dies with whatever it has not written. (Not as in check_disk(): here the machine
   /// goes on.)
   void kill() {
-    killed_ = true;
     process_->kill();
     files_.kill_process();
     forget();
+  }
+
+  /// The process dies somewhere in a round.
+  void kill_in_round() {
+    process_->kill_after(1 + static_cast<std::int64_t>(random_() % 5));
+    for (std::uint32_t s = 0; s < options_.shards; ++s) engine_->request_sync(shard_id{s});
+    run_streams(0ms);
+    restart(true);
   }
 
   void stop() {
@@ -94,8 +112,8 @@ private:
     acknowledged_at_.clear();
   }
 
-  void restart() {
-    if (!killed_ && one_in(2))
+  void restart(bool killed) {
+    if (!killed && one_in(2))
       stop();
     else
       kill();
@@ -118,7 +136,7 @@ private:
 
   /// Every durable LSN that the engine names, and every write that may be acknowledged.
   void observe() {
-    if (killed_) return;
+    if (process_->killed()) return;
     bool changed = false;
     const auto promise = [&](std::uint32_t s, lsn_t lsn) {
       if (lsn <= promised_.durable[s]) return;
@@ -313,17 +331,14 @@ private:
     stepped_call call{[&] { status = engine_->checkpoint(shard_id{shard}); }};
     files_.set_gate([&call] { call.gate(); });
     while (call.wait([&] { run_streams(0ms); })) {
-      if (with_writes && one_in(40)) { // the process dies in the middle
-        killed_ = true;
-        process_->kill();
-      }
-      for (auto n = with_writes && !killed_ ? random_() % 3 : 0; n > 0; --n) step(false);
+      if (with_writes && one_in(40)) process_->kill();
+      for (auto n = with_writes && !process_->killed() ? random_() % 3 : 0; n > 0; --n) step(false);
       settle_transactions();
       run_streams(0ms);
       call.go();
     }
     files_.set_gate({});
-    if (killed_) return restart();
+    if (process_->killed()) return restart(true);
     if (!status.ok()) throw violation{"a checkpoint failed: " + status.to_string()};
   }
 
@@ -383,7 +398,10 @@ private:
       if (one_in(3)) time_->advance(70'000'000); // idle spares are dropped after a minute
       static_cast<void>(engine_->due_checkpoints());
     } else if (kind_ == workload_kind::restarts ? true : one_in(6)) {
-      restart();
+      if (one_in(2))
+        kill_in_round();
+      else
+        restart(false);
     }
   }
 
@@ -397,7 +415,7 @@ private:
   std::uint64_t number_;
   std::shared_ptr<still_clock> time_;
 
-  bool had_process_ = false, in_checkpoint_ = false, killed_ = false;
+  bool had_process_ = false, in_checkpoint_ = false;
   std::unique_ptr<process_files> process_;
   std::unique_ptr<engine> engine_;
   std::optional<storage::segment_maker> maker_;

@@ -34,7 +34,7 @@ public:
     start();
     // A walk that is interrupted needs more than one block of a checkpoint.
     if (kind_ == workload_kind::walks && number_ == 0)
-      for (int i = 0; i < 40; ++i) write_one();
+      for (std::uint32_t i = 0; i < 16 * options_.shards; ++i) write_one();
     const auto steps = kind_ == workload_kind::creation ? 4 + random_() % 12 : 30 + random_() % 60;
     for (std::uint64_t i = 0; i < steps; ++i) step(true);
     if (one_in(2))
@@ -163,7 +163,7 @@ private:
   std::string new_value(const std::string& key) {
     auto value = fmt::format("{}#{}#", key, ++number_);
     const bool fills = kind_ == workload_kind::roll || kind_ == workload_kind::checkpoints;
-    const auto size = kind_ == workload_kind::walks ? 17'000 + random_() % 20'000
+    const auto size = kind_ == workload_kind::walks ? 24'000 + random_() % 20'000
                       : fills && one_in(2)          ? 2'000 + random_() % 10'000
                       : one_in(8)                   ? random_() % 3'000
                       : one_in(40)                  ? 16'000 + random_() % 8'000
@@ -185,7 +185,7 @@ private:
     auto key =
         make_key(key_kind::plain, shard, options_.shards,
                  static_cast<std::uint32_t>(
-                     random_() % (kind_ == workload_kind::walks ? 4 * plain_keys : plain_keys)));
+                     random_() % (kind_ == workload_kind::walks ? 2 * plain_keys : plain_keys)));
     const bool erase = kind_ != workload_kind::walks && one_in(5);
     c.keys.push_back(key);
     c.values.push_back(erase ? std::string{} : new_value(key));

@@ -19,6 +19,7 @@ constexpr std::string_view damaged_suffix = ".damaged";
 struct folder_contents {
   bool manifest = false;
   bool wal_folder = false;
+  bool restoring = false; ///< and not at the end of it
   std::string ours;    ///< a log or checkpoint file
   std::string foreign; ///< something else
 };
@@ -30,6 +31,8 @@ op_result<folder_contents> look_into(file_system& files, const std::string& path
   for (const auto& name : *names) {
     if (name == manifest_file_name) {
       found.manifest = true;
+    } else if (name == restore_marker_name) {
+      found.restoring = true;
     } else if (name == wal_folder_name || name == checkpoint_folder_name) {
       found.wal_folder |= name == wal_folder_name;
       auto inside = files.list(join_path(path, name));
@@ -44,6 +47,11 @@ op_result<folder_contents> look_into(file_system& files, const std::string& path
 }
 
 op_status refusal(const std::string& path, const folder_contents& found) {
+  if (found.restoring)
+    return {op_code::corruption,
+            fmt::format("{}: a restore into this folder did not come to its end (it holds {}): "
+                        "remove the folder and restore again",
+                        path, restore_marker_name)};
   if (found.manifest) return {};
   if (!found.ours.empty())
     return {op_code::corruption,
@@ -179,6 +187,31 @@ op_status data_folder::start() {
   return save(std::move(next));
 }
 
+op_status data_folder::log_opened() {
+  std::lock_guard hold{mutex_};
+  auto next = manifest_;
+  next.log_start = next.starts;
+  next.log_reaches = 0;
+  return save(std::move(next));
+}
+
+op_status data_folder::log_closed(std::uint64_t reaches) {
+  std::lock_guard hold{mutex_};
+  auto next = manifest_;
+  next.log_reaches = reaches;
+  return save(std::move(next));
+}
+
+std::uint64_t data_folder::log_start() const {
+  std::lock_guard hold{mutex_};
+  return manifest_.log_start;
+}
+
+std::uint64_t data_folder::log_reaches() const {
+  std::lock_guard hold{mutex_};
+  return manifest_.log_reaches;
+}
+
 std::uint64_t data_folder::start_number() const {
   std::lock_guard hold{mutex_};
   return manifest_.starts;
@@ -206,24 +239,28 @@ std::uint64_t data_folder::next_sequence(shard_id shard) {
   return ++last_sequence_.at(shard.value);
 }
 
-op_status data_folder::publish(const checkpoint_info& info, std::uint32_t kept) {
+op_status data_folder::publish(std::span<const checkpoint_info> infos, std::uint32_t kept) {
   std::lock_guard hold{mutex_};
   auto next = manifest_;
-  auto& shard = next.checkpoints.at(info.shard.value);
-  if (info.sequence == 0 || info.end_lsn < info.start_lsn ||
-      (!shard.empty() && shard.front().sequence >= info.sequence))
-    return {op_code::invalid_argument,
-            fmt::format("{}: checkpoint {} of shard {} with LSNs {} to {} can't follow", path_,
-                        info.sequence, info.shard.value, info.start_lsn, info.end_lsn)};
-  shard.insert(shard.begin(), info);
   std::vector<checkpoint_info> dropped;
-  while (shard.size() > std::max(kept, 1u)) {
-    dropped.push_back(shard.back());
-    shard.pop_back();
+  for (const auto& info : infos) {
+    auto& shard = next.checkpoints.at(info.shard.value);
+    if (info.sequence == 0 || info.end_lsn < info.start_lsn ||
+        (!shard.empty() && shard.front().sequence >= info.sequence))
+      return {op_code::invalid_argument,
+              fmt::format("{}: checkpoint {} of shard {} with LSNs {} to {} can't follow", path_,
+                          info.sequence, info.shard.value, info.start_lsn, info.end_lsn)};
+    shard.insert(shard.begin(), info);
+    while (shard.size() > std::max(kept, 1u)) {
+      dropped.push_back(shard.back());
+      shard.pop_back();
+    }
   }
   if (auto status = save(std::move(next)); !status.ok()) return status;
-  auto& last = last_sequence_[info.shard.value];
-  last = std::max(last, info.sequence);
+  for (const auto& info : infos) {
+    auto& last = last_sequence_[info.shard.value];
+    last = std::max(last, info.sequence);
+  }
   // A file that can't be removed now is removed at the next start.
   for (const auto& old : dropped)
     static_cast<void>(files_->remove(checkpoint_path(old.shard, old.sequence)));

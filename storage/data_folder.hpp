@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,9 @@ namespace warp::storage {
 ///     *.tmp *.part *.damaged        being written, being received, put aside
 inline constexpr std::string_view wal_folder_name = "wal";
 inline constexpr std::string_view checkpoint_folder_name = "checkpoint";
+
+/// Stands in a folder while a backup is restored into it.
+inline constexpr std::string_view restore_marker_name = "RESTORE-UNFINISHED";
 
 struct checkpoint_name {
   shard_id shard;
@@ -60,6 +64,16 @@ public:
   /// when it returns ok. Once.
   op_status start();
 
+  /// The log of this start is on disk: each shard is named by a segment. From now on a start
+  /// without it is refused.
+  op_status log_opened();
+  /// The log was ended cleanly, and the last LSNs of all shards' logs are `reaches`, added up. From
+  /// now on a log that is shorter is refused.
+  op_status log_closed(std::uint64_t reaches);
+  /// What the manifest says about the log, see there.
+  [[nodiscard]] std::uint64_t log_start() const;
+  [[nodiscard]] std::uint64_t log_reaches() const;
+
   [[nodiscard]] bool created() const noexcept { return created_; } ///< open() found nothing
   [[nodiscard]] universe_id universe() const noexcept { return universe_; }
   [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
@@ -77,10 +91,14 @@ public:
   /// A number for the shard's next checkpoint: above all that are published or were handed out.
   [[nodiscard]] std::uint64_t next_sequence(shard_id shard);
 
-  /// Enters a finished checkpoint file into the manifest, keeps the newest `kept` (at least 1) of
-  /// its shard, and when the new manifest is durable removes the files of the others. After a
-  /// failure the manifest on disk is the old or the new one, and in memory the old.
-  op_status publish(const checkpoint_info& info, std::uint32_t kept);
+  /// Enters finished checkpoint files, at most one of each shard, into the manifest, all at once;
+  /// keeps the newest `kept` (at least 1) of their shards, and when the new manifest is durable
+  /// removes the files of the others. After a failure the manifest on disk is the old or the new
+  /// one, and in memory the old: the new files must stay.
+  op_status publish(std::span<const checkpoint_info> infos, std::uint32_t kept);
+  op_status publish(const checkpoint_info& info, std::uint32_t kept) {
+    return publish({&info, 1}, kept);
+  }
 
   /// Takes a damaged checkpoint out of the manifest and puts its file aside under the name
   /// *.damaged, for inspection.

@@ -5,6 +5,7 @@
 #include "messages/operations.hpp"
 #include "messages/status.hpp"
 #include "messages/watch.hpp"
+#include "storage/backup.hpp"
 #include "storage/clock.hpp"
 #include "storage/durable_state.hpp"
 #include "storage/engine_options.hpp"
@@ -35,8 +36,10 @@ public:
   virtual void on_round() noexcept = 0;
 };
 
+class backup_store;
 class batch;
 class log_cursor;
+struct backup_manifest;
 struct log_frame;
 struct recovered;
 
@@ -59,7 +62,8 @@ struct scan_page {
 ///
 /// It starts no thread. Somebody must drive each log stream by calling run_stream() in a loop on a
 /// thread of its own (the WAL writer actors do; storage/stream_threads.hpp does for tools and
-/// tests), and call due_checkpoints(), checkpoint() and sweep_expired() now and then. Somebody
+/// tests), and call due_checkpoints(), checkpoint(),
+/// mend_log() and sweep_expired() now and then. Somebody
 /// should drive a segment_maker, and call run_watches() where there are watches.
 ///
 /// The log on disk stays below options.wal_max_bytes. When checkpoints can't follow, writers pause,
@@ -181,8 +185,18 @@ public:
   /// without doing anything when the shard has not changed since its last one. Blocks; needs the
   /// streams to be driven.
   op_status checkpoint(shard_id shard);
-  /// Shards whose checkpoint is due now, the most urgent first. While the log presses it also lets
-  /// old segments go.
+  /// Has a log stream failed, and no checkpoints yet in its place? Its shards refuse writes
+  /// (io_error); reads go on.
+  [[nodiscard]] bool log_failed() const noexcept;
+  /// Writes checkpoints of all shards of the streams that have failed, publishes them together, and
+  /// lets run_stream() start new chains: then writes are accepted again. ok without doing anything
+  /// when none has failed. After a failure the next attempt comes after options.log_retry_min,
+  /// later ones after twice as long each, up to log_retry_max; a call before that answers the
+  /// failure. Blocks; needs the other streams to be driven. To be called now and then, by any
+  /// thread.
+  op_status mend_log();
+  /// Shards whose checkpoint is due now, the most urgent first. While the log presses, or finds no
+  /// space, it also lets old segments go.
   [[nodiscard]] std::vector<shard_id> due_checkpoints();
   /// Is the log so long that checkpoints should hurry?
   [[nodiscard]] bool log_presses() const;
@@ -190,8 +204,22 @@ public:
   /// how many it removed.
   std::size_t sweep_expired(shard_id shard, std::size_t buckets_max = 256);
 
+  /// Adds a backup to a repository while reads and writes go on: the published checkpoints that are
+  /// not there yet, and the log since the backup before, up to everything that was acknowledged
+  /// before the call. Writers are never held back; see backup_format.md for what can be restored.
+  /// Blocks; needs the streams to be driven. A call that fails or is cut short leaves the backups
+  /// before it as they were, and the next one goes on with what it has brought.
+  ///   unavailable       another one is at work in the repository, options.cancelled, or the log
+  ///                     was let go faster than it could be copied
+  ///   invalid_argument  not a repository, or one of another universe
+  ///   not_supported     in memory only
+  ///   corruption        a checkpoint or the log is damaged; no_space, io_error
+  op_result<backup_manifest> back_up(backup_store& store, const backup_options& options = {});
+
   /// Refuses new writes (shutting_down), makes all that is logged durable and writes the end mark.
-  /// The streams must no longer be driven by others. Reads go on until the engine is destroyed.
+  /// Where a stream has failed it tries to mend it, once. After a failure nothing is lost but what
+  /// was not durable; it may be called again. The streams must no longer be driven by others. Reads
+  /// go on until the engine is destroyed.
   op_status close();
   /// After this, writes answer shutting_down; reads and the streams go on.
   void refuse_writes() noexcept;
@@ -202,6 +230,8 @@ public:
   [[nodiscard]] const engine_options& options() const noexcept;
   [[nodiscard]] shard_stats stats(shard_id shard) const;
   [[nodiscard]] stream_stats stats_of_stream(std::uint32_t stream) const;
+  /// ok, or why a stream refuses writes: no_space, io_error. Cheap.
+  [[nodiscard]] op_status condition_of_stream(std::uint32_t stream) const;
   [[nodiscard]] log_stats stats_of_log() const; ///< zeros in memory only
   [[nodiscard]] const recovery_report& recovery() const noexcept;
 
@@ -214,7 +244,15 @@ private:
   static op_status open_log(state& s, recovered& found);
   static void open_watches(state& s);
   [[nodiscard]] op_status release_log();
+  void execute_many(std::span<const operation> operations, std::span<op_reply> replies,
+                    value_arena& arena);
+  [[nodiscard]] bool out_of_space() const noexcept;
+  [[nodiscard]] op_status log_condition() const; ///< of the first stream that does not write
+  [[nodiscard]] op_status cover_failed_streams();
+  [[nodiscard]] op_status revive_streams();
+  [[nodiscard]] op_status flush_streams();
   void execute_one(const operation& op, op_reply& reply, value_arena& arena);
+  void execute_other(const operation& op, op_reply& reply, value_arena& arena);
   void read_timed(const operation& op, read_counters::cell& counted, op_reply& reply,
                   value_arena& arena);
   void execute_locked(const operation& op, op_reply& reply, value_arena& arena);

@@ -1,14 +1,12 @@
 // Checkpoints while writes go on, and what may go when they are published.
 
-#include "storage/checkpoint_writer.hpp"
+#include "storage/checkpoint_attempt.hpp"
 #include "storage/engine_state.hpp"
 #include "storage/planted.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <functional>
 #include <limits>
-#include <thread>
 #include <tuple>
 
 namespace warp::storage {
@@ -20,30 +18,6 @@ constexpr std::uint64_t spares_interval_ms = 60'000;
 constexpr std::size_t spares_min = 4;
 
 constexpr auto holds_nothing = std::numeric_limits<std::size_t>::max();
-
-/// Walks the shard into the writer, one bucket (about a microsecond) per hold of the lock. While
-/// hurry() is true no rate limits it.
-op_status write_records(shard& s, checkpoint_writer& writer, const std::function<bool()>& hurry) {
-  std::uint64_t cursor = 0;
-  do {
-    {
-      std::lock_guard hold{s.lock()};
-      cursor = s.records().walk(cursor, [&](const record& r) {
-        if (auto* large = r.large())
-          writer.add(r.key(), blob_ref::share(large), r.meta());
-        else
-          writer.add(r.key(), r.value(), r.meta());
-      });
-    }
-    if (writer.has_full_blocks()) {
-      if (auto status = writer.write_full_blocks(); !status.ok()) return status;
-      const auto pause = writer.pause(std::chrono::steady_clock::now(), hurry());
-      if (pause.count() > 0)
-        std::this_thread::sleep_for(pause); // the rate limit, not a wait for anything
-    }
-  } while (cursor != 0);
-  return {};
-}
 
 void drop_idle_spares(engine::state& state, std::uint64_t now_ms) {
   {
@@ -64,91 +38,31 @@ op_status engine::checkpoint(shard_id id) {
     return {op_code::invalid_argument,
             fmt::format("there is no shard {}: this universe has 0 to {}", id.value,
                         state.shard_count() - 1)};
-  auto& s = *state.shards[id.value];
-  auto& log = *s.log();
-  auto& kept = *state.checkpoints[id.value];
-  std::lock_guard one_at_a_time{kept.running};
-
-  const auto began = std::chrono::steady_clock::now();
-  checkpoint_header header{.universe = state.folder->universe(),
-                           .generation = state.folder->generation(),
-                           .shard = id,
-                           .shard_count = state.shard_count(),
-                           .start_epoch = 0,
-                           .start_lsn = 0};
-  lsn_t began_at = 0;
-  {
-    std::lock_guard hold{s.lock()};
-    header.start_epoch = log.epoch();
-    header.start_lsn = log.last_appended();
-    began_at = s.last_lsn();
-  }
-  if (began_at == kept.covered_lsn) return {}; // nothing has changed since the last one
-  const auto log_records = log.appended_records() + kept.log_records_recovered;
-  const auto log_bytes = log.appended_bytes();
-
-  const auto sequence = state.folder->next_sequence(id);
-  auto writer = checkpoint_writer::create(
-      *state.files, state.folder->checkpoint_path(id, sequence), header,
-      {.rate_bytes = state.options.checkpoint_rate_bytes, .direct = state.direct_checkpoints});
-  if (!writer) return writer.status();
-  if (auto status = write_records(s, **writer, [this] { return log_presses(); }); !status.ok())
-    return status;
-
-  checkpoint_end end;
-  std::string requests;
-  {
-    std::lock_guard hold{s.lock()};
-    end.end_epoch = log.epoch();
-    end.end_lsn = log.last_appended();
-    end.reserved_lsn = s.last_lsn();
-    requests = s.requests().encode();
-  }
-  end.created_at_ms = state.time->now_ms();
-  if (!requests.empty())
-    if (auto status = (*writer)->add_section(checkpoint_section_requests, requests); !status.ok())
-      return status;
+  auto& log = *state.logs[id.value];
+  std::lock_guard one_at_a_time{state.checkpoints[id.value]->running};
+  checkpoint_attempt attempt{state, id};
+  if (!attempt.has_news()) return {}; // nothing has changed since the last one
+  // Not written for nothing: it could not be published.
+  if (log.durable(attempt.began_at()) != durable_state::durable)
+    if (auto status = log_condition(); !status.ok()) return status;
+  if (auto status = attempt.write([this] { return log_presses(); }); !status.ok()) return status;
 
   // Published before the log is durable this far, a crash could restore a later write without an
   // earlier one of another shard, or one that was never acknowledged as durable.
+  const auto& info = attempt.info();
   const bool early = planted(mistake::checkpoint_before_log);
-  const auto needed = early ? lsn_t{0} : end.end_lsn;
   if (!early) log.request_sync();
   if (const auto code =
-          log.wait_durable(needed, std::chrono::steady_clock::now() + std::chrono::minutes{1});
+          log.wait_durable(early ? lsn_t{0} : info.end_lsn,
+                           std::chrono::steady_clock::now() + std::chrono::minutes{1});
       code != op_code::ok)
-    return {code,
-            fmt::format("checkpoint of shard {}: the log did not become durable up to record {}",
-                        id.value, end.end_lsn)};
-  auto totals = (*writer)->finish(end);
-  if (!totals) return totals.status();
-  const checkpoint_info info{.shard = id,
-                             .sequence = sequence,
-                             .start_lsn = header.start_lsn,
-                             .end_lsn = end.end_lsn,
-                             .reserved_lsn = end.reserved_lsn,
-                             .start_epoch = header.start_epoch,
-                             .end_epoch = end.end_epoch,
-                             .records = totals->records,
-                             .bytes = totals->bytes,
-                             .created_at_ms = end.created_at_ms};
+    return {code, fmt::format(
+                      "checkpoint of shard {}: the log did not become durable up to record {}: {}",
+                      id.value, info.end_lsn, log_condition().message())};
+  if (auto status = attempt.finish(); !status.ok()) return status;
   if (auto status = state.folder->publish(info, state.options.checkpoints_kept); !status.ok())
     return status;
-  {
-    std::lock_guard hold{state.upkeep_mutex};
-    kept.covered_lsn = began_at;
-    kept.end_lsn = info.end_lsn;
-    kept.bytes = info.bytes;
-    kept.created_at_ms = info.created_at_ms;
-    kept.duration_ms =
-        static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
-                                       std::chrono::steady_clock::now() - began)
-                                       .count());
-    ++kept.count;
-    kept.log_records_at = log_records;
-    kept.log_bytes_at = log_bytes;
-    kept.dirty_since_ms = 0;
-  }
+  attempt.published();
   return release_log();
 }
 
@@ -166,17 +80,35 @@ op_status engine::release_log() {
   auto& state = *state_;
   // Asked for before the release, which may not wait under its lock: the log's writers need it too.
   const auto release = [&](bool oldest_kept, std::uint64_t bytes_max) {
-    const auto from = needed_from(oldest_kept);
+    auto from = needed_from(oldest_kept);
+    if (oldest_kept) {
+      std::lock_guard hold{state.upkeep_mutex};
+      for (std::size_t i = 0; i < state.archived.size(); ++i)
+        from[i] = std::min(from[i], state.archived[i] + 1);
+    }
     return state.segments->release([&](shard_id id) { return from[id.value]; }, bytes_max);
   };
-  // The log from the newest checkpoint always stays; from the oldest one as far as half of the
-  // limit allows. No more goes at once than must, so that segments come free one by one and are
+  // The log from the newest checkpoint always stays; from the oldest one, and what no backup has
+  // yet, as far as half of the limit allows. No more goes at once than must, so that segments come free one by one and are
   // used again.
   const auto half = state.segments->options().pause_bytes / 2;
   auto status = release(true, 0);
   if (status.ok() && state.segments->bytes_closed() > half) status = release(false, half);
+  // A stream that finds no space needs what it can get: to write into an old segment takes none.
+  if (status.ok() && out_of_space()) status = release(false, 0);
   for (auto& stream : state.streams) stream->wake_waiters();
   return status;
+}
+
+op_status engine::log_condition() const {
+  for (const auto& stream : state_->streams)
+    if (auto status = stream->condition(); !status.ok()) return status;
+  return {};
+}
+
+bool engine::out_of_space() const noexcept {
+  return std::any_of(state_->streams.begin(), state_->streams.end(),
+                     [](const auto& stream) { return stream->out_of_space(); });
 }
 
 bool engine::log_presses() const {
@@ -200,13 +132,14 @@ std::vector<shard_id> engine::due_checkpoints() {
           .count());
   // When the log presses, the shards that hold it back have to move. A failure to let go shows as a
   // log that grows, and is met again after the next checkpoint.
-  if (log_presses()) static_cast<void>(release_log());
+  if (log_presses() || out_of_space()) static_cast<void>(release_log());
   const auto holds = holds_on_log();
   drop_idle_spares(state, now_ms);
   std::lock_guard hold{state.upkeep_mutex};
   for (std::uint32_t i = 0; i < state.shard_count(); ++i) {
     auto& s = *state.shards[i];
     auto& kept = *state.checkpoints[i];
+    if (s.log()->stream_failed()) continue; // mend_log() makes its checkpoint
     lsn_t last = 0;
     {
       std::lock_guard lock{s.lock()};

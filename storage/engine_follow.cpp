@@ -75,6 +75,8 @@ op_status engine::install_checkpoint(shard_id id, const std::string& path) {
   {
     std::lock_guard hold{s.lock()};
     auto& log = *s.log();
+    if (log.stream_failed())
+      return {op_code::io_error, fmt::format("shard {}: its log has failed", id.value)};
     if (log.last_appended() != 0)
       return {
           op_code::invalid_argument,

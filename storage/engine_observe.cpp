@@ -173,6 +173,10 @@ stream_stats engine::stats_of_stream(std::uint32_t stream) const {
   return state_->streams[stream]->stats();
 }
 
+op_status engine::condition_of_stream(std::uint32_t stream) const {
+  return state_->streams[stream]->condition();
+}
+
 log_stats engine::stats_of_log() const {
   if (!state_->segments) return {};
   const auto& store = *state_->segments;
@@ -181,7 +185,8 @@ log_stats engine::stats_of_log() const {
           .closed_bytes = store.bytes_closed(),
           .pause_bytes = store.options().pause_bytes,
           .pauses = pauses.count,
-          .paused_ms = pauses.ms};
+          .paused_ms = pauses.ms,
+          .mend_failures = state_->mend.failures.load(std::memory_order_relaxed)};
 }
 
 } // namespace warp::storage

@@ -84,6 +84,7 @@ op_result<std::unique_ptr<engine>> engine::open(engine_options options) {
   s->slot_shift =
       static_cast<unsigned>(std::countr_zero(slot_count) - std::countr_zero(s->shard_count()));
   s->reads = std::make_unique<read_counters>(s->shard_count());
+  s->plain_gets = s->options.default_level < durability::sync;
   open_watches(*s);
   return std::unique_ptr<engine>{new engine(std::move(s))};
 }
@@ -144,6 +145,8 @@ op_status engine::open_log(state& s, recovered& found) {
   if (!segments) return segments.status();
   s.segments = std::move(*segments);
 
+  if (options.hold_log_for_backups) s.archived.assign(count, 0);
+
   std::vector<std::vector<shard_log*>> logs_of_stream(options.wal_streams);
   for (std::uint32_t i = 0; i < count; ++i) {
     auto& shard = *s.shards[i];
@@ -173,6 +176,8 @@ op_status engine::open_log(state& s, recovered& found) {
                                    {.stream = stream,
                                     .buffer_bytes = options.log_buffer_bytes,
                                     .flush_interval = options.flush_interval,
+                                    .retry_min = options.log_retry_min,
+                                    .retry_max = options.log_retry_max,
                                     .time = s.time.get(),
                                     .timestamp_us_min = found.timestamp_us,
                                     .on_round = [&s] { s.tell_listeners(); }},
@@ -180,7 +185,7 @@ op_status engine::open_log(state& s, recovered& found) {
     if (!opened) return opened.status();
     s.streams.push_back(std::move(*opened));
   }
-  return {};
+  return s.folder->log_opened();
 }
 
 void engine::refuse_writes() noexcept {
@@ -189,14 +194,31 @@ void engine::refuse_writes() noexcept {
   for (auto& s : state_->shards) std::lock_guard wait{s->lock()};
 }
 
+/// Of all streams, also when one fails; answers the first failure.
+op_status engine::flush_streams() {
+  op_status first_failure;
+  for (auto& stream : state_->streams)
+    if (auto status = stream->flush(); first_failure.ok()) first_failure = std::move(status);
+  return first_failure;
+}
+
 op_status engine::close() {
   refuse_writes();
   // All data of all streams first: an end mark says that nothing is missing anywhere.
-  for (auto& stream : state_->streams)
-    if (auto status = stream->flush(); !status.ok()) return status;
+  auto status = flush_streams();
+  if (status == op_code::io_error && revive_streams().ok()) status = flush_streams();
+  if (!status.ok()) return status;
   for (auto& stream : state_->streams)
     if (auto status = stream->close(); !status.ok()) return status;
   state_->watches->close();
+  if (!state_->folder) return {};
+  std::uint64_t reaches = 0;
+  for (auto& s : state_->shards) {
+    std::lock_guard hold{s->lock()};
+    reaches += s->log()->last_appended();
+  }
+  // All is on disk: what cannot be said in the manifest is only not checked by the next start.
+  static_cast<void>(state_->folder->log_closed(reaches));
   return {};
 }
 

@@ -47,6 +47,10 @@ struct engine_options {
   /// How long a write waits for room in a full log buffer, or for a log below its limit, before it
   /// answers overloaded.
   std::chrono::milliseconds write_stall_max{10'000};
+  /// How long a log that failed, or found no space, waits before it tries again; after each failure
+  /// twice as long, up to log_retry_max.
+  std::chrono::milliseconds log_retry_min{200};
+  std::chrono::milliseconds log_retry_max{10'000};
   /// An async write is on disk after this and one write + sync; the promise to users is 100 ms.
   std::chrono::milliseconds flush_interval{50};
   /// Values from this size are compressed for the log when that saves space, bytes.
@@ -65,6 +69,10 @@ struct engine_options {
   std::uint64_t checkpoint_rate_bytes = 256u << 20;
   /// Checkpoints of a shard that are kept.
   std::uint32_t checkpoints_kept = 3;
+
+  /// Backups are to come: the log stays until the first one has it, as far as there is room for log
+  /// that no checkpoint needs.
+  bool hold_log_for_backups = false;
 
   /// When the tables ask for huge pages of memory; where there are none nothing is lost but speed.
   huge_pages table_pages = huge_pages::automatic;

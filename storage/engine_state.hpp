@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <bit>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -35,6 +36,21 @@ struct checkpoint_state {
   std::uint64_t dirty_since_ms = 0; ///< when upkeep first saw an unsaved change; 0: none seen
 };
 
+class checkpoint_attempt; // checkpoint_attempt.hpp
+
+/// What mend_log() keeps from one attempt to the next; guarded by `running`.
+struct mend_state {
+  mend_state();
+  ~mend_state();
+  std::mutex running;
+  /// By shard: checkpoints that are on disk and wait for the others.
+  std::vector<std::unique_ptr<checkpoint_attempt>> finished;
+  std::chrono::steady_clock::time_point again_at{};
+  std::chrono::milliseconds pause{0};
+  op_status failure;
+  std::atomic<std::uint64_t> failures{0};
+};
+
 /// What the files engine_*.cpp share. Destroyed from the bottom up: streams before logs before
 /// shards.
 struct engine::state {
@@ -47,6 +63,7 @@ struct engine::state {
   std::vector<std::unique_ptr<shard>> shards;
   unsigned slot_shift = 0;              ///< slot >> slot_shift is the shard
   std::unique_ptr<read_counters> reads; ///< those without a lock
+  bool plain_gets = false;              ///< a get that names no level needs no lock
   std::vector<std::unique_ptr<shard_log>> logs;
   bool direct_checkpoints = false;     ///< written past the page cache
   std::vector<log_origin> log_origins; ///< by shard
@@ -62,7 +79,11 @@ struct engine::state {
 
   mutable std::mutex upkeep_mutex;
   std::vector<std::unique_ptr<checkpoint_state>> checkpoints; ///< per shard
+  /// By shard, the last record that a backup has: the log above it stays while there is room. Empty:
+  /// nobody makes backups.
+  std::vector<lsn_t> archived;
   std::uint64_t spares_dropped_ms = 0; ///< when idle spare segments were last dropped
+  mend_state mend;
 
   [[nodiscard]] std::uint32_t shard_count() const noexcept {
     return static_cast<std::uint32_t>(shards.size());
@@ -72,6 +93,14 @@ struct engine::state {
   [[nodiscard]] bool may_try_read(const operation& op) const noexcept {
     const auto level = op.level == durability::unspecified ? options.default_level : op.level;
     return !is_write(op.kind) && level < durability::sync;
+  }
+  /// A get that is valid and for shard::try_get(), as far as its arguments say; false is no
+  /// verdict. Longer keys are hashed behind calls, over which much would have to be saved.
+  [[nodiscard]] bool is_plain_get(const operation& op) const noexcept {
+    constexpr std::size_t least = 8, most = 64;
+    return op.kind == op_kind::get && op.level == durability::unspecified && plain_gets &&
+           op.expected_version == 0 && op.value.size() <= options.value_bytes_max &&
+           op.key.size() - least <= most - least;
   }
   /// Number of the shard that holds a key.
   [[nodiscard]] std::uint32_t shard_of(std::string_view key) const noexcept {

@@ -185,6 +185,7 @@ op_result<std::unique_ptr<segment_builder>> segment_store::begin(std::uint32_t s
   info.data_end = segment_header_bytes;
   info.file_bytes = std::max(options_.segment_bytes,
                              (bytes_min + file_alignment - 1) / file_alignment * file_alignment);
+  info.header.file_bytes = info.file_bytes;
   std::lock_guard guard{mutex_};
   making_bytes_ += info.file_bytes;
   info.header.id = new_id();

@@ -45,18 +45,19 @@ segment_writer::segment_writer(segment_store& store, std::uint32_t stream, const
 segment_writer::~segment_writer() = default;
 
 op_status segment_writer::start(std::vector<shard_place> places, bool after_failure) {
-  if (file_) {
-    close_segment();
-    std::lock_guard guard{prepare_mutex_}; // prepared as an ordinary successor, which the new chain
-                                           // does not begin with
+  if (file_) close_segment();
+  {
+    // One hold of the lock to the end: what is prepared, or what somebody would prepare meanwhile,
+    // is an ordinary successor, and a new chain does not begin with one.
+    std::lock_guard guard{prepare_mutex_};
     if (next_complete_) store_.discard(std::move(next_));
     next_.reset();
     next_complete_ = false;
+    places_ = std::move(places);
+    place_of_.clear();
+    for (std::uint32_t i = 0; i < places_.size(); ++i) place_of_[places_[i].shard.value] = i;
+    if (auto s = open_next_locked(0, after_failure); !s.ok()) return s;
   }
-  places_ = std::move(places);
-  place_of_.clear();
-  for (std::uint32_t i = 0; i < places_.size(); ++i) place_of_[places_[i].shard.value] = i;
-  if (auto s = open_next(0, after_failure); !s.ok()) return s;
   begin_group();
   return write_group(true);
 }
@@ -72,7 +73,7 @@ std::uint64_t segment_writer::frames_end_max() const noexcept {
 op_status segment_writer::write(std::span<outgoing_frame> frames, std::size_t& next) {
   while (next < frames.size()) {
     if (!file_)
-      if (auto s = open_next(frames[next].length, false); !s.ok()) return s;
+      if (auto s = open_next(frames[next].length); !s.ok()) return s;
     begin_group();
     auto end = next;
     while (end < frames.size() && group_end_ + padded(frames[end].length) <= frames_end_max())
@@ -311,8 +312,12 @@ void segment_writer::close_segment() {
   runs_.reset();
 }
 
-op_status segment_writer::open_next(std::uint64_t bytes_min, bool after_failure) {
+op_status segment_writer::open_next(std::uint64_t bytes_min) {
   std::lock_guard guard{prepare_mutex_};
+  return open_next_locked(bytes_min, false);
+}
+
+op_status segment_writer::open_next_locked(std::uint64_t bytes_min, bool after_failure) {
   if (auto s = prepare_locked(bytes_min, 0, after_failure); !s.ok()) return s;
   file_ = next_->take_file();
   info_ = next_->info();

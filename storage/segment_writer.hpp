@@ -71,7 +71,8 @@ public:
   [[nodiscard]] stream_stats stats() const;
 
 private:
-  op_status open_next(std::uint64_t bytes_min, bool after_failure);
+  op_status open_next(std::uint64_t bytes_min);
+  op_status open_next_locked(std::uint64_t bytes_min, bool after_failure);
   op_status prepare_locked(std::uint64_t bytes_min, std::uint64_t budget, bool after_failure);
   op_status write_group(bool sync);
   void begin_group();

@@ -61,6 +61,13 @@ public:
   /// read so: use apply() then. `hash` is the key's.
   [[nodiscard]] bool try_read(const operation& op, std::uint64_t hash, value_arena& arena,
                               read_counters::cell& counted, op_reply& reply);
+  /// The same for the usual case of a get, with a key of 8 to 256 B and no large value in the
+  /// reply; false may also mean that it is not usual, or that there is no such record. Defined in
+  /// shard_read.hpp.
+  [[nodiscard, gnu::always_inline]] bool try_get(std::string_view key, std::uint64_t hash,
+                                                 value_arena& arena, read_counters::cell& counted,
+                                                 op_reply& reply);
+
   // -- under the lock
   // ----------------------------------------------------------------------------------------------------
 
@@ -128,8 +135,6 @@ public:
 private:
   void get(const call& c, op_reply& reply);
   void exists(const call& c, op_reply& reply);
-  bool try_read_any(const operation& op, std::uint64_t hash, value_arena& arena,
-                    read_counters::cell& counted, op_reply& reply);
   void put(const call& c, op_reply& reply);
   void erase(const call& c, op_reply& reply);
   void increment(const call& c, op_reply& reply);

@@ -199,6 +199,19 @@ op_code shard_log::wait_durable(lsn_t lsn, std::chrono::steady_clock::time_point
   }
 }
 
+op_code shard_log::wait_written(lsn_t lsn, std::chrono::steady_clock::time_point deadline) const {
+  for (;;) {
+    const auto seen = gate_ ? gate_->round() : 0;
+    {
+      std::lock_guard guard{publish_mutex_};
+      if (on_disk_ >= lsn) return op_code::ok;
+    }
+    if (!gate_ || stream_failed() || gate_->condition() == stream_condition::closed)
+      return op_code::io_error;
+    if (!gate_->wait_round(seen, deadline)) return op_code::timed_out;
+  }
+}
+
 void shard_log::request_sync() noexcept {
   if (gate_) gate_->request_round();
 }
@@ -301,18 +314,18 @@ bool shard_log::advance_locked(transactions& settled) {
     durable_.store(to, std::memory_order_release);
     changed = true;
   }
-  const auto before = failed ? failed_.fetch_or(transaction_failed, std::memory_order_release)
-                             : failed_.fetch_and(static_cast<std::uint8_t>(~transaction_failed),
+  const auto before = failed ? failed_.fetch_or(failed_transaction, std::memory_order_release)
+                             : failed_.fetch_and(static_cast<std::uint8_t>(~failed_transaction),
                                                  std::memory_order_release);
-  return changed || ((before & transaction_failed) != 0) != failed;
+  return changed || ((before & failed_transaction) != 0) != failed;
 }
 
 void shard_log::fail() {
-  failed_.fetch_or(stream_failed, std::memory_order_release);
+  failed_.fetch_or(failed_stream, std::memory_order_release);
 }
 
 void shard_log::revive(lsn_t assigned, transactions& settled) {
-  failed_.fetch_and(static_cast<std::uint8_t>(~stream_failed), std::memory_order_release);
+  failed_.fetch_and(static_cast<std::uint8_t>(~failed_stream), std::memory_order_release);
   std::lock_guard guard{publish_mutex_};
   on_disk_ = std::max(on_disk_, assigned);
   for (auto& hold : holds_) // the checkpoint holds them too

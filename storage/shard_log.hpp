@@ -127,6 +127,14 @@ public:
   /// Blocks until `lsn` is durable: ok, io_error (it never will be), timed_out.
   [[nodiscard]] op_code wait_durable(lsn_t lsn,
                                      std::chrono::steady_clock::time_point deadline) const;
+  /// Blocks until everything that was appended up to `lsn` is on disk, whether or not other parts
+  /// of its transactions are: ok, io_error (the stream has failed), timed_out.
+  [[nodiscard]] op_code wait_written(lsn_t lsn,
+                                     std::chrono::steady_clock::time_point deadline) const;
+  /// Has the stream failed? Then nothing is admitted until it starts a new chain. Lock-free.
+  [[nodiscard]] bool stream_failed() const noexcept {
+    return (failed_.load(std::memory_order_acquire) & failed_stream) != 0;
+  }
   /// Asks the stream for a round now.
   void request_sync() noexcept;
   /// After admit() said overloaded, without the lock: blocks until it is worth asking again (ok),
@@ -186,7 +194,7 @@ private:
   void open_frame();
   void mark_dirty() noexcept;
 
-  static constexpr std::uint8_t stream_failed = 1, transaction_failed = 2;
+  static constexpr std::uint8_t failed_stream = 1, failed_transaction = 2;
   static constexpr std::uint64_t account_bytes =
       4'096; ///< the stream learns of bytes in steps of this size
 
@@ -218,7 +226,8 @@ private:
   std::atomic<std::uint64_t> records_{0}, bytes_{0};
   std::atomic<std::uint64_t> dirty_since_ns_{0}, taken_since_ns_{0};
 
-  std::mutex publish_mutex_; ///< guards what follows; taken inside the shard's lock by cut()
+  mutable std::mutex
+      publish_mutex_; ///< guards what follows; taken inside the shard's lock by cut()
   lsn_t on_disk_; ///< everything logged up to here is; durable_ lags behind while a hold is in the
                   ///< way
   std::uint64_t cuts_ = 0;

@@ -46,6 +46,7 @@ struct stream_stats {
   /// Of the writes of a round, and of its sync. A direct round is both in one: counted as a sync.
   latency_histogram write_latency, sync_latency;
   bool direct = false; ///< written past the page cache
+  std::uint64_t failures = 0, revivals = 0; ///< times it failed, and started a new chain
   bool failed = false, no_space = false;
   std::string failure; ///< why, when failed or out of space
 };
@@ -56,6 +57,7 @@ struct log_stats {
   std::uint64_t closed_bytes = 0;          ///< of segments that only wait for checkpoints
   std::uint64_t pause_bytes = 0;           ///< at this much of closed_bytes writers pause
   std::uint64_t pauses = 0, paused_ms = 0; ///< since start, the one that lasts included
+  std::uint64_t mend_failures = 0; ///< attempts to mend it that came to nothing, since start
 };
 
 /// What a start found and did.

@@ -15,8 +15,9 @@
 namespace warp::storage {
 
 /// Drives the log streams of an engine, one plain thread each, and what they need beside them:
-/// makes segments, and checkpoints while the log presses. Until destroyed; for tools, tests and
-/// benchmarks. (A universe has supervised actors for it.) Destroy it before engine::close().
+/// makes segments, checkpoints while the log presses, and new chains after a failure. Until
+/// destroyed; for tools, tests and benchmarks. (A universe has supervised actors for it.) Destroy
+/// it before engine::close().
 class stream_threads {
 public:
   explicit stream_threads(engine& e) {
@@ -35,12 +36,14 @@ public:
     threads_.emplace_back([this, &e](std::stop_token stop) {
       std::unique_lock lock{mutex_};
       while (!changed_.wait_for(lock, stop, look_every, [] { return false; }) &&
-             !stop.stop_requested())
+             !stop.stop_requested()) {
+        static_cast<void>(e.mend_log()); // tried again
         while (e.log_presses() && !stop.stop_requested()) {
           const auto due = e.due_checkpoints();
           // What fails stays due and is tried again.
           if (due.empty() || !e.checkpoint(due.front()).ok()) break;
         }
+      }
     });
   }
   /// Checkpoints first: one that is under way needs the streams to its end.

@@ -16,7 +16,7 @@ namespace {
 // Offsets in a segment header.
 namespace in_segment {
 constexpr std::size_t version = 8, stream = 12, universe = 16, generation = 32, id = 40, start = 48,
-                      sequence = 56, flags = 64, zero = 68, crc = 76;
+                      sequence = 56, flags = 64, file_bytes = 68, crc = 76;
 static_assert(crc + 4 == segment_header_bytes);
 } // namespace in_segment
 constexpr std::uint32_t segment_after_failure = 1;
@@ -66,7 +66,7 @@ void encode(const segment_header& header, char* to) noexcept {
   store_le<std::uint64_t>(to + in_segment::sequence, header.sequence);
   store_le<std::uint32_t>(to + in_segment::flags,
                           header.after_failure ? segment_after_failure : 0u);
-  std::memset(to + in_segment::zero, 0, in_segment::crc - in_segment::zero);
+  store_le<std::uint64_t>(to + in_segment::file_bytes, header.file_bytes);
   store_le<std::uint32_t>(to + in_segment::crc, crc32c({to, in_segment::crc}));
 }
 
@@ -104,6 +104,7 @@ op_result<segment_header> decode_segment_header(std::string_view bytes) {
   header.sequence = load_le<std::uint64_t>(at + in_segment::sequence);
   header.after_failure =
       (load_le<std::uint32_t>(at + in_segment::flags) & segment_after_failure) != 0;
+  header.file_bytes = load_le<std::uint64_t>(at + in_segment::file_bytes);
   return header;
 }
 

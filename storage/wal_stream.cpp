@@ -58,11 +58,13 @@ bool wal_stream::run(std::chrono::milliseconds wait_max) {
 
 bool wal_stream::wait_for_work(time_point until) {
   const auto condition = gate_->condition();
-  if (condition == stream_condition::failed || condition == stream_condition::closed) {
+  if (condition == stream_condition::failed) {
+    wait_while_failed(until);
+    return false;
+  }
+  if (condition == stream_condition::closed) {
     gate_->wait_urgent(until, true);
     gate_->begin_round();
-    if (condition == stream_condition::failed && gate_->any_dirty())
-      drop_everything(); // admitted just before the failure
     return false;
   }
   if (round_in_progress()) { // there was no space for the rest of it
@@ -96,6 +98,19 @@ bool wal_stream::wait_for_work(time_point until) {
       if (gate_->condition() == stream_condition::failed) return false;
     }
   }
+}
+
+void wal_stream::wait_while_failed(time_point until) {
+  const auto covered = [&] { return covered_.load(std::memory_order_acquire); };
+  const auto now = steady::now();
+  if (!covered() || now < retry_at_)
+    gate_->wait_urgent(covered() ? std::min(until, retry_at_) : until, true);
+  gate_->begin_round();
+  if (gate_->any_dirty()) drop_everything(); // admitted just before the failure
+  if (!covered() || steady::now() < retry_at_) return;
+  if (revive().ok()) return;
+  revive_pause_ = std::clamp(2 * revive_pause_, options_.retry_min, options_.retry_max);
+  retry_at_ = steady::now() + revive_pause_;
 }
 
 /// A piece of the next segment, where nobody else makes it. A failure is met again, and reported,
@@ -173,7 +188,7 @@ bool wal_stream::write_round() {
       std::lock_guard guard{stats_mutex_};
       failure_ = std::move(s);
     }
-    retry_at_ = steady::now() + options_.space_retry;
+    retry_at_ = steady::now() + options_.retry_min;
     gate_->set_condition(stream_condition::no_space);
     gate_->end_round();
     return false;
@@ -254,7 +269,10 @@ void wal_stream::fail(op_status why) {
   {
     std::lock_guard guard{stats_mutex_};
     failure_ = {op_code::io_error, why.message()};
+    ++failures_;
   }
+  retry_at_ = {};
+  covered_.store(false, std::memory_order_release);
   gate_->set_condition(stream_condition::failed);
   for (auto& m : members_) m.log->fail();
   drop_everything();
@@ -290,6 +308,11 @@ void wal_stream::drop_everything() {
   if (options_.on_round) options_.on_round();
 }
 
+void wal_stream::cover() noexcept {
+  covered_.store(true, std::memory_order_release);
+  gate_->request_round();
+}
+
 op_status wal_stream::revive() {
   if (gate_->condition() != stream_condition::failed)
     return {op_code::invalid_argument, "this log stream has not failed"};
@@ -302,7 +325,11 @@ op_status wal_stream::revive() {
     places.push_back(
         {m.log->shard_, m.log->epoch(), m.log->last_, assigned.back() + options_.reservation});
   }
-  if (auto s = writer_.start(places, true); !s.ok()) return s;
+  if (auto s = writer_.start(places, true); !s.ok()) {
+    std::lock_guard guard{stats_mutex_};
+    failure_ = {op_code::io_error, s.message()};
+    return s;
+  }
   transactions changed;
   for (auto& transaction : lost_parts_) {
     static_cast<void>(transaction->count_part());
@@ -318,7 +345,10 @@ op_status wal_stream::revive() {
   {
     std::lock_guard guard{stats_mutex_};
     failure_ = {};
+    ++revivals_;
   }
+  covered_.store(false, std::memory_order_release);
+  revive_pause_ = {};
   gate_->set_condition(stream_condition::writing);
   advance(std::move(changed));
   gate_->end_round();
@@ -364,6 +394,8 @@ stream_stats wal_stream::stats() const {
   stats.no_space = gate_->condition() == stream_condition::no_space;
   std::lock_guard guard{stats_mutex_};
   stats.rounds = rounds_;
+  stats.failures = failures_;
+  stats.revivals = revivals_;
   if (stats.failed || stats.no_space) stats.failure = failure_.message();
   return stats;
 }

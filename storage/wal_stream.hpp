@@ -26,8 +26,10 @@ struct wal_stream_options {
   std::uint64_t frame_bytes =
       1u << 20; ///< a frame is closed at the first end of a batch beyond this
   std::uint64_t reservation = 1u << 22; ///< LSNs in a block
-  /// How long a stream that found no space waits before it tries again.
-  std::chrono::milliseconds space_retry{200};
+  /// How long a stream that found no space waits before it tries again; and one that failed, before
+  /// it tries again to start a new chain: twice as long after each failure, up to retry_max.
+  std::chrono::milliseconds retry_min{200};
+  std::chrono::milliseconds retry_max{10'000};
   const clock* time = nullptr;        ///< borrowed; null: the system's
   std::uint64_t timestamp_us_min = 0; ///< newest in the recovered log: frames do not go below it
   /// Called once after each round in which a durable LSN (of any stream's shard) moved or something
@@ -40,7 +42,7 @@ struct wal_stream_options {
 ///
 ///     open -> running --close()--> closed
 ///               |  ^
-///       failed write or sync | revive()      (no_space is not a failure: it goes away by itself)
+///       failed write or sync | cover(), run()   (no_space is no failure: it goes away by itself)
 ///               v  |
 ///             failed
 ///
@@ -72,9 +74,21 @@ public:
   /// no_space or io_error: the stop is not clean, the next start recovers.
   op_status close();
 
-  /// After a failure: starts a new chain. The caller has published a checkpoint of each shard of
-  /// this stream which covers every LSN it handed out (shard_log::next_lsn() - 1); what was not on
-  /// disk counts as durable by them. Instead of run().
+  /// After a failure: checkpoints of each shard of this stream are published which cover every LSN
+  /// it handed out (shard_log::next_lsn() - 1). run() starts a new chain, and tries again with a
+  /// growing pause while that fails. What was not on disk counts as durable by the checkpoints. Any
+  /// thread.
+  void cover() noexcept;
+  /// It has failed, and waits for checkpoints and cover(). Any thread.
+  [[nodiscard]] bool needs_cover() const noexcept {
+    return gate_->condition() == stream_condition::failed &&
+           !covered_.load(std::memory_order_acquire);
+  }
+  [[nodiscard]] bool covered() const noexcept {
+    return gate_->condition() == stream_condition::failed &&
+           covered_.load(std::memory_order_acquire);
+  }
+  /// Starts the new chain now. Instead of run(), after cover().
   op_status revive();
 
   /// Prepares the next segment if it is time to. While the store has a maker, nobody else does it
@@ -85,6 +99,9 @@ public:
   [[nodiscard]] std::uint32_t stream() const noexcept { return options_.stream; }
   /// ok, io_error (final until revive), no_space (writes are refused for now).
   [[nodiscard]] op_status condition() const;
+  [[nodiscard]] bool out_of_space() const noexcept {
+    return gate_->condition() == stream_condition::no_space;
+  }
   [[nodiscard]] std::uint64_t buffered_bytes() const noexcept { return gate_->buffered_bytes(); }
   [[nodiscard]] stream_stats stats() const;
 
@@ -99,6 +116,7 @@ private:
   wal_stream(segment_store& store, wal_stream_options options, std::vector<shard_log*> logs);
 
   bool wait_for_work(time_point until);
+  void wait_while_failed(time_point until);
   bool prepare_slice();
   bool take_round();
   void take_member(std::uint32_t index);
@@ -124,9 +142,11 @@ private:
   bool idle_mark_missing_ = true;
   bool sync_owed_ = false;  ///< a request came while there was no space
   transactions lost_parts_; ///< one entry per part that a failure kept from the disk
+  std::chrono::milliseconds revive_pause_{0};
+  std::atomic<bool> covered_{false}; ///< checkpoints hold what a failure kept from the disk
 
   mutable std::mutex stats_mutex_;
-  std::uint64_t rounds_ = 0;
+  std::uint64_t rounds_ = 0, failures_ = 0, revivals_ = 0;
   op_status failure_;
   segment_store& store_;
 };

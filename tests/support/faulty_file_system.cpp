@@ -75,6 +75,8 @@ private:
 faulty_file_system::faulty_file_system()
     : memory_(std::make_unique<memory_file_system>()), base_(*memory_) {}
 faulty_file_system::faulty_file_system(file_system& base) : base_(base) {}
+faulty_file_system::faulty_file_system(std::unique_ptr<memory_file_system> files)
+    : memory_(std::move(files)), base_(*memory_) {}
 faulty_file_system::~faulty_file_system() = default;
 
 op_status faulty_file_system::meet(file_operation operation, const std::string& path,

@@ -46,6 +46,7 @@ class faulty_file_system final : public storage::file_system {
 public:
   faulty_file_system();                                    ///< in memory
   explicit faulty_file_system(storage::file_system& base); ///< borrowed
+  explicit faulty_file_system(std::unique_ptr<memory_file_system> files);
   ~faulty_file_system() override;
 
   op_result<std::unique_ptr<storage::file>> open(const std::string& path,

@@ -39,7 +39,7 @@ struct test_log_options {
   test_log_options() {
     stream.reservation = 1'000;
     stream.flush_interval = std::chrono::milliseconds{1};
-    stream.space_retry = std::chrono::milliseconds{0};
+    stream.retry_min = std::chrono::milliseconds{0};
   }
 };
 

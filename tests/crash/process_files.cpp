@@ -13,10 +13,15 @@ op_status dead_status() {
   return {op_code::io_error, "this process was killed"};
 }
 
+op_status failed_status() {
+  return {op_code::io_error, "the sync failed"};
+}
+
 class process_file final : public file {
 public:
-  process_file(std::unique_ptr<file> base, std::shared_ptr<process_files::life> life, bool no_sync)
-      : base_(std::move(base)), life_(std::move(life)), no_sync_(no_sync) {}
+  process_file(std::unique_ptr<file> base, std::shared_ptr<process_files::life> life, bool is_log,
+               bool no_sync)
+      : base_(std::move(base)), life_(std::move(life)), is_log_(is_log), no_sync_(no_sync) {}
 
   op_result<std::size_t> read_at(std::uint64_t offset, std::span<char> buffer) override {
     if (life_->over()) return dead_status();
@@ -28,13 +33,18 @@ public:
   op_status write_synced(std::uint64_t offset, std::span<const std::string_view> pieces) override {
     if (!life_->change()) return dead_status();
     if (no_sync_) return base_->write_at(offset, pieces);
+    if (fails()) {
+      static_cast<void>(base_->write_at(offset, pieces));
+      return failed_status();
+    }
     if (life_->change()) return base_->write_synced(offset, pieces);
     static_cast<void>(base_->write_at(offset, pieces));
     return dead_status();
   }
   op_status sync() override {
     if (!life_->change()) return dead_status();
-    return no_sync_ ? op_status{} : base_->sync();
+    if (fails()) return failed_status();
+    return no_sync_ || failed_ ? op_status{} : base_->sync();
   }
   op_status truncate(std::uint64_t size) override {
     return life_->change() ? base_->truncate(size) : dead_status();
@@ -45,9 +55,16 @@ public:
   }
 
 private:
+  bool fails() {
+    if (!is_log_ || life_->log_syncs_to_fail <= 0) return false;
+    --life_->log_syncs_to_fail;
+    return failed_ = true;
+  }
+
   const std::unique_ptr<file> base_;
   const std::shared_ptr<process_files::life> life_;
-  const bool no_sync_;
+  const bool is_log_, no_sync_;
+  bool failed_ = false; ///< the system thinks that all of it is on disk
 };
 
 bool in_folder(const std::string& path, const char* folder) {
@@ -78,8 +95,8 @@ op_result<std::unique_ptr<file>> process_files::open(const std::string& path, op
   if (creates ? !life_->change() : life_->over()) return dead_status();
   auto opened = disk_.open(path, mode);
   if (!opened) return opened.status();
-  return std::unique_ptr<file>{
-      std::make_unique<process_file>(std::move(*opened), life_, leaves_out_sync(path, mode))};
+  return std::unique_ptr<file>{std::make_unique<process_file>(
+      std::move(*opened), life_, in_folder(path, "wal"), leaves_out_sync(path, mode))};
 }
 
 op_result<std::vector<std::string>> process_files::list(const std::string& folder) {

@@ -50,9 +50,14 @@ public:
   void kill_after(std::int64_t changes) { life_->left = changes; }
   [[nodiscard]] bool killed() const { return life_->left <= 0; }
   void let_live() { life_->left = immortal; }
+  /// The next sync of a file of the log fails; what it should have covered may or may not be there
+  /// after a crash, and no later sync covers it.
+  void fail_a_log_sync() { life_->log_syncs_to_fail = 1; }
+  void fail_no_sync() { life_->log_syncs_to_fail = 0; }
 
   struct life {
     std::atomic<std::int64_t> left{immortal}; ///< changes
+    std::atomic<int> log_syncs_to_fail{0};
     [[nodiscard]] bool over() const { return left <= 0; }
     /// One change more: false when there is none left.
     bool change() { return left-- > 0; }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -324,11 +325,10 @@ private:
     observe();
   }
 
-  /// A checkpoint whose every step on the disk may have writes before it.
-  void checkpoint(std::uint32_t shard, bool with_writes) {
+  /// A call whose every step on the disk may have writes before it. False: the process died.
+  bool step_by_step(const std::function<void()>& work, bool with_writes) {
     run_streams(0ms); // nothing that a stream would do by itself is left
-    op_status status;
-    stepped_call call{[&] { status = engine_->checkpoint(shard_id{shard}); }};
+    stepped_call call{work};
     files_.set_gate([&call] { call.gate(); });
     while (call.wait([&] { run_streams(0ms); })) {
       if (with_writes && one_in(40)) process_->kill();
@@ -338,8 +338,34 @@ private:
       call.go();
     }
     files_.set_gate({});
-    if (process_->killed()) return restart(true);
+    if (!process_->killed()) return true;
+    restart(true);
+    return false;
+  }
+
+  void checkpoint(std::uint32_t shard, bool with_writes) {
+    op_status status;
+    const auto work = [&] { status = engine_->checkpoint(shard_id{shard}); };
+    if (!step_by_step(work, with_writes)) return;
     if (!status.ok()) throw violation{"a checkpoint failed: " + status.to_string()};
+  }
+
+  /// A sync of the log fails; checkpoints take the place of what is missing, and a new chain
+  /// begins.
+  void fail_and_mend() {
+    in_checkpoint_ = true;
+    process_->fail_a_log_sync();
+    for (std::uint32_t s = 0; s < options_.shards; ++s) engine_->request_sync(shard_id{s});
+    run_streams(0ms);
+    process_->fail_no_sync(); // there was perhaps nothing to sync
+    for (auto n = random_() % 4; n > 0; --n) step(false);
+    op_status status;
+    if (step_by_step([&] { status = engine_->mend_log(); }, true)) {
+      if (!status.ok()) throw violation{"a log is not mended: " + status.to_string()};
+      run_streams(0ms);
+      if (engine_->log_failed()) throw violation{"a log that was mended has failed"};
+    }
+    in_checkpoint_ = false;
   }
 
   /// A part in another stream would keep the checkpoint waiting until that stream flushes, which it
@@ -391,6 +417,7 @@ private:
     } else if (!free) {
       return;
     } else if (roll < 96) {
+      if (kind_ == workload_kind::failures) return fail_and_mend();
       if (!checkpoints) return;
       in_checkpoint_ = true;
       checkpoint(any_shard(), true);
@@ -427,7 +454,7 @@ private:
 
 std::string_view to_string(workload_kind kind) {
   static constexpr std::string_view names[] = {"creation",    "log",      "transactions", "roll",
-                                               "checkpoints", "restarts", "walks"};
+                                               "checkpoints", "restarts", "failures",     "walks"};
   return names[static_cast<std::size_t>(kind)];
 }
 

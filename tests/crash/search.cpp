@@ -99,6 +99,8 @@ std::optional<found_violation> crash_search::look_at(const life& l, life_begin& 
         const auto outcome =
             check_disk(l.options, disk, with, promised, thorough, random_() % 2 == 0);
         known.emplace(key, outcome);
+        if (!promised.backups.empty() && random_() % 4 == 0)
+          check_backups(l.options, disk, with, promised);
         // One of all that were looked at, each as likely as any other.
         if (random_() % known.size() == 0) {
           next.disk = std::move(disk);

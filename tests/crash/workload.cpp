@@ -1,5 +1,6 @@
 #include "tests/crash/workload.hpp"
 
+#include "storage/backup_repository.hpp"
 #include "storage/segment_maker.hpp"
 #include "tests/crash/stepped_call.hpp"
 
@@ -368,6 +369,34 @@ private:
     in_checkpoint_ = false;
   }
 
+  void back_up() {
+    in_checkpoint_ = true;
+    const auto store = storage::open_backup_folder(*process_, backup_folder);
+    // What is removed is not promised any more.
+    const bool prunes = promised_.backups.size() > 2 && one_in(2);
+    if (prunes) {
+      promised_.backups.erase(promised_.backups.begin(), promised_.backups.end() - 1);
+      mark();
+    }
+    auto made = promised_backup{{}, promised_.durable};
+    op_status status;
+    const auto alive = step_by_step(
+        [&] {
+          if (prunes) status = storage::prune_backups(*store, 1).status();
+          if (!status.ok()) return;
+          auto done = engine_->back_up(*store);
+          status = done.status();
+          if (done) made.name = done->name;
+        },
+        true);
+    if (alive) {
+      if (!status.ok()) throw violation{"a backup failed: " + status.to_string()};
+      promised_.backups.push_back(std::move(made));
+      mark();
+    }
+    in_checkpoint_ = false;
+  }
+
   /// A part in another stream would keep the checkpoint waiting until that stream flushes, which it
   /// never does by itself here.
   void settle_transactions() {
@@ -418,6 +447,7 @@ private:
       return;
     } else if (roll < 96) {
       if (kind_ == workload_kind::failures) return fail_and_mend();
+      if (kind_ == workload_kind::backups && one_in(2)) return back_up();
       if (!checkpoints) return;
       in_checkpoint_ = true;
       checkpoint(any_shard(), true);
@@ -453,8 +483,9 @@ private:
 } // namespace
 
 std::string_view to_string(workload_kind kind) {
-  static constexpr std::string_view names[] = {"creation",    "log",      "transactions", "roll",
-                                               "checkpoints", "restarts", "failures",     "walks"};
+  static constexpr std::string_view names[] = {"creation", "log",         "transactions",
+                                               "roll",     "checkpoints", "restarts",
+                                               "backups",  "failures",    "walks"};
   return names[static_cast<std::size_t>(kind)];
 }
 

@@ -169,7 +169,9 @@ std::uint64_t log_survey::cut_transactions(std::span<const lsn_t> checkpoint_lsn
       const auto list = std::span{p.scan->lists}.subspan(p.part->list_begin,
                                                          p.part->list_end - p.part->list_begin);
       if (std::all_of(list.begin(), list.end(), there)) continue;
-      cut(p.part->shard.value, p.part->first - 1);
+      // Not to first - 1, which need not be a record: what comes next would name it as the one
+      // before, and be missing it once these segments are gone.
+      cut(p.part->shard.value, p.part->previous);
       changed = true;
     }
   }

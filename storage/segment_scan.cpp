@@ -110,12 +110,15 @@ private:
 
   op_status take_parts(const frame_header& frame, std::string_view body, std::uint64_t at,
                        std::uint32_t run) {
-    lsn_t lsn = frame.first - 1;
+    lsn_t lsn = frame.first - 1, previous = frame.previous;
     log_record record;
     while (!body.empty()) {
       if (!decode_record(body, lsn, record))
         return damaged(info_.path, at, "a frame with a malformed record");
-      if (record.op != log_op::parts) continue;
+      if (record.op != log_op::parts) {
+        previous = lsn;
+        continue;
+      }
       const auto parts = decode_parts(record);
       const auto own =
           std::find_if(parts.begin(), parts.end(), [&](auto& p) { return p.shard == frame.shard; });
@@ -123,7 +126,7 @@ private:
         return damaged(info_.path, at, "a transaction's list that does not fit its frame");
       const auto begin = static_cast<std::uint32_t>(scan_.lists.size());
       scan_.lists.insert(scan_.lists.end(), parts.begin(), parts.end());
-      scan_.parts.push_back({frame.shard, run, own->first, own->last, begin,
+      scan_.parts.push_back({frame.shard, run, own->first, own->last, previous, begin,
                              static_cast<std::uint32_t>(scan_.lists.size())});
     }
     return {};

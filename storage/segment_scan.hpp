@@ -19,6 +19,7 @@ struct found_part {
   shard_id shard;        ///< whose part it is
   std::uint32_t run = 0; ///< index in segment_info::runs
   lsn_t first = 0, last = 0;
+  lsn_t previous = 0; ///< the shard's last record before it, which need not be the LSN before
   std::uint32_t list_begin = 0,
                 list_end = 0; ///< all parts of the transaction, in segment_scan::lists
   bool lost = false;          ///< the log itself says, further on, that it is void

@@ -70,6 +70,11 @@ struct engine_options {
   /// Checkpoints of a shard that are kept.
   std::uint32_t checkpoints_kept = 3;
 
+  /// Memory that keys, values and what the tables need beside them may take, bytes; 0: four fifths
+  /// of the machine's, or of the cgroup's. At the limit writes that need more answer no_space;
+  /// reads, deletes and writes that need no more go on. Shards take memory in blocks, so that up to
+  /// a sixteenth of it may be free when the first write is refused.
+  std::uint64_t max_memory_bytes = 0;
   /// When the tables ask for huge pages of memory; where there are none nothing is lost but speed.
   huge_pages table_pages = huge_pages::automatic;
 

@@ -110,6 +110,15 @@ public:
   void restore(std::string_view key, std::string_view value, const record_meta& meta);
   void replay(const log_record& record, std::uint64_t record_time_us);
 
+  /// Makes sure of memory for writes of `bytes` in all that are not to fail any more; false: there
+  /// is not so much, and nothing was taken.
+  [[nodiscard]] bool reserve_memory(std::uint64_t bytes) noexcept;
+  /// Takes from the budget what the table has beyond its share, and gives back what it does not
+  /// need. Now and then.
+  void settle_memory() noexcept;
+  /// What a record takes at most beside its key and value, and its place in the index.
+  static constexpr std::uint64_t record_overhead_max = 64;
+
   /// Tells `tap` (borrowed) of every change from now on; null: nobody.
   void watch_with(watch_tap* tap) noexcept { tap_ = tap; }
   [[nodiscard]] watch_tap* tap() noexcept { return tap_; }
@@ -140,6 +149,12 @@ private:
   bool answer_retry(const call& c, op_reply& reply);
   /// Does the write's condition hold for the live record (null: absent)? If not the reply says so.
   bool holds(const operation& op, const record* live, op_reply& reply) const noexcept;
+  [[nodiscard]] std::uint64_t memory_used() const noexcept {
+    const auto& s = table_.stats();
+    return s.record_bytes + s.index_bytes;
+  }
+  [[nodiscard]] bool find_memory(const call& c, const record* existing,
+                                 std::uint64_t value_bytes) noexcept;
   void store(const call& c, record* existing, const new_value& value, record_meta meta,
              bool existed, op_reply& reply);
   void finish_write(const call& c, const log_record& logged, bool existed, op_reply& reply);
@@ -153,12 +168,14 @@ private:
   const shard_id id_;
   const engine_options& options_;
   const clock& time_;
+  memory_budget& budget_;
   const memory_range& readable_; ///< records in it may be read without the lock
   shard_log* log_ = nullptr;
   std::vector<log_record>* collected_ = nullptr;
   watch_tap* tap_ = nullptr;
-  lsn_t unlogged_lsn_ = 0;   // the sequence of a shard without a log
-  lsn_t last_erase_lsn_ = 0; // what a read at level sync waits for when it finds nothing
+  lsn_t unlogged_lsn_ = 0;         // the sequence of a shard without a log
+  lsn_t last_erase_lsn_ = 0;       // what a read at level sync waits for when it finds nothing
+  std::uint64_t memory_taken_ = 0; // of the budget
   std::uint64_t sweep_cursor_ = 0;
   std::vector<std::string> expired_keys_; // of one bucket of the sweep
   table table_;

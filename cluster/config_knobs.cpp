@@ -229,7 +229,7 @@ const std::vector<knob>& table() {
            .explanation = "Memory for keys, values and what the tables need beside them; at the "
                           "limit writes that need more are refused (no_space), all else goes on",
            .min = mib,
-           .max = 1024 * tib,
+           .max = 64 * tib,
            .zero_means = "four fifths of the memory of the machine, or of the cgroup"}),
       bind<WARP_FIELD(engine.watch_buffer_bytes)>(
           {.section = "storage",

@@ -28,10 +28,11 @@ endif()
 add_library(warp_options INTERFACE)
 target_compile_options(warp_options INTERFACE -Wall -Wextra -Wpedantic -Wno-missing-field-initializers)
 target_include_directories(warp_options INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
-# x86-64-v2 (SSE4.2, 2009 and later) is the floor on x86: the table probes with SSE and the log checks with the crc32
-# instruction; anything above it is chosen at run time, anything else has a portable fallback.
+# x86-64-v2 and multiplication without carries (2010 and later) are the floor on x86: the table probes with SSE, slots are
+# products, and the log checks with the crc32 instruction; anything above it is chosen at run time, anything else has a
+# portable fallback.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  add_compile_options(-march=x86-64-v2 -mtune=generic)
+  add_compile_options(-march=x86-64-v2 -mpclmul -mtune=generic)
 endif()
 
 if(WARP_SANITIZE STREQUAL "address")

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "storage/racing_read.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #if defined(__SSE2__)
@@ -64,10 +66,7 @@ struct alignas(64) bucket {
   }
   unsigned match_racing(std::uint32_t fingerprint) const noexcept {
 #if defined(__SSE2__)
-    const auto* words = reinterpret_cast<const long long*>(this);
-    return compare(_mm_set_epi64x(__atomic_load_n(words + 1, __ATOMIC_RELAXED),
-                                  __atomic_load_n(words, __ATOMIC_RELAXED)),
-                   fingerprint);
+    return compare(racing_load<__m128i>(this), fingerprint);
 #else
     unsigned mask = 0;
     for (unsigned i = 0; i < slot_count; ++i)

@@ -19,6 +19,7 @@ constexpr std::string_view damaged_suffix = ".damaged";
 struct folder_contents {
   bool manifest = false;
   bool wal_folder = false;
+  bool restoring = false; ///< and not at the end of it
   std::string ours;    ///< a log or checkpoint file
   std::string foreign; ///< something else
 };
@@ -30,6 +31,8 @@ op_result<folder_contents> look_into(file_system& files, const std::string& path
   for (const auto& name : *names) {
     if (name == manifest_file_name) {
       found.manifest = true;
+    } else if (name == restore_marker_name) {
+      found.restoring = true;
     } else if (name == wal_folder_name || name == checkpoint_folder_name) {
       found.wal_folder |= name == wal_folder_name;
       auto inside = files.list(join_path(path, name));
@@ -44,6 +47,11 @@ op_result<folder_contents> look_into(file_system& files, const std::string& path
 }
 
 op_status refusal(const std::string& path, const folder_contents& found) {
+  if (found.restoring)
+    return {op_code::corruption,
+            fmt::format("{}: a restore into this folder did not come to its end (it holds {}): "
+                        "remove the folder and restore again",
+                        path, restore_marker_name)};
   if (found.manifest) return {};
   if (!found.ours.empty())
     return {op_code::corruption,
@@ -169,6 +177,31 @@ op_status data_folder::start() {
   auto next = manifest_;
   ++next.starts;
   return save(std::move(next));
+}
+
+op_status data_folder::log_opened() {
+  std::lock_guard hold{mutex_};
+  auto next = manifest_;
+  next.log_start = next.starts;
+  next.log_reaches = 0;
+  return save(std::move(next));
+}
+
+op_status data_folder::log_closed(std::uint64_t reaches) {
+  std::lock_guard hold{mutex_};
+  auto next = manifest_;
+  next.log_reaches = reaches;
+  return save(std::move(next));
+}
+
+std::uint64_t data_folder::log_start() const {
+  std::lock_guard hold{mutex_};
+  return manifest_.log_start;
+}
+
+std::uint64_t data_folder::log_reaches() const {
+  std::lock_guard hold{mutex_};
+  return manifest_.log_reaches;
 }
 
 std::uint64_t data_folder::start_number() const {

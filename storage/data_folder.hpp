@@ -27,6 +27,9 @@ namespace warp::storage {
 inline constexpr std::string_view wal_folder_name = "wal";
 inline constexpr std::string_view checkpoint_folder_name = "checkpoint";
 
+/// Stands in a folder while a backup is restored into it.
+inline constexpr std::string_view restore_marker_name = "RESTORE-UNFINISHED";
+
 struct checkpoint_name {
   shard_id shard;
   std::uint64_t sequence = 0;
@@ -60,6 +63,16 @@ public:
   /// that never got into the manifest, and writes the manifest with the next start number. Durable
   /// when it returns ok. Once.
   op_status start();
+
+  /// The log of this start is on disk: each shard is named by a segment. From now on a start
+  /// without it is refused.
+  op_status log_opened();
+  /// The log was ended cleanly, and the last LSNs of all shards' logs are `reaches`, added up. From
+  /// now on a log that is shorter is refused.
+  op_status log_closed(std::uint64_t reaches);
+  /// What the manifest says about the log, see there.
+  [[nodiscard]] std::uint64_t log_start() const;
+  [[nodiscard]] std::uint64_t log_reaches() const;
 
   [[nodiscard]] bool created() const noexcept { return created_; } ///< open() found nothing
   [[nodiscard]] universe_id universe() const noexcept { return universe_; }

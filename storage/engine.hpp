@@ -5,6 +5,7 @@
 #include "messages/operations.hpp"
 #include "messages/status.hpp"
 #include "messages/watch.hpp"
+#include "storage/backup.hpp"
 #include "storage/clock.hpp"
 #include "storage/durable_state.hpp"
 #include "storage/engine_options.hpp"
@@ -35,8 +36,10 @@ public:
   virtual void on_round() noexcept = 0;
 };
 
+class backup_store;
 class batch;
 class log_cursor;
+struct backup_manifest;
 struct log_frame;
 struct recovered;
 
@@ -201,6 +204,18 @@ public:
   /// how many it removed.
   std::size_t sweep_expired(shard_id shard, std::size_t buckets_max = 256);
 
+  /// Adds a backup to a repository while reads and writes go on: the published checkpoints that are
+  /// not there yet, and the log since the backup before, up to everything that was acknowledged
+  /// before the call. Writers are never held back; see backup_format.md for what can be restored.
+  /// Blocks; needs the streams to be driven. A call that fails or is cut short leaves the backups
+  /// before it as they were, and the next one goes on with what it has brought.
+  ///   unavailable       another one is at work in the repository, options.cancelled, or the log
+  ///                     was let go faster than it could be copied
+  ///   invalid_argument  not a repository, or one of another universe
+  ///   not_supported     in memory only
+  ///   corruption        a checkpoint or the log is damaged; no_space, io_error
+  op_result<backup_manifest> back_up(backup_store& store, const backup_options& options = {});
+
   /// Refuses new writes (shutting_down), makes all that is logged durable and writes the end mark.
   /// Where a stream has failed it tries to mend it, once. After a failure nothing is lost but what
   /// was not durable; it may be called again. The streams must no longer be driven by others. Reads
@@ -229,12 +244,15 @@ private:
   static op_status open_log(state& s, recovered& found);
   static void open_watches(state& s);
   [[nodiscard]] op_status release_log();
+  void execute_many(std::span<const operation> operations, std::span<op_reply> replies,
+                    value_arena& arena);
   [[nodiscard]] bool out_of_space() const noexcept;
   [[nodiscard]] op_status log_condition() const; ///< of the first stream that does not write
   [[nodiscard]] op_status cover_failed_streams();
   [[nodiscard]] op_status revive_streams();
   [[nodiscard]] op_status flush_streams();
   void execute_one(const operation& op, op_reply& reply, value_arena& arena);
+  void execute_other(const operation& op, op_reply& reply, value_arena& arena);
   void read_timed(const operation& op, read_counters::cell& counted, op_reply& reply,
                   value_arena& arena);
   void execute_locked(const operation& op, op_reply& reply, value_arena& arena);

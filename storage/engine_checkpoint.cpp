@@ -2,6 +2,7 @@
 
 #include "storage/checkpoint_attempt.hpp"
 #include "storage/engine_state.hpp"
+#include "storage/planted.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -49,9 +50,11 @@ op_status engine::checkpoint(shard_id id) {
   // Published before the log is durable this far, a crash could restore a later write without an
   // earlier one of another shard, or one that was never acknowledged as durable.
   const auto& info = attempt.info();
-  log.request_sync();
-  if (const auto code = log.wait_durable(info.end_lsn, std::chrono::steady_clock::now() +
-                                                           std::chrono::minutes{1});
+  const bool early = planted(mistake::checkpoint_before_log);
+  if (!early) log.request_sync();
+  if (const auto code =
+          log.wait_durable(early ? lsn_t{0} : info.end_lsn,
+                           std::chrono::steady_clock::now() + std::chrono::minutes{1});
       code != op_code::ok)
     return {code, fmt::format(
                       "checkpoint of shard {}: the log did not become durable up to record {}: {}",
@@ -67,7 +70,8 @@ std::vector<lsn_t> engine::needed_from(bool oldest_kept) const {
   std::vector<lsn_t> from;
   for (std::uint32_t i = 0; i < state_->shard_count(); ++i) {
     const auto kept = state_->folder->checkpoints(shard_id{i});
-    from.push_back(kept.empty() ? 1 : (oldest_kept ? kept.back() : kept.front()).start_lsn + 1);
+    const auto& by = kept.empty() ? checkpoint_info{} : oldest_kept ? kept.back() : kept.front();
+    from.push_back(1 + (planted(mistake::log_released_too_far) ? by.end_lsn : by.start_lsn));
   }
   return from;
 }
@@ -76,11 +80,16 @@ op_status engine::release_log() {
   auto& state = *state_;
   // Asked for before the release, which may not wait under its lock: the log's writers need it too.
   const auto release = [&](bool oldest_kept, std::uint64_t bytes_max) {
-    const auto from = needed_from(oldest_kept);
+    auto from = needed_from(oldest_kept);
+    if (oldest_kept) {
+      std::lock_guard hold{state.upkeep_mutex};
+      for (std::size_t i = 0; i < state.archived.size(); ++i)
+        from[i] = std::min(from[i], state.archived[i] + 1);
+    }
     return state.segments->release([&](shard_id id) { return from[id.value]; }, bytes_max);
   };
-  // The log from the newest checkpoint always stays; from the oldest one as far as half of the
-  // limit allows. No more goes at once than must, so that segments come free one by one and are
+  // The log from the newest checkpoint always stays; from the oldest one, and what no backup has
+  // yet, as far as half of the limit allows. No more goes at once than must, so that segments come free one by one and are
   // used again.
   const auto half = state.segments->options().pause_bytes / 2;
   auto status = release(true, 0);

@@ -4,6 +4,7 @@
 #include "storage/engine_state.hpp"
 #include "storage/key_hash.hpp"
 #include "storage/lazy_time.hpp"
+#include "storage/shard_read.hpp"
 #include "storage/slot.hpp"
 
 #include <algorithm>
@@ -65,6 +66,11 @@ op_code engine::state::admit(shard& s, std::unique_lock<shard_lock>& lock, std::
 void engine::execute(std::span<const operation> operations, std::span<op_reply> replies,
                      value_arena& arena) {
   if (operations.size() == 1) return execute_one(operations[0], replies[0], arena);
+  execute_many(operations, replies, arena);
+}
+
+[[gnu::noinline]] void engine::execute_many(std::span<const operation> operations,
+                                            std::span<op_reply> replies, value_arena& arena) {
   thread_local batch scratch;
   for (std::size_t begin = 0; begin < operations.size(); begin += batch::chunk_size) {
     const auto n = std::min(batch::chunk_size, operations.size() - begin);
@@ -78,9 +84,25 @@ void engine::execute(std::span<const operation> operations, std::span<op_reply> 
   scratch.forget_large();
 }
 
-/// The fast way of one operation: a read that needs no lock. Short, because the processor overlaps
-/// the cache misses of as many calls as its window of instructions holds.
+/// The fast way of one operation: a get that needs no lock. Short, because the processor overlaps
+/// the cache misses of as many calls as its window of instructions holds; so whatever is unusual is
+/// begun anew elsewhere, and nothing is kept for it.
 void engine::execute_one(const operation& op, op_reply& reply, value_arena& arena) {
+  auto& state = *state_;
+  if (!state.is_plain_get(op) || !state.reads->are_ready() || reply.large ||
+      contains_byte(op.key.data(), op.key.size(), '{')) [[unlikely]]
+    return execute_other(op, reply, arena);
+  const auto key = op.key;
+  const auto at = crc16(key) % slot_count >> state.slot_shift;
+  auto& counted = state.reads->ready()[at];
+  if (counted.sampled()) [[unlikely]]
+    return read_timed(op, counted, reply, arena);
+  if (!state.shards[at]->try_get(key, key_hash(key), arena, counted, reply)) [[unlikely]]
+    return execute_other(op, reply, arena);
+}
+
+[[gnu::noinline]] void engine::execute_other(const operation& op, op_reply& reply,
+                                             value_arena& arena) {
   auto& state = *state_;
   if (const auto code = state.validate(op); code != op_code::ok) [[unlikely]] {
     reply.reset();
@@ -89,13 +111,9 @@ void engine::execute_one(const operation& op, op_reply& reply, value_arena& aren
   }
   if (!state.may_try_read(op)) return execute_locked(op, reply, arena);
   auto* const cells = state.reads->mine();
-  if (!cells) [[unlikely]]
-    return execute_locked(op, reply, arena);
   const auto at = state.shard_of(op.key);
-  auto& counted = cells[at];
-  if (counted.sampled()) [[unlikely]]
-    return read_timed(op, counted, reply, arena);
-  if (!state.shards[at]->try_read(op, key_hash(op.key), arena, counted, reply)) [[unlikely]]
+  if (!cells || !state.shards[at]->try_read(op, key_hash(op.key), arena, cells[at], reply))
+      [[unlikely]]
     return execute_locked(op, reply, arena);
   if (reply.expires_at_ms != 0 && reply.expires_at_ms <= state.time->now_ms()) [[unlikely]]
     hide_expired(reply);
@@ -138,8 +156,9 @@ void engine::execute_one(const operation& op, op_reply& reply, value_arena& aren
   std::unique_lock lock{s.lock()};
   if (writes) {
     if (const auto admitted = state.admit(s, lock, 1); admitted != op_code::ok) [[unlikely]] {
-      reply.code = admitted;
       reply.shard = s.id();
+      if (!op.request || !s.answer_retry({op, hash, nullptr, 0, arena}, reply))
+        reply.code = admitted;
       return;
     }
     shard::write_section changing{s};
@@ -185,6 +204,9 @@ void engine::execute_reads(batch& b, std::span<const operation> operations,
     if (reply.code != op_code::ok) [[unlikely]]
       continue;
     auto& s = *state.shards[b.shard(i)];
+    if (counted && state.is_plain_get(operations[i]) && !reply.large &&
+        s.try_get(operations[i].key, b.hash(i), arena, counted[b.shard(i)], reply)) [[likely]]
+      continue;
     if (counted && state.may_try_read(operations[i]) &&
         s.try_read(operations[i], b.hash(i), arena, counted[b.shard(i)], reply)) [[likely]] {
       if (reply.expires_at_ms != 0 && reply.expires_at_ms <= now.ms()) [[unlikely]]
@@ -258,8 +280,10 @@ void engine::execute_chunk(batch& b, std::span<const operation> operations,
         const auto i = order[position];
         auto& reply = replies[i];
         if (admitted != op_code::ok && is_write(operations[i].kind)) [[unlikely]] {
-          reply.code = admitted;
+          const auto& op = operations[i];
           reply.shard = s.id();
+          if (!op.request || !s.answer_retry({op, b.hash(i), nullptr, 0, arena}, reply))
+            reply.code = admitted;
           continue;
         }
         s.apply({operations[i], b.hash(i), b.large(i), s.has_expiring() ? now.ms() : 0, arena},

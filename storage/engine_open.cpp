@@ -88,6 +88,7 @@ op_result<std::unique_ptr<engine>> engine::open(engine_options options) {
   s->slot_shift =
       static_cast<unsigned>(std::countr_zero(slot_count) - std::countr_zero(s->shard_count()));
   s->reads = std::make_unique<read_counters>(s->shard_count());
+  s->plain_gets = s->options.default_level < durability::sync;
   open_watches(*s);
   return std::unique_ptr<engine>{new engine(std::move(s))};
 }
@@ -148,6 +149,8 @@ op_status engine::open_log(state& s, recovered& found) {
   if (!segments) return segments.status();
   s.segments = std::move(*segments);
 
+  if (options.hold_log_for_backups) s.archived.assign(count, 0);
+
   std::vector<std::vector<shard_log*>> logs_of_stream(options.wal_streams);
   for (std::uint32_t i = 0; i < count; ++i) {
     auto& shard = *s.shards[i];
@@ -186,7 +189,7 @@ op_status engine::open_log(state& s, recovered& found) {
     if (!opened) return opened.status();
     s.streams.push_back(std::move(*opened));
   }
-  return {};
+  return s.folder->log_opened();
 }
 
 void engine::refuse_writes() noexcept {
@@ -212,6 +215,14 @@ op_status engine::close() {
   for (auto& stream : state_->streams)
     if (auto status = stream->close(); !status.ok()) return status;
   state_->watches->close();
+  if (!state_->folder) return {};
+  std::uint64_t reaches = 0;
+  for (auto& s : state_->shards) {
+    std::lock_guard hold{s->lock()};
+    reaches += s->log()->last_appended();
+  }
+  // All is on disk: what cannot be said in the manifest is only not checked by the next start.
+  static_cast<void>(state_->folder->log_closed(reaches));
   return {};
 }
 

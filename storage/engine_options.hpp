@@ -75,6 +75,11 @@ struct engine_options {
   /// reads, deletes and writes that need no more go on. Shards take memory in blocks, so that up to
   /// a sixteenth of it may be free when the first write is refused.
   std::uint64_t max_memory_bytes = 0;
+
+  /// Backups are to come: the log stays until the first one has it, as far as there is room for log
+  /// that no checkpoint needs.
+  bool hold_log_for_backups = false;
+
   /// When the tables ask for huge pages of memory; where there are none nothing is lost but speed.
   huge_pages table_pages = huge_pages::automatic;
 

@@ -63,6 +63,7 @@ struct engine::state {
   std::vector<std::unique_ptr<shard>> shards;
   unsigned slot_shift = 0;              ///< slot >> slot_shift is the shard
   std::unique_ptr<read_counters> reads; ///< those without a lock
+  bool plain_gets = false;              ///< a get that names no level needs no lock
   std::vector<std::unique_ptr<shard_log>> logs;
   bool direct_checkpoints = false;     ///< written past the page cache
   std::vector<log_origin> log_origins; ///< by shard
@@ -78,6 +79,9 @@ struct engine::state {
 
   mutable std::mutex upkeep_mutex;
   std::vector<std::unique_ptr<checkpoint_state>> checkpoints; ///< per shard
+  /// By shard, the last record that a backup has: the log above it stays while there is room. Empty:
+  /// nobody makes backups.
+  std::vector<lsn_t> archived;
   std::uint64_t spares_dropped_ms = 0; ///< when idle spare segments were last dropped
   mend_state mend;
 
@@ -89,6 +93,14 @@ struct engine::state {
   [[nodiscard]] bool may_try_read(const operation& op) const noexcept {
     const auto level = op.level == durability::unspecified ? options.default_level : op.level;
     return !is_write(op.kind) && level < durability::sync;
+  }
+  /// A get that is valid and for shard::try_get(), as far as its arguments say; false is no
+  /// verdict. Longer keys are hashed behind calls, over which much would have to be saved.
+  [[nodiscard]] bool is_plain_get(const operation& op) const noexcept {
+    constexpr std::size_t least = 8, most = 64;
+    return op.kind == op_kind::get && op.level == durability::unspecified && plain_gets &&
+           op.expected_version == 0 && op.value.size() <= options.value_bytes_max &&
+           op.key.size() - least <= most - least;
   }
   /// Number of the shard that holds a key.
   [[nodiscard]] std::uint32_t shard_of(std::string_view key) const noexcept {

@@ -93,7 +93,15 @@ op_code engine::execute_atomic(std::span<const operation> operations, std::span<
         s.memory += op.key.size() + op.value.size() + shard::record_overhead_max;
     }
   }
-  if (const auto code = lock_all(state, shares); code != op_code::ok) {
+  if (auto code = lock_all(state, shares); code != op_code::ok) {
+    // Not of the retry of a batch that was done: its caller must not hear that nothing was.
+    for (std::size_t i = 0; i < operations.size(); ++i) {
+      if (!is_write(operations[i].kind) || !operations[i].request) continue;
+      auto& s = *shares[shard_of_op[i]].at;
+      std::lock_guard hold{s.lock()};
+      if (s.requests().lookup(operations[i].request).state != request_state::fresh)
+        code = op_code::outcome_unknown;
+    }
     refuse_all(replies, 0, code);
     return code;
   }

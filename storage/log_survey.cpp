@@ -1,5 +1,7 @@
 #include "storage/log_survey.hpp"
 
+#include "storage/planted.hpp"
+
 #include <algorithm>
 #include <fmt/format.h>
 #include <map>
@@ -49,6 +51,8 @@ op_result<log_survey> log_survey::build(std::vector<segment_scan> scans,
       chain.epoch = std::max(chain.epoch, line.epoch);
     }
   }
+  for (auto& scan : survey.scans_)
+    for (auto& part : scan.parts) part.lost = part.last > scan.info->runs[part.run].keep;
   survey.summarize();
   return survey;
 }
@@ -62,6 +66,8 @@ op_status log_survey::follow(std::uint32_t segment, std::uint32_t index) {
             fmt::format("{}: at {}: shard {} of {}", info.path, run.offset, shard, chains_.size())};
   auto& chain = chains_[shard];
   chain.seen = true;
+  chain.path = info.path;
+  chain.start = std::max(chain.start, info.header.start);
   chain.clean = false;
   // Only a start that goes on behind what recovery kept, and a follower's frame that says so, cut
   // the log back.
@@ -74,11 +80,18 @@ op_status log_survey::follow(std::uint32_t segment, std::uint32_t index) {
                       info.path, run.offset, shard, run.previous, chain.end)};
     cut(shard, run.previous);
   } else if (run.previous > chain.end) {
-    chain.gaps.push_back({chain.end, run.previous, info.path, run.offset});
+    log_gap gap{chain.end, run.previous, info.path, run.offset, {}, 0};
+    if (!runs_[shard].empty()) {
+      const auto& before = *scans_[runs_[shard].back().first].info;
+      gap.path_before = before.path;
+      gap.end_before = before.data_end;
+    }
+    chain.gaps.push_back(std::move(gap));
   }
   chain.end = run.last;
   chain.epoch = std::max(chain.epoch, run.epoch);
-  chain.next = std::max({chain.next, run.reserved + 1, chain.end + 1});
+  const auto reserved = planted(mistake::lsn_block_not_skipped) ? 0 : run.reserved;
+  chain.next = std::max({chain.next, reserved + 1, chain.end + 1});
   runs_[shard].emplace_back(segment, index);
   return {};
 }
@@ -95,12 +108,31 @@ void log_survey::cut(std::uint32_t shard, lsn_t last) {
     chain.gaps.back().resumes_at = std::min(chain.gaps.back().resumes_at, last);
 }
 
+void log_survey::end_at(shard_id shard, lsn_t last) {
+  if (chains_[shard.value].end > last) cut(shard.value, last);
+}
+
+bool log_survey::cuts_into(std::span<const lsn_t> checkpoint_lsn) const {
+  for (const auto& scan : scans_)
+    for (const auto& part : scan.parts) {
+      if (part.lost || part.last <= scan.info->runs[part.run].keep) continue;
+      for (auto i = part.list_begin; i < part.list_end; ++i) {
+        const auto& other = scan.lists[i];
+        if (other.shard.value < checkpoint_lsn.size() &&
+            checkpoint_lsn[other.shard.value] >= other.first)
+          return true;
+      }
+    }
+  return false;
+}
+
 std::uint64_t log_survey::cut_transactions(std::span<const lsn_t> checkpoint_lsn) {
   struct place {
     const segment_scan* scan;
     const found_part* part;
   };
   const auto settled = [&](shard_id shard, lsn_t lsn) {
+    if (planted(mistake::part_believed)) return true;
     return shard.value < checkpoint_lsn.size() && checkpoint_lsn[shard.value] >= lsn;
   };
   const auto alive = [](const place& p) {
@@ -175,6 +207,23 @@ std::vector<std::shared_ptr<segment_info>> log_survey::infos() const {
   std::vector<std::shared_ptr<segment_info>> all;
   for (const auto& scan : scans_) all.push_back(scan.info);
   return all;
+}
+
+std::string log_survey::without_successor() const {
+  std::uint64_t newest = 0;
+  for (const auto& scan : scans_)
+    if (scan.used()) newest = std::max(newest, scan.info->header.start);
+  for (const auto& scan : scans_) {
+    const auto& header = scan.info->header;
+    if (scan.end != segment_end::sealed || header.start != newest) continue;
+    if (std::none_of(scans_.begin(), scans_.end(), [&](const segment_scan& next) {
+          const auto& h = next.info->header;
+          return h.start == header.start && h.stream == header.stream &&
+                 h.sequence > header.sequence;
+        }))
+      return scan.info->path;
+  }
+  return {};
 }
 
 bool log_survey::clean() const noexcept {

@@ -21,6 +21,8 @@ struct log_gap {
   lsn_t resumes_at = 0; ///< last LSN that is missing
   std::string path;     ///< of the segment that goes on behind the gap
   std::uint64_t offset = 0;
+  std::string path_before; ///< of the segment that ends before it; empty: none
+  std::uint64_t end_before = 0;
 };
 
 /// One shard's log as a whole.
@@ -33,7 +35,9 @@ struct shard_chain {
                      ///< the reservation
   epoch_t epoch = 0; ///< highest seen
   bool seen = false; ///< some segment names the shard
-  bool clean = true; ///< its last writer stopped cleanly (or there is none)
+  std::string path;  ///< of the last segment that names it
+  std::uint64_t start = 0;   ///< number of the newest process start whose segments name it
+  bool clean = true;         ///< its last writer stopped cleanly (or there is none)
   std::uint64_t records = 0; ///< in the log; a run that was cut counts whole
 };
 
@@ -44,10 +48,18 @@ public:
   /// chain is broken in a way no crash leaves behind, or a shard is not below `shard_count`.
   static op_result<log_survey> build(std::vector<segment_scan> scans, std::uint32_t shard_count);
 
+  /// Ends a shard's log at `last`, where it goes beyond: the records above are void. For a restore to
+  /// a point in time; before cut_transactions().
+  void end_at(shard_id shard, lsn_t last);
+
   /// Ends the logs of shards before a transaction's part that lacks another part, in a log or below
   /// a checkpoint (checkpoint_lsn[shard]: end LSN of the checkpoint that will be loaded; 0: none).
   /// Returns how many parts were cut.
   std::uint64_t cut_transactions(std::span<const lsn_t> checkpoint_lsn);
+
+  /// After cut_transactions(): does a transaction of which a part is void stand in a checkpoint of
+  /// another shard all the same? Then the log was ended too early for these checkpoints.
+  [[nodiscard]] bool cuts_into(std::span<const lsn_t> checkpoint_lsn) const;
 
   /// Makes durable what was read, so that a later crash cannot take back what recovery has used:
   /// writes the last round of each chain once more as it is, and syncs it. (A sync alone is not
@@ -61,6 +73,9 @@ public:
   /// For segment_store::open().
   [[nodiscard]] std::vector<std::shared_ptr<segment_info>> infos() const;
 
+  /// Path of a segment of the newest start that was sealed although its successor is not there; a
+  /// successor is there before the seal is. Empty: none.
+  [[nodiscard]] std::string without_successor() const;
   [[nodiscard]] bool clean() const noexcept; ///< every shard's last writer stopped cleanly
   [[nodiscard]] std::uint64_t start_max() const noexcept; ///< highest start number seen; 0: no log
   [[nodiscard]] std::uint64_t timestamp_us_max() const noexcept;

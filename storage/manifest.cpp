@@ -1,61 +1,24 @@
 #include "storage/manifest.hpp"
 
 #include "messages/limits.hpp"
-#include "storage/crc32c.hpp"
+#include "storage/checked_text.hpp"
 #include "storage/path.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <iterator>
+#include <utility>
 
 namespace warp::storage {
 
 namespace {
 
 constexpr std::string_view first_word = "warpengine-manifest ";
-constexpr std::string_view crc_word = "crc32c ";
-constexpr std::size_t crc_line_bytes = crc_word.size() + 8 + 1;
+constexpr text_kind kind{first_word, "a WarpEngine manifest", manifest_format_version};
 /// More than any manifest has: 16,384 shards with 64 checkpoints of 250 bytes.
 constexpr std::uint64_t manifest_bytes_max = 256u << 20;
-
-/// Takes a text apart from left to right. After the first surprise everything fails.
-class text_reader {
-public:
-  explicit text_reader(std::string_view text) : text_(text) {}
-
-  [[nodiscard]] bool at_end() const { return at_ == text_.size(); }
-  [[nodiscard]] std::size_t offset() const { return at_; }
-  [[nodiscard]] bool sees(std::string_view word) const {
-    return text_.substr(at_).starts_with(word);
-  }
-  bool skip(std::string_view word) {
-    if (!sees(word)) return false;
-    at_ += word.size();
-    return true;
-  }
-  /// A number as encode_manifest() writes it: no sign, no leading zeros (unless base 16, which has
-  /// 16 digits).
-  bool number(std::uint64_t& value, int base = 10) {
-    const char* from = text_.data() + at_;
-    const auto [end, error] = std::from_chars(from, text_.data() + text_.size(), value, base);
-    const auto size = static_cast<std::size_t>(end - from);
-    if (error != std::errc{} || (base == 16 ? size != 16 : size > 1 && *from == '0')) return false;
-    at_ += size;
-    return true;
-  }
-  std::string_view take(std::size_t size) {
-    const auto word = text_.substr(at_, size);
-    at_ += word.size();
-    return word;
-  }
-
-private:
-  std::string_view text_;
-  std::size_t at_ = 0;
-};
 
 bool read_checkpoint(text_reader& in, checkpoint_info& info) {
   std::uint64_t shard = 0;
@@ -77,9 +40,11 @@ bool read_checkpoint(text_reader& in, checkpoint_info& info) {
 std::string encode_manifest(const manifest& m) {
   std::string text;
   auto out = std::back_inserter(text);
-  fmt::format_to(out, "{}{}\nuniverse {}\ngeneration {:016x}\nshards {}\nstarts {}\n", first_word,
-                 manifest_format_version, to_string(m.universe), m.generation, m.shard_count(),
-                 m.starts);
+  fmt::format_to(out,
+                 "{}{}\nuniverse {}\ngeneration {:016x}\nshards {}\nstarts {}\n"
+                 "log start={} reaches={}\n",
+                 first_word, manifest_format_version, to_string(m.universe), m.generation,
+                 m.shard_count(), m.starts, m.log_start, m.log_reaches);
   for (const auto& shard : m.checkpoints)
     for (const auto& c : shard)
       fmt::format_to(out,
@@ -87,43 +52,16 @@ std::string encode_manifest(const manifest& m) {
                      "end_epoch={} reserved_lsn={} records={} bytes={} created_at_ms={}\n",
                      c.shard.value, c.sequence, c.start_lsn, c.start_epoch, c.end_lsn, c.end_epoch,
                      c.reserved_lsn, c.records, c.bytes, c.created_at_ms);
-  const auto crc = crc32c(text);
-  fmt::format_to(out, "{}{:08x}\n", crc_word, crc);
-  return text;
+  return seal_text(std::move(text));
 }
 
 op_result<manifest> decode_manifest(std::string_view bytes, std::string_view path) {
   const auto damaged = [&](std::size_t offset, std::string_view cause) {
     return op_status{op_code::corruption, fmt::format("{}: offset {}: {}", path, offset, cause)};
   };
-  // The first line and the last are the same in every format, so that a newer one is told from a
-  // damaged one.
-  const auto crc_at = bytes.size() < crc_line_bytes ? 0 : bytes.size() - crc_line_bytes;
-  const auto crc_line = bytes.substr(crc_at);
-  const auto body = bytes.substr(0, crc_at);
-  const auto expected = fmt::format("{}{:08x}\n", crc_word, crc32c(body));
-  if (crc_line != expected) {
-    if (!bytes.starts_with(first_word) && !crc_line.starts_with(crc_word))
-      return op_status{op_code::invalid_argument,
-                       fmt::format("{} is not a WarpEngine manifest: it does not begin with '{}'",
-                                   path, first_word)};
-    if (!crc_line.starts_with(crc_word))
-      return damaged(bytes.size(), "cut off: the last line is not a checksum");
-    return damaged(crc_at, fmt::format("checksum line '{}', computed '{}'",
-                                       crc_line.substr(0, crc_line.size() - 1),
-                                       std::string_view{expected}.substr(0, expected.size() - 1)));
-  }
-  text_reader in{body};
-  std::uint64_t version = 0;
-  if (!in.skip(first_word) || !in.number(version) || !in.skip("\n"))
-    return op_status{op_code::invalid_argument,
-                     fmt::format("{} is not a WarpEngine manifest: it does not begin with '{}'",
-                                 path, first_word)};
-  if (version != manifest_format_version)
-    return op_status{
-        op_code::version_mismatch,
-        fmt::format("{}: written by a newer version (format {}, this program knows up to {})", path,
-                    version, manifest_format_version)};
+  auto opened = open_text(bytes, path, kind);
+  if (!opened) return opened.status();
+  auto& in = opened->reader;
   manifest m;
   if (!in.skip("universe ")) return damaged(in.offset(), "expected 'universe'");
   const auto universe = parse_universe_id(in.take(32));
@@ -132,6 +70,12 @@ op_result<manifest> decode_manifest(std::string_view bytes, std::string_view pat
       !in.skip("\nshards ") || !in.number(shards) || !in.skip("\nstarts ") ||
       !in.number(m.starts) || !in.skip("\n"))
     return damaged(in.offset(), "not what a manifest has here");
+  if (opened->format_version >= 2 &&
+      (!in.skip("log start=") || !in.number(m.log_start) || !in.skip(" reaches=") ||
+       !in.number(m.log_reaches) || !in.skip("\n")))
+    return damaged(in.offset(), "not what the line of the log has here");
+  if (m.log_start > m.starts)
+    return damaged(in.offset(), fmt::format("the log of start {} of {}", m.log_start, m.starts));
   m.universe = *universe;
   if (!std::has_single_bit(shards) || shards > shard_count_max)
     return damaged(in.offset(), fmt::format("{} shards", shards));

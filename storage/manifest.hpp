@@ -12,7 +12,7 @@
 
 namespace warp::storage {
 
-inline constexpr std::uint32_t manifest_format_version = 1;
+inline constexpr std::uint32_t manifest_format_version = 2;
 inline constexpr std::string_view manifest_file_name = "MANIFEST";
 
 /// A published checkpoint of a shard.
@@ -33,6 +33,11 @@ struct manifest {
   universe_id universe;
   std::uint64_t generation = 0;
   std::uint64_t starts = 0; ///< how often a process has started on this folder
+  /// The newest start whose log is there: its segments name every shard. 0: not known.
+  std::uint64_t log_start = 0;
+  /// Last LSNs of all shards' logs, added up, as far as is known: after a clean stop exactly where
+  /// they end, else 0.
+  std::uint64_t log_reaches = 0;
   /// Per shard, newest first. Its size is the shard count, a power of two.
   std::vector<std::vector<checkpoint_info>> checkpoints;
 

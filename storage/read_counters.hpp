@@ -17,7 +17,7 @@ public:
   /// Of one shard, written by one thread only.
   class alignas(32) cell {
   public:
-    void count_hit(std::uint64_t bytes) noexcept {
+    [[gnu::always_inline]] void count_hit(std::uint64_t bytes) noexcept {
       bump(hits_, 1);
       bump(bytes_, bytes);
     }
@@ -30,7 +30,8 @@ public:
 
   private:
     friend class read_counters;
-    static void bump(std::atomic<std::uint64_t>& counter, std::uint64_t by) noexcept {
+    [[gnu::always_inline]] static void bump(std::atomic<std::uint64_t>& counter,
+                                            std::uint64_t by) noexcept {
       counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
     }
     std::atomic<std::uint64_t> hits_{0}, misses_{0}, bytes_{0}, others_{0};
@@ -43,6 +44,10 @@ public:
     const auto& last = last_used_;
     return last.number == number_ ? last.cells : claim_sheet();
   }
+
+  /// Are mine() at hand? Then they are ready().
+  [[nodiscard]] bool are_ready() const noexcept { return last_used_.number == number_; }
+  [[nodiscard]] cell* ready() const noexcept { return last_used_.cells; }
 
   /// Adds what all threads, past and present, have counted for a shard.
   void add_to(std::uint32_t shard, shard_stats& out) const;

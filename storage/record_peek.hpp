@@ -3,6 +3,7 @@
 #include "storage/racing_read.hpp"
 #include "storage/record.hpp"
 
+#include <bit>
 #include <cstdint>
 #include <string_view>
 
@@ -24,11 +25,14 @@ public:
            lengths_ < (cell_allocator::cell_bytes_max + 1) << 8;
   }
 
-  /// plain(), without an expiry, and with a key of this size.
-  [[nodiscard]] bool is_usual(std::size_t key) const noexcept {
-    constexpr std::uint64_t unusual = record::flag_long | record::flag_blob | record::flag_expiry;
-    return (head_ & unusual << flags_shift) == 0 && key_size() == key &&
-           lengths_ < (cell_allocator::cell_bytes_max + 1) << 8;
+  /// The size of the value if the record is plain(), without an expiry and with a key of `key`
+  /// bytes (1 to 256); else more than cell_allocator::cell_bytes_max.
+  [[nodiscard]] std::size_t usual_value_size(std::size_t key) const noexcept {
+    constexpr std::uint32_t unusual = record::flag_long | record::flag_blob | record::flag_expiry;
+    if ((racing_load<std::uint32_t>(at_ + 4) & unusual << 16) != 0) [[unlikely]]
+      return ~std::size_t{0};
+    // Another key's size leaves low bits that are not zero, and so become the highest.
+    return std::rotr(static_cast<std::uint32_t>(lengths_) - static_cast<std::uint32_t>(key - 1), 8);
   }
 
   // The rest only if plain().

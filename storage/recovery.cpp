@@ -2,9 +2,12 @@
 
 #include "storage/checkpoint_reader.hpp"
 #include "storage/parallel.hpp"
+#include "storage/path.hpp"
+#include "storage/planted.hpp"
 
 #include <chrono>
 #include <fmt/format.h>
+#include <map>
 #include <mutex>
 
 namespace warp::storage {
@@ -80,6 +83,7 @@ public:
     for (const auto& s : result_.shards) checkpoint_lsn.push_back(s.checkpoint.end_lsn);
     result_.report.transactions_cut = survey->cut_transactions(checkpoint_lsn);
     if (auto status = check_gaps(*survey); !status.ok()) return status;
+    if (auto status = check_end(*survey); !status.ok()) return status;
     // What the replay will build on must not vanish in the next crash.
     if (auto status = survey->sync_tails(files_); !status.ok()) return status;
     if (auto status = replay_log(*survey); !status.ok()) return status;
@@ -91,8 +95,9 @@ public:
       shard.position = {.last = std::max(chain.end, checkpoint.end_lsn),
                         .next = std::max(chain.next, checkpoint.end_lsn + 1),
                         .epoch = std::max(chain.epoch, checkpoint.end_epoch)};
-      // After an unclean stop every LSN of the reservation may have been handed out.
-      if (!chain.clean)
+      // After an unclean stop every LSN of the reservation may have been handed out; without a log (a
+      // restored folder) the checkpoint alone knows.
+      if (!chain.clean || !chain.seen)
         shard.position.next = std::max(shard.position.next, checkpoint.reserved_lsn + 1);
     }
     result_.segments = survey->infos();
@@ -122,7 +127,16 @@ private:
         failure.note(scan.status());
     });
     if (failure.any()) return failure.take();
-    return log_survey::build(std::move(scans), static_cast<std::uint32_t>(shards_.size()));
+    auto survey = log_survey::build(std::move(scans), static_cast<std::uint32_t>(shards_.size()));
+    // A start is in the manifest before its first segment is made.
+    if (survey && survey->start_max() > folder_.start_number())
+      return op_status{
+          op_code::corruption,
+          fmt::format("{}: it is older than the log: it knows of {} starts, {} is of start {}; "
+                      "nothing was changed",
+                      join_path(folder_.path(), manifest_file_name), folder_.start_number(),
+                      survey->segments().back().info->path, survey->start_max())};
+    return survey;
   }
 
   op_status load_checkpoints() {
@@ -149,6 +163,8 @@ private:
       if (status.code() != op_code::corruption && status.code() != op_code::not_found)
         return status;
       std::lock_guard hold{mutex_};
+      if (result_.shards[s.id().value].checkpoint.sequence == 0)
+        newest_failure_.try_emplace(s.id().value, status.message());
       result_.damaged.push_back(info);
       result_.report.warnings.push_back(fmt::format("checkpoint {} of shard {} is passed over: {}",
                                                     info.sequence, s.id().value, status.message()));
@@ -161,9 +177,15 @@ private:
     auto reader = checkpoint_reader::open(files_, path);
     if (!reader) return reader.status();
     const auto& header = reader->header();
-    if (header.universe != folder_.universe() || header.shard != s.id() ||
-        header.shard_count != folder_.shard_count() || header.start_lsn != info.start_lsn)
-      return {op_code::corruption, path + " belongs to another universe, shard or checkpoint"};
+    if (header.universe != folder_.universe() || header.generation != folder_.generation() ||
+        header.shard != s.id() || header.shard_count != folder_.shard_count())
+      return {op_code::corruption, path + ": it belongs to another universe, generation or shard"};
+    const auto& end = reader->end();
+    if (header.start_lsn != info.start_lsn || end.end_lsn != info.end_lsn ||
+        end.created_at_ms != info.created_at_ms || reader->file_bytes() != info.bytes ||
+        reader->record_count() != info.records)
+      return {op_code::corruption,
+              path + ": it is another checkpoint of its shard than the one the manifest names"};
     if (auto status = reader->read_records(
             [&](const checkpoint_record& r) { s.restore(r.key, r.value, r.meta); });
         !status.ok())
@@ -183,23 +205,70 @@ private:
       const auto& chain = survey.shard(shard_id{static_cast<std::uint32_t>(s)});
       for (const auto& gap : chain.gaps)
         if (gap.resumes_at > covered)
-          return {op_code::corruption,
-                  fmt::format("shard {}: log records {} to {} are missing before {} at offset {}, "
-                              "and no checkpoint covers them "
-                              "(the newest good one reaches {}); nothing was changed",
-                              s, gap.after + 1, gap.resumes_at, gap.path, gap.offset, covered)};
+          return {
+              op_code::corruption,
+              fmt::format("shard {}: log records {} to {} are missing before {} at offset {}{}, "
+                          "and no checkpoint covers them (the newest good one reaches {}{}); "
+                          "nothing was changed",
+                          s, gap.after + 1, gap.resumes_at, gap.path, gap.offset,
+                          gap.path_before.empty() ? std::string{}
+                                                  : fmt::format(" (behind {}, which ends at {})",
+                                                                gap.path_before, gap.end_before),
+                          covered, failure_of(s))};
       const auto published = folder_.checkpoints(shard_id{static_cast<std::uint32_t>(s)});
       if (published.empty()) continue;
-      // The published checkpoints say how far the shard got at least.
-      const auto reached = std::max(chain.end, result_.shards[s].checkpoint.end_lsn);
-      if (reached < published.front().start_lsn)
+      // A checkpoint is published when the log is on disk up to its end; without that log only one
+      // that nothing was written beside is exact.
+      const auto& newest = published.front();
+      const bool exact = newest.start_lsn == newest.end_lsn &&
+                         result_.shards[s].checkpoint.sequence == newest.sequence;
+      if (!exact && chain.end < newest.end_lsn)
         return {op_code::corruption,
-                fmt::format("shard {}: checkpoint {} is damaged and the log that would make up for "
-                            "it ends at record {} of {}; "
-                            "nothing was changed",
-                            s, published.front().sequence, reached, published.front().start_lsn)};
+                fmt::format("shard {}: its log ends at record {} in {}, before record {} where {} "
+                            "ends{}; nothing was changed",
+                            s, chain.end, chain.path.empty() ? folder_.wal_path() : chain.path,
+                            newest.end_lsn, folder_.checkpoint_path(newest.shard, newest.sequence),
+                            failure_of(s))};
     }
     return {};
+  }
+
+  /// Is the end of the log there? The manifest knows of the newest start, and after a clean stop
+  /// how far it got.
+  op_status check_end(const log_survey& survey) {
+    if (const auto path = survey.without_successor(); !path.empty())
+      return {op_code::corruption,
+              fmt::format("{}: it was sealed when the next segment of its stream was there, which "
+                          "is missing now; nothing was changed",
+                          path)};
+    std::uint64_t reached = 0;
+    std::string last;
+    for (std::size_t s = 0; s < shards_.size(); ++s) {
+      const auto& chain = survey.shard(shard_id{static_cast<std::uint32_t>(s)});
+      if (chain.start < folder_.log_start())
+        return {
+            op_code::corruption,
+            fmt::format("{}/{:010}-*: shard {} has no log of start {}, which the manifest knows "
+                        "of{}; nothing was changed",
+                        folder_.wal_path(), folder_.log_start(), s, folder_.log_start(),
+                        chain.path.empty() ? std::string{}
+                                           : fmt::format(" (its newest is in {})", chain.path))};
+      reached += std::max(chain.end, result_.shards[s].checkpoint.end_lsn);
+      if (last.find(chain.path) == last.npos) last += (last.empty() ? "" : ", ") + chain.path;
+    }
+    if (reached < folder_.log_reaches())
+      return {op_code::corruption,
+              fmt::format("the end of the log is missing: {} records that were there at the last "
+                          "clean stop are not in {}; nothing was changed",
+                          folder_.log_reaches() - reached, last)};
+    return {};
+  }
+
+  /// Why the newest checkpoint of a shard was passed over; empty when it was not.
+  [[nodiscard]] std::string failure_of(std::size_t shard) const {
+    const auto it = newest_failure_.find(static_cast<std::uint32_t>(shard));
+    return it == newest_failure_.end() ? std::string{}
+                                       : "; the newest is passed over: " + it->second;
   }
 
   op_status replay_log(const log_survey& survey) {
@@ -207,7 +276,10 @@ private:
     std::vector<std::vector<replay_range>> ranges(workers,
                                                   std::vector<replay_range>(shards_.size()));
     for (std::size_t s = 0; s < shards_.size(); ++s)
-      ranges[s % workers][s] = {.wanted = true, .above = result_.shards[s].checkpoint.start_lsn};
+      ranges[s % workers][s] = {.wanted = true,
+                                .above = planted(mistake::replay_from_end)
+                                             ? result_.shards[s].checkpoint.end_lsn
+                                             : result_.shards[s].checkpoint.start_lsn};
     segment_bytes memory; // used again for each
     for (const auto& segment : survey.segments()) {
       auto bytes = load_segment(files_, segment.info, std::move(memory));
@@ -239,7 +311,8 @@ private:
   const std::uint32_t threads_;
   const std::vector<std::unique_ptr<shard>>& shards_;
   progress_meter meter_;
-  std::mutex mutex_; // guards result_.report and result_.damaged while threads are at work
+  std::mutex mutex_; // guards the members below while threads are at work
+  std::map<std::uint32_t, std::string> newest_failure_; ///< by shard
   recovered result_;
 };
 

@@ -48,30 +48,37 @@ public:
 
   /// Forgets all copies; keeps the first chunk.
   void clear() noexcept {
-    if (chunks_.empty()) return;
-    chunks_.resize(1);
-    next_ = chunks_[0].memory.get();
-    free_ = chunks_[0].size;
+    if (more_) [[unlikely]] {
+      more_ = false;
+      chunks_.resize(1);
+    }
+    next_ = first_;
+    free_ = first_size_;
   }
 
 private:
-  struct chunk {
-    std::unique_ptr<char[]> memory;
-    std::size_t size;
-  };
   static constexpr std::size_t chunk_bytes = 64 * 1024;
 
   void grow(std::size_t need) {
     const auto size = std::max(need, chunk_bytes);
-    chunks_.push_back({std::make_unique_for_overwrite<char[]>(size), size});
-    next_ = chunks_.back().memory.get();
+    chunks_.push_back(std::make_unique_for_overwrite<char[]>(size));
+    next_ = chunks_.back().get();
     free_ = size;
+    if (chunks_.size() == 1) {
+      first_ = next_;
+      first_size_ = size;
+    } else {
+      more_ = true;
+    }
   }
 
-  std::vector<chunk> chunks_;
+  std::vector<std::unique_ptr<char[]>> chunks_;
+  char* first_ = nullptr;
+  std::size_t first_size_ = 0;
   char* next_ = nullptr;
   std::size_t free_ = 0;
   std::size_t last_size_ = 0;
+  bool more_ = false; ///< than one chunk
 };
 
 /// The answer to one operation. Plain codes here, sentences at the edge: describe() in engine.hpp

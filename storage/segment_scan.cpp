@@ -178,6 +178,10 @@ op_result<segment_scan> scan_segment(file_system& files, const std::string& path
     return damaged(path, 0,
                    "its header says it is " +
                        segment_file_name({header->start, header->stream, header->sequence}));
+  if (header->file_bytes != 0 && *size != header->file_bytes)
+    return damaged(
+        path, std::min(*size, header->file_bytes),
+        fmt::format("it has {} bytes, and had {} when it was made", *size, header->file_bytes));
 
   segment_scan scan;
   scan.info = std::make_shared<segment_info>();

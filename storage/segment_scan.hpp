@@ -21,6 +21,7 @@ struct found_part {
   lsn_t first = 0, last = 0;
   std::uint32_t list_begin = 0,
                 list_end = 0; ///< all parts of the transaction, in segment_scan::lists
+  bool lost = false;          ///< the log itself says, further on, that it is void
 };
 
 /// How a segment ends.

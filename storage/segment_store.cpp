@@ -1,5 +1,7 @@
 #include "storage/segment_store.hpp"
 
+#include "storage/planted.hpp"
+
 #include <algorithm>
 #include <fmt/format.h>
 #include <random>
@@ -159,6 +161,7 @@ void segment_store::count_closed(std::uint64_t added, std::uint64_t removed) {
 }
 
 std::uint64_t segment_store::new_id() {
+  if (planted(mistake::one_segment_id)) return 1;
   if (options_.random_id) return options_.random_id();
   std::random_device random;
   for (;;)
@@ -184,6 +187,7 @@ op_result<std::unique_ptr<segment_builder>> segment_store::begin(std::uint32_t s
   info.data_end = segment_header_bytes;
   info.file_bytes = std::max(options_.segment_bytes,
                              (bytes_min + file_alignment - 1) / file_alignment * file_alignment);
+  info.header.file_bytes = info.file_bytes;
   std::lock_guard guard{mutex_};
   making_bytes_ += info.file_bytes;
   info.header.id = new_id();

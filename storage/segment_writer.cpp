@@ -1,6 +1,7 @@
 #include "storage/segment_writer.hpp"
 
 #include "storage/crc32c.hpp"
+#include "storage/planted.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -132,7 +133,7 @@ void segment_writer::add_piece(std::string_view bytes) {
 void segment_writer::finish_header(frame_header header, char* bytes) {
   header.segment = info_->header.id;
   header.timestamp_us = timestamp_us_;
-  header.synced = synced_;
+  header.synced = planted(mistake::synced_too_high) ? group_end_ : synced_;
   encode(header, bytes);
 }
 
@@ -241,7 +242,8 @@ op_status segment_writer::write_cached(bool sync) {
 }
 
 op_status segment_writer::write_group(bool sync) {
-  if (auto s = direct_ ? write_direct(sync) : write_cached(sync); !s.ok()) return s;
+  const bool now = sync && !(sealed_ && planted(mistake::seal_not_synced));
+  if (auto s = direct_ ? write_direct(now) : write_cached(now); !s.ok()) return s;
   {
     std::lock_guard guard{stats_mutex_};
     stats_.bytes += group_end_ - offset_;

@@ -61,6 +61,13 @@ public:
   /// read so: use apply() then. `hash` is the key's.
   [[nodiscard]] bool try_read(const operation& op, std::uint64_t hash, value_arena& arena,
                               read_counters::cell& counted, op_reply& reply);
+  /// The same for the usual case of a get, with a key of 8 to 256 B and no large value in the
+  /// reply; false may also mean that it is not usual, or that there is no such record. Defined in
+  /// shard_read.hpp.
+  [[nodiscard, gnu::always_inline]] bool try_get(std::string_view key, std::uint64_t hash,
+                                                 value_arena& arena, read_counters::cell& counted,
+                                                 op_reply& reply);
+
   // -- under the lock
   // ----------------------------------------------------------------------------------------------------
 
@@ -89,6 +96,10 @@ public:
   /// Executes one operation; a write, in a write_section, is logged unless its level is memory. The
   /// log must have admitted it before.
   void apply(const call& c, op_reply& reply);
+
+  /// For a write that the log does not admit: true, and the reply says how it went, when it is the
+  /// retry of one that was done (or may have been). So nobody is told that nothing was done.
+  bool answer_retry(const call& c, op_reply& reply);
 
   /// The record of a key, or null; an expired one is none.
   [[nodiscard]] record* find_live(std::uint64_t hash, std::string_view key,
@@ -137,16 +148,12 @@ public:
 private:
   void get(const call& c, op_reply& reply);
   void exists(const call& c, op_reply& reply);
-  bool try_read_any(const operation& op, std::uint64_t hash, value_arena& arena,
-                    read_counters::cell& counted, op_reply& reply);
   void put(const call& c, op_reply& reply);
   void erase(const call& c, op_reply& reply);
   void increment(const call& c, op_reply& reply);
   void expire(const call& c, op_reply& reply);
 
   void describe_record(const call& c, const record* r, op_reply& reply) const noexcept;
-  /// Answers a retry from memory; true when that is all there is to do.
-  bool answer_retry(const call& c, op_reply& reply);
   /// Does the write's condition hold for the live record (null: absent)? If not the reply says so.
   bool holds(const operation& op, const record* live, op_reply& reply) const noexcept;
   [[nodiscard]] std::uint64_t memory_used() const noexcept {

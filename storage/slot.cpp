@@ -29,7 +29,7 @@ constexpr auto tables = make_tables();
 
 } // namespace
 
-std::uint16_t crc16(std::string_view bytes) noexcept {
+std::uint16_t crc16_by_tables(std::string_view bytes) noexcept {
   const auto* p = reinterpret_cast<const unsigned char*>(bytes.data());
   auto left = bytes.size();
   std::uint32_t crc = 0;

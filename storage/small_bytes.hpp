@@ -42,6 +42,18 @@ inline bool contains_byte(const char* bytes, std::size_t size, char wanted) noex
     return _mm_movemask_epi8(found) != 0;
   }
 #endif
+  if (size >= 8 && size <= 16) {
+    // A byte of x is zero where subtracting 1 borrows into its high bit. Borrows run upwards, so
+    // one may be found beside a true one, but not alone.
+    constexpr auto ones = ~std::uint64_t{0} / 255;
+    const auto with_zero = [&](const char* p) {
+      std::uint64_t x;
+      std::memcpy(&x, p, sizeof x);
+      x ^= ones * static_cast<unsigned char>(wanted);
+      return (x - ones) & ~x;
+    };
+    return ((with_zero(bytes) | with_zero(bytes + size - 8)) & ones << 7) != 0;
+  }
   return std::memchr(bytes, wanted, size) != nullptr;
 }
 

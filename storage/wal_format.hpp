@@ -37,6 +37,8 @@ struct segment_header {
   std::uint64_t sequence = 0; ///< counts the segments of (start, stream) from 1
   /// The writer had failed before: the segment before this one may end without a seal.
   bool after_failure = false;
+  /// Of the whole file, which never changes. 0: not known.
+  std::uint64_t file_bytes = 0;
 
   friend bool operator==(const segment_header&, const segment_header&) = default;
 };

@@ -49,7 +49,7 @@ public:
                           : l.skew ? key_stream{*l.skew, thread + 1}
                                    : key_stream{l.keys, thread + 1}),
         value_(l.value_bytes, 'v'), keys_(l.batch), ops_(l.batch), replies_(l.batch),
-        mixed_(l.put_percent != 0 && l.put_percent != 100),
+        mixed_(l.put_percent != 0 && l.put_percent != 100), syncs_(l.level == durability::sync),
         put_below_((std::uint64_t{l.put_percent} << 32) / 100) {
     for (std::size_t i = 0; i < l.batch; ++i) {
       ops_[i].key = keys_[i].view();
@@ -60,32 +60,52 @@ public:
   load_thread(const load_thread&) = delete;
   load_thread& operator=(const load_thread&) = delete;
 
-  /// One call of the store; returns the operations in it.
+  /// `count` calls of the store; returns the operations in them. The loop is short: what it does
+  /// stands in the processor's window between one call and the next.
   template <drivable Store>
-  std::size_t call(Store& store) {
+  std::size_t calls(Store& store, std::size_t count) {
     if (load_.kind == load::mix::erase_and_insert)
-      draw_erasing();
+      for (std::size_t i = 0; i < count; ++i) draw_erasing(), call(store);
     else if (mixed_)
-      draw_mixed();
+      for (std::size_t i = 0; i < count; ++i) draw_mixed(), call(store);
+    else if (ops_.size() == 1)
+      for (std::size_t i = 0; i < count; ++i) keys_[0].set(stream_.next()), call_one(store);
     else
-      for (auto& key : keys_) key.set(stream_.next());
-    arena_.clear();
-    store.execute(ops_, replies_, arena_);
-    for (const auto& reply : replies_)
-      if (reply.code != op_code::ok) [[unlikely]]
-        check(reply);
-    if constexpr (requires { store.wait_durable(replies_, std::chrono::steady_clock::now()); })
-      if (load_.level == durability::sync) {
-        const auto until = std::chrono::steady_clock::now() + std::chrono::minutes{1};
-        if (store.wait_durable(replies_, until) != op_code::ok) fail("a write did not get to disk");
-      }
-    return ops_.size();
+      for (std::size_t i = 0; i < count; ++i) draw_keys(), call(store);
+    return count * ops_.size();
   }
 
 private:
   void make(std::size_t i, op_kind kind) noexcept {
     ops_[i].kind = kind;
     ops_[i].level = is_write(kind) ? load_.level : durability::unspecified;
+  }
+  template <drivable Store>
+  void call(Store& store) {
+    arena_.clear();
+    store.execute(ops_, replies_, arena_);
+    for (const auto& reply : replies_)
+      if (reply.code != op_code::ok) [[unlikely]]
+        check(reply);
+    if (syncs_) wait(store);
+  }
+  template <drivable Store>
+  void call_one(Store& store) {
+    arena_.clear();
+    store.execute({ops_.data(), 1}, {replies_.data(), 1}, arena_);
+    if (replies_[0].code != op_code::ok) [[unlikely]]
+      check(replies_[0]);
+    if (syncs_) wait(store);
+  }
+  template <drivable Store>
+  [[gnu::noinline]] void wait(Store& store) {
+    if constexpr (requires { store.wait_durable(replies_, std::chrono::steady_clock::now()); }) {
+      const auto until = std::chrono::steady_clock::now() + std::chrono::minutes{1};
+      if (store.wait_durable(replies_, until) != op_code::ok) fail("a write did not get to disk");
+    }
+  }
+  void draw_keys() noexcept {
+    for (auto& key : keys_) key.set(stream_.next());
   }
   void draw_mixed() noexcept {
     // Without a branch on the choice: the processor could not foresee it, and would wait here for
@@ -132,7 +152,7 @@ private:
   std::vector<operation> ops_;
   std::vector<storage::op_reply> replies_;
   storage::value_arena arena_;
-  bool mixed_;
+  bool mixed_, syncs_;
   std::uint64_t put_below_; // of a choice
   bool inserting_ = false;
 };
@@ -143,12 +163,8 @@ timed_run drive(Store& store, const load& l, double seconds) {
   std::vector<std::unique_ptr<load_thread>> threads;
   for (unsigned t = 0; t < l.threads; ++t) threads.push_back(std::make_unique<load_thread>(l, t));
   const auto calls = l.level == durability::sync ? 1 : 1 + 255 / l.batch;
-  return run_threads(l.threads, seconds, [&](unsigned t) {
-    auto& thread = *threads[t];
-    std::uint64_t done = 0;
-    for (std::size_t i = 0; i < calls; ++i) done += thread.call(store);
-    return done;
-  });
+  return run_threads(l.threads, seconds,
+                     [&](unsigned t) { return threads[t]->calls(store, calls); });
 }
 
 /// A store that does nothing: what the loop itself costs, generator included.

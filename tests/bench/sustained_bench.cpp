@@ -125,7 +125,7 @@ void put_loop(storage::engine& db, std::uint64_t seed, std::uint64_t keys,
   }
   while (!stop.load(std::memory_order_relaxed)) {
     for (std::size_t i = 0; i < batch_size; ++i) {
-      texts[i].set(random() % keys);
+      texts[i].set(random.below(keys));
       operations[i].key = texts[i].view();
     }
     arena.clear();

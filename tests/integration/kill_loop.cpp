@@ -73,8 +73,8 @@ environment draw_options(std::mt19937_64& random) {
       {"WARP_STORAGE_WAL_STREAMS", one_of<std::string>(random, {"1", "2", "4"})},
       {"WARP_STORAGE_SEGMENT_SIZE", one_of<std::string>(random, {"256KiB", "1MiB", "4MiB"})},
       {"WARP_STORAGE_WAL_MAX", one_of<std::string>(random, {"16MiB", "64MiB"})},
-      {"WARP_STORAGE_CHECKPOINT_RECORDS", one_of<std::string>(random, {"300", "2000", "20000"})},
-      {"WARP_STORAGE_CHECKPOINT_INTERVAL", one_of<std::string>(random, {"1s", "5m"})},
+      {"WARP_STORAGE_CHECKPOINT_RECORDS", one_of<std::string>(random, {"1000", "2000", "20000"})},
+      {"WARP_STORAGE_CHECKPOINT_INTERVAL", one_of<std::string>(random, {"1s", "5min"})},
       {"WARP_STORAGE_CHECKPOINTS_KEPT", one_of<std::string>(random, {"1", "3"})},
       {"WARP_STORAGE_DIRECT_IO", one_of<std::string>(random, {"auto", "auto", "off"})},
       {"WARP_STORAGE_HUGE_PAGES", one_of<std::string>(random, {"auto", "never"})},
@@ -444,7 +444,7 @@ void full_file_system(const loop_options& options) {
   const environment variables{
       {"WARP_STORAGE_FOLDER", folder / "data"},   {"WARP_STORAGE_SHARDS", "4"},
       {"WARP_STORAGE_SEGMENT_SIZE", "1MiB"},      {"WARP_STORAGE_WAL_MAX", "24MiB"},
-      {"WARP_STORAGE_CHECKPOINT_RECORDS", "500"}, {"WARP_RPC_LISTEN", "127.0.0.1:0"},
+      {"WARP_STORAGE_CHECKPOINT_RECORDS", "1000"}, {"WARP_RPC_LISTEN", "127.0.0.1:0"},
       {"WARP_HTTP_LISTEN", "127.0.0.1:0"}};
   std::map<std::string, std::string> model;
   std::uint64_t number = 0, refusals = 0;

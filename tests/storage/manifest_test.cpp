@@ -17,6 +17,8 @@ manifest test_manifest() {
   m.universe = *parse_universe_id("000102030405060708090a0b0c0d0e0f");
   m.generation = 0xabcdef;
   m.starts = 3;
+  m.log_start = 3;
+  m.log_reaches = 240;
   m.checkpoints.resize(2);
   m.checkpoints[1] = {{shard_id{1}, 7, 100, 120, 4'096, 1, 2, 10, 1'234, 1'700'000'000'000},
                       {shard_id{1}, 6, 50, 80, 2'048, 1, 1, 9, 1'200, 1'600'000'000'000}};
@@ -32,11 +34,12 @@ std::string with_crc(const std::string& body) {
 TEST_CASE("a manifest reads as the format page shows", "[storage][manifest]") {
   CHECK(
       encode_manifest(test_manifest()) ==
-      with_crc("warpengine-manifest 1\n"
+      with_crc("warpengine-manifest 2\n"
                "universe 000102030405060708090a0b0c0d0e0f\n"
                "generation 0000000000abcdef\n"
                "shards 2\n"
                "starts 3\n"
+               "log start=3 reaches=240\n"
                "checkpoint shard=1 sequence=7 start_lsn=100 start_epoch=1 end_lsn=120 end_epoch=2 "
                "reserved_lsn=4096 records=10 bytes=1234 created_at_ms=1700000000000\n"
                "checkpoint shard=1 sequence=6 start_lsn=50 start_epoch=1 end_lsn=80 end_epoch=1 "
@@ -94,7 +97,19 @@ TEST_CASE("a manifest of a newer program is told from damage", "[storage][manife
       decode_manifest(with_crc("warpengine-manifest 9\nwhatever comes then\n"), "M");
   CHECK(loaded.code() == op_code::version_mismatch);
   CHECK(loaded.status().message() ==
-        "M: written by a newer version (format 9, this program knows up to 1)");
+        "M: written by a newer version (format 9, this program knows up to 2)");
+}
+
+TEST_CASE("a manifest of format 1 is read: it says nothing about the log", "[storage][manifest]") {
+  auto bytes = encode_manifest(test_manifest());
+  const auto line = bytes.find("log start=");
+  bytes.erase(line, bytes.find('\n', line) + 1 - line);
+  bytes.replace(bytes.find(" 2\n"), 3, " 1\n");
+  const auto loaded = decode_manifest(with_crc(bytes.substr(0, bytes.rfind("crc32c"))), "M");
+  REQUIRE(loaded.ok());
+  auto expected = test_manifest();
+  expected.log_start = expected.log_reaches = 0;
+  CHECK(*loaded == expected);
 }
 
 TEST_CASE("a manifest that contradicts itself is refused even with a good checksum",
@@ -122,6 +137,11 @@ TEST_CASE("a manifest that contradicts itself is refused even with a good checks
   CHECK(code(head + "shards 2\nstarts 1\n" + line(0, 1, 1, 1) + line(0, 1, 1, 1)) ==
         op_code::corruption);
   CHECK(code(head + "shards 2\nstarts 1\n" + line(0, 1, 1, 1) + "x\n") == op_code::corruption);
+  auto head_2 = head;
+  head_2.replace(head_2.find('1'), 1, "2");
+  CHECK(code(head_2 + "shards 2\nstarts 1\nlog start=1 reaches=0\n") == op_code::ok);
+  CHECK(code(head_2 + "shards 2\nstarts 1\nlog start=2 reaches=0\n") == op_code::corruption);
+  CHECK(code(head_2 + "shards 2\nstarts 1\n") == op_code::corruption);
 }
 
 TEST_CASE("a crash while a manifest is replaced leaves the old or the new one",

@@ -503,3 +503,46 @@ TEST_CASE(
   CHECK(db.get("after") == "19");
   CHECK(db.get("k0") == "new chain");
 }
+
+TEST_CASE("a retry of a write that was done is not told that nothing was, also by a failed log",
+          "[storage][fault]") {
+  faulty_file_system files;
+  driven_engine db{files, direct_io::on};
+  REQUIRE(db.open().ok());
+  value_arena arena;
+  const auto put = [&](std::uint64_t number, bool two) {
+    const operation op{.kind = op_kind::put,
+                       .level = durability::async,
+                       .request = {.client = 7, .number = number, .oldest_unanswered = 1},
+                       .key = "k",
+                       .value = "v"};
+    const operation read{.kind = op_kind::get, .key = "k"};
+    const operation both[]{op, read};
+    op_reply replies[2];
+    if (two)
+      db->execute(both, replies, arena);
+    else
+      db->execute({&op, 1}, {replies, 1}, arena);
+    return replies[0];
+  };
+  const auto atomic = [&](std::uint64_t number) {
+    const operation op{.kind = op_kind::put,
+                       .level = durability::async,
+                       .request = {.client = 7, .number = number, .oldest_unanswered = 1},
+                       .key = "k",
+                       .value = "v"};
+    op_reply reply;
+    return db->execute_atomic({&op, 1}, {&reply, 1}, arena);
+  };
+  const auto first = put(1, false);
+  REQUIRE(first.code == op_code::ok);
+  files.inject({.operation = file_operation::sync, .path_part = "wal"});
+  for (std::uint32_t s = 0; s < streams; ++s) db->run_stream(s, 0ms);
+  for (const bool two : {false, true}) {
+    CHECK(put(1, two).code == op_code::ok);
+    CHECK(put(1, two).version == first.version);
+    CHECK(put(2, two).code == op_code::io_error);
+  }
+  CHECK(atomic(1) == op_code::outcome_unknown);
+  CHECK(atomic(2) == op_code::io_error);
+}

@@ -25,7 +25,7 @@ constexpr std::string_view golden = R"(57 41 52 50 57 41 4c 00  01 00 00 00 00 0
 01 02 03 04 05 06 07 08  09 0a 0b 0c 0d 0e 0f 10
 00 00 00 00 00 00 00 00  88 77 66 55 44 33 22 11
 01 00 00 00 00 00 00 00  01 00 00 00 00 00 00 00
-00 00 00 00 00 00 00 00  00 00 00 00 0f 52 b6 c6
+00 00 00 00 00 00 01 00  00 00 00 00 16 39 86 29
 88 77 66 55 44 33 22 11  95 96 d6 be 98 00 00 00
 02 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00
 00 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00
@@ -114,6 +114,7 @@ TEST_CASE("a segment's header comes back as it was written", "[storage][wal][for
   header.start = 3;
   header.sequence = 4;
   header.after_failure = GENERATE(false, true);
+  header.file_bytes = 65'536;
   char bytes[segment_header_bytes];
   encode(header, bytes);
   CHECK(*decode_segment_header({bytes, sizeof bytes}) == header);

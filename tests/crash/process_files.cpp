@@ -1,0 +1,160 @@
+#include "tests/crash/process_files.hpp"
+
+#include <utility>
+
+namespace warp::testing {
+
+using storage::file;
+using storage::open_mode;
+
+namespace {
+
+op_status dead_status() {
+  return {op_code::io_error, "this process was killed"};
+}
+
+class process_file final : public file {
+public:
+  process_file(std::unique_ptr<file> base, std::shared_ptr<std::atomic<bool>> dead, bool no_sync)
+      : base_(std::move(base)), dead_(std::move(dead)), no_sync_(no_sync) {}
+
+  op_result<std::size_t> read_at(std::uint64_t offset, std::span<char> buffer) override {
+    if (*dead_) return dead_status();
+    return base_->read_at(offset, buffer);
+  }
+  op_status write_at(std::uint64_t offset, std::span<const std::string_view> pieces) override {
+    return *dead_ ? dead_status() : base_->write_at(offset, pieces);
+  }
+  op_status write_synced(std::uint64_t offset, std::span<const std::string_view> pieces) override {
+    if (no_sync_) return write_at(offset, pieces);
+    return *dead_ ? dead_status() : base_->write_synced(offset, pieces);
+  }
+  op_status sync() override {
+    if (*dead_) return dead_status();
+    return no_sync_ ? op_status{} : base_->sync();
+  }
+  op_status truncate(std::uint64_t size) override {
+    return *dead_ ? dead_status() : base_->truncate(size);
+  }
+  op_result<std::uint64_t> size() override {
+    if (*dead_) return dead_status();
+    return base_->size();
+  }
+
+private:
+  const std::unique_ptr<file> base_;
+  const std::shared_ptr<std::atomic<bool>> dead_;
+  const bool no_sync_;
+};
+
+bool in_folder(const std::string& path, const char* folder) {
+  return path.find(std::string{"/"} + folder + "/") != std::string::npos;
+}
+
+} // namespace
+
+op_status process_files::alive() const {
+  return *dead_ ? dead_status() : op_status{};
+}
+
+bool process_files::leaves_out_sync(const std::string& path, open_mode mode) const {
+  const bool temporary = path.ends_with(".tmp");
+  const bool spare = path.find("/spare-") != std::string::npos;
+  switch (left_out_) {
+  case omission::log_sync: // of new segments, too: the stream keeps the handle that made them
+    return in_folder(path, "wal") && path.find("direct.tmp") == std::string::npos;
+  case omission::tail_sync:
+    return in_folder(path, "wal") && mode == open_mode::read_write && !spare;
+  case omission::manifest_sync:
+    return path.ends_with("MANIFEST.tmp");
+  case omission::checkpoint_sync:
+    return in_folder(path, "checkpoint") && temporary;
+  default:
+    return false;
+  }
+}
+
+op_result<std::unique_ptr<file>> process_files::open(const std::string& path, open_mode mode) {
+  if (auto s = alive(); !s.ok()) return s;
+  auto opened = disk_.open(path, mode);
+  if (!opened) return opened.status();
+  return std::unique_ptr<file>{
+      std::make_unique<process_file>(std::move(*opened), dead_, leaves_out_sync(path, mode))};
+}
+
+op_result<std::vector<std::string>> process_files::list(const std::string& folder) {
+  if (auto s = alive(); !s.ok()) return s;
+  return disk_.list(folder);
+}
+
+op_result<bool> process_files::exists(const std::string& path) {
+  if (auto s = alive(); !s.ok()) return s;
+  return disk_.exists(path);
+}
+
+op_status process_files::create_folder(const std::string& path) {
+  if (auto s = alive(); !s.ok()) return s;
+  return disk_.create_folder(path);
+}
+
+op_status process_files::write_in_place(const std::string& from, const std::string& to) {
+  auto source = disk_.open(from, open_mode::read);
+  if (!source) return source.status();
+  auto size = (*source)->size();
+  if (!size) return size.status();
+  std::string bytes(*size, '\0');
+  if (auto got = (*source)->read_at(0, bytes); !got) return got.status();
+  auto target = disk_.open(to, open_mode::read_write);
+  if (!target) return target.status();
+  if (auto s = (*target)->truncate(0); !s.ok()) return s;
+  if (auto s = (*target)->write_at(0, bytes); !s.ok()) return s;
+  if (auto s = (*target)->sync(); !s.ok()) return s;
+  return disk_.remove(from);
+}
+
+op_status process_files::rename(const std::string& from, const std::string& to) {
+  if (auto s = alive(); !s.ok()) return s;
+  spare_made_ = to.find("/spare-") != std::string::npos;
+  if (left_out_ == omission::manifest_renaming && to.ends_with("/MANIFEST"))
+    if (auto there = disk_.exists(to); there && *there) return write_in_place(from, to);
+  return disk_.rename(from, to);
+}
+
+op_status process_files::remove(const std::string& path) {
+  if (auto s = alive(); !s.ok()) return s;
+  return disk_.remove(path);
+}
+
+op_status process_files::sync_folder(const std::string& folder) {
+  if (auto s = alive(); !s.ok()) return s;
+  const bool log = folder.ends_with("/wal"), checkpoints = folder.ends_with("/checkpoint");
+  switch (left_out_) {
+  case omission::log_folder_sync:
+    if (log) return {};
+    break;
+  case omission::spare_folder_sync:
+    if (log && std::exchange(spare_made_, false)) return {};
+    break;
+  case omission::manifest_folder_sync:
+    if (!log && !checkpoints) return {};
+    break;
+  case omission::checkpoint_folder_sync:
+    if (checkpoints) return {};
+    break;
+  default:
+    break;
+  }
+  return disk_.sync_folder(folder);
+}
+
+op_result<std::uint64_t> process_files::free_bytes(const std::string& path) {
+  if (auto s = alive(); !s.ok()) return s;
+  return disk_.free_bytes(path);
+}
+
+op_result<std::unique_ptr<storage::folder_lock>> process_files::lock(const std::string& folder) {
+  if (auto s = alive(); !s.ok()) return s;
+  return disk_.lock(folder);
+}
+
+} // namespace warp::testing

@@ -1,0 +1,59 @@
+#pragma once
+
+#include "storage/file_system.hpp"
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace warp::testing {
+
+/// What a program may forget about files, planted below it: the calls it should have made are
+/// answered and not done.
+enum class omission : std::uint8_t {
+  none,
+  log_sync,               ///< of a round: it is acknowledged before the sync
+  log_folder_sync,        ///< behind a new segment
+  spare_folder_sync,      ///< between making an old segment a spare and writing to it
+  tail_sync,              ///< of what recovery has read
+  manifest_sync,          ///< before the renaming
+  manifest_folder_sync,   ///< behind the renaming
+  manifest_renaming,      ///< it is written over the old one in place
+  checkpoint_sync,        ///< before the renaming: the log goes before the checkpoint is on disk
+  checkpoint_folder_sync, ///< behind the renaming
+};
+
+/// The files of one process. Once it is killed every call fails and changes nothing, while the disk
+/// below goes on.
+class process_files final : public storage::file_system {
+public:
+  /// The disk is borrowed.
+  explicit process_files(storage::file_system& disk, omission left_out = omission::none)
+      : disk_(disk), left_out_(left_out), dead_(std::make_shared<std::atomic<bool>>(false)) {}
+
+  op_result<std::unique_ptr<storage::file>> open(const std::string& path,
+                                                 storage::open_mode mode) override;
+  op_result<std::vector<std::string>> list(const std::string& folder) override;
+  op_result<bool> exists(const std::string& path) override;
+  op_status create_folder(const std::string& path) override;
+  op_status rename(const std::string& from, const std::string& to) override;
+  op_status remove(const std::string& path) override;
+  op_status sync_folder(const std::string& folder) override;
+  op_result<std::uint64_t> free_bytes(const std::string& path) override;
+  op_result<std::unique_ptr<storage::folder_lock>> lock(const std::string& folder) override;
+
+  void kill() { *dead_ = true; }
+
+private:
+  op_status alive() const;
+  [[nodiscard]] bool leaves_out_sync(const std::string& path, storage::open_mode mode) const;
+  op_status write_in_place(const std::string& from, const std::string& to);
+
+  storage::file_system& disk_;
+  const omission left_out_;
+  const std::shared_ptr<std::atomic<bool>> dead_;
+  bool spare_made_ = false; ///< the last renaming in the log folder made a spare
+};
+
+} // namespace warp::testing

@@ -239,6 +239,15 @@ const std::vector<knob>& table() {
            .min = 64 * kib,
            .max = tib,
            .zero_means = "no limit"}),
+      bind<WARP_FIELD(engine.max_memory_bytes)>(
+          {.section = "storage",
+           .key = "max_memory",
+           .kind = size,
+           .explanation = "Memory for keys, values and what the tables need beside them; at the "
+                          "limit writes that need more are refused (no_space), all else goes on",
+           .min = mib,
+           .max = 64 * tib,
+           .zero_means = "four fifths of the memory of the machine, or of the cgroup"}),
       bind<WARP_FIELD(engine.watch_buffer_bytes)>(
           {.section = "storage",
            .key = "watch_buffer",

@@ -75,6 +75,12 @@ struct engine_options {
   /// Bytes a second that this reads at most; 0: no limit.
   std::uint64_t scrub_rate_bytes = 16u << 20;
 
+  /// Memory that keys, values and what the tables need beside them may take, bytes; 0: four fifths
+  /// of the machine's, or of the cgroup's. At the limit writes that need more answer no_space;
+  /// reads, deletes and writes that need no more go on. Shards take memory in blocks, so that up to
+  /// a sixteenth of it may be free when the first write is refused.
+  std::uint64_t max_memory_bytes = 0;
+
   /// Backups are to come: the log stays until the first one has it, as far as there is room for log
   /// that no checkpoint needs.
   bool hold_log_for_backups = false;

@@ -20,8 +20,8 @@ struct folder_contents {
   bool manifest = false;
   bool wal_folder = false;
   bool restoring = false; ///< and not at the end of it
-  std::string ours;    ///< a log or checkpoint file
-  std::string foreign; ///< something else
+  std::string ours;       ///< a log or checkpoint file
+  std::string foreign;    ///< something else
 };
 
 op_result<folder_contents> look_into(file_system& files, const std::string& path) {

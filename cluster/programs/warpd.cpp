@@ -129,8 +129,8 @@ std::string_view advice_for(op_code code) {
   case op_code::version_mismatch:
     return "start the version of WarpEngine that wrote it; nothing was changed";
   case op_code::corruption:
-    return "nothing was changed; put back the file from a copy of the folder, or keep the folder "
-           "aside and start with another one";
+    return "nothing was changed; 'warp repair --dry-run FOLDER' shows what can be kept; better is "
+           "the file from a backup or a copy of the folder";
   case op_code::no_space:
     return "make room on that disk, or name another folder with --storage.folder";
   case op_code::io_error:

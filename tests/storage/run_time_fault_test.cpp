@@ -513,9 +513,9 @@ TEST_CASE("a retry of a write that was done is not told that nothing was, also b
   const auto put = [&](std::uint64_t number, bool two) {
     const operation op{.kind = op_kind::put,
                        .level = durability::async,
-                       .request = {.client = 7, .number = number, .oldest_unanswered = 1},
                        .key = "k",
-                       .value = "v"};
+                       .value = "v",
+                       .request = {.client = 7, .number = number, .oldest_unanswered = 1}};
     const operation read{.kind = op_kind::get, .key = "k"};
     const operation both[]{op, read};
     op_reply replies[2];
@@ -528,9 +528,9 @@ TEST_CASE("a retry of a write that was done is not told that nothing was, also b
   const auto atomic = [&](std::uint64_t number) {
     const operation op{.kind = op_kind::put,
                        .level = durability::async,
-                       .request = {.client = 7, .number = number, .oldest_unanswered = 1},
                        .key = "k",
-                       .value = "v"};
+                       .value = "v",
+                       .request = {.client = 7, .number = number, .oldest_unanswered = 1}};
     op_reply reply;
     return db->execute_atomic({&op, 1}, {&reply, 1}, arena);
   };

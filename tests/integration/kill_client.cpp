@@ -43,6 +43,10 @@ private:
     }
   }
 
+  static bool gave_up(op_code code) {
+    return code == op_code::outcome_unknown || code == op_code::timed_out;
+  }
+
   durability level() {
     const auto n = random_() % 30;
     return n < 10 ? durability::sync : n < 29 ? durability::async : durability::memory;
@@ -54,6 +58,9 @@ private:
     std::set<std::string> known; // a key comes once, so that each answer belongs to one write
     std::string lines;
     const auto at = level();
+    const auto now = std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(
+                                        std::chrono::steady_clock::now().time_since_epoch())
+                                        .count());
     const auto count = 1 + random_() % 20;
     for (std::uint64_t i = 0; i < count; ++i) {
       auto key =
@@ -62,7 +69,7 @@ private:
       const auto level_text = std::to_string(static_cast<int>(at));
       if (random_() % 8 == 0) {
         batch.erase(key, {.level = at});
-        lines += "erase " + key + " " + level_text + "\n";
+        lines += "erase " + key + " " + level_text + " " + now + "\n";
       } else {
         // Mostly small, some beyond the size of a large value.
         const bool large = options_.large_values && random_() % 50 == 0;
@@ -72,7 +79,7 @@ private:
             options_.short_lives && random_() % 16 == 0 ? 50 + random_() % 1'500 : std::uint64_t{0};
         batch.put(key, make_kill_value(key, ++number_, fill_bytes, fill),
                   {.level = at, .time_to_live = std::chrono::milliseconds{ttl}});
-        lines += "put " + key + " " + level_text + " " + std::to_string(ttl) + " " +
+        lines += "put " + key + " " + level_text + " " + now + " " + std::to_string(ttl) + " " +
                  std::to_string(number_) + " " + std::to_string(fill_bytes) + " " + fill + "\n";
       }
       keys.push_back(std::move(key));
@@ -84,6 +91,8 @@ private:
       if (replies[i].ok() || replies[i].code() == op_code::not_found)
         lines += "done " + keys[i] + " " + std::to_string(replies[i].version) + " " +
                  std::to_string(replies[i].shard.value) + "\n";
+      else if (gave_up(replies[i].code()))
+        lines += "unknown " + keys[i] + "\n";
     report(lines);
   }
 
@@ -105,6 +114,7 @@ private:
     report("transaction " + name + " " + number + "\n");
     const auto answer = db_.execute_atomic(batch);
     if (sync && answer.status.ok()) report("committed " + name + " " + number + "\n");
+    if (gave_up(answer.status.code())) report("maybe " + name + "\n");
   }
 
   const kill_client_options& options_;

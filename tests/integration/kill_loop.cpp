@@ -251,6 +251,7 @@ private:
   environment environment_for(environment options) const {
     options["WARP_STORAGE_FOLDER"] = *folder_ / "data";
     options["WARP_STORAGE_SHARDS"] = shards_;
+    if (shards_ == "1") options.erase("WARP_STORAGE_WAL_STREAMS"); // at most one per shard
     options["WARP_RPC_LISTEN"] = "127.0.0.1:" + std::to_string(port_);
     options["WARP_HTTP_LISTEN"] = "127.0.0.1:0";
     return options;
@@ -442,8 +443,8 @@ void full_file_system(const loop_options& options) {
     return;
   }
   const environment variables{
-      {"WARP_STORAGE_FOLDER", folder / "data"},   {"WARP_STORAGE_SHARDS", "4"},
-      {"WARP_STORAGE_SEGMENT_SIZE", "1MiB"},      {"WARP_STORAGE_WAL_MAX", "24MiB"},
+      {"WARP_STORAGE_FOLDER", folder / "data"},    {"WARP_STORAGE_SHARDS", "4"},
+      {"WARP_STORAGE_SEGMENT_SIZE", "1MiB"},       {"WARP_STORAGE_WAL_MAX", "24MiB"},
       {"WARP_STORAGE_CHECKPOINT_RECORDS", "1000"}, {"WARP_RPC_LISTEN", "127.0.0.1:0"},
       {"WARP_HTTP_LISTEN", "127.0.0.1:0"}};
   std::map<std::string, std::string> model;

@@ -28,6 +28,9 @@ std::string make_kill_value(std::string_view key, std::uint64_t number, std::siz
 ///   LSN
 ///     that the server had announced; of those at level memory any may be;
 ///   - nothing is torn or invented: every value is one that was sent for its key;
+///   - a write whose caller gave up waiting (the server stood still) may be done later than those
+///   that
+///     the caller sent next, once or not at all;
 ///   - what has a time to live is there until then, and afterwards not;
 ///   - a counter lies between its acknowledged and its sent increments (a retry has one effect); a
 ///     transaction over shards is there whole or not at all.
@@ -59,6 +62,7 @@ private:
     durability level = durability::async;
     std::uint64_t ttl_ms = 0; ///< 0: none
     bool answered = false;    ///< acknowledged with ok
+    bool late = false;        ///< its caller gave up waiting: it may be done behind later ones
     lsn_t version = 0;        ///< of an answered one
     std::uint32_t shard = 0;  ///< of an answered one
     steady::time_point sent_at, answered_at;
@@ -74,11 +78,13 @@ private:
   struct transaction_state {
     std::uint64_t newest_answered = 0; ///< at level sync
     std::uint64_t newest_sent = 0;
+    bool late = false; ///< one of them may have come behind later ones
   };
   struct suffixes {
     std::map<std::uint32_t, lsn_t> newest_kept, oldest_lost; ///< by shard
   };
 
+  static std::string story(const key_history& history);
   void check_key(const std::string& key, const key_history& history, const client_reply& reply,
                  const std::vector<lsn_t>& announced, steady::time_point killed_at,
                  suffixes& found);

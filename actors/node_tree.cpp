@@ -3,6 +3,7 @@
 #include "actors/backup_making.hpp"
 #include "actors/checkpointer.hpp"
 #include "actors/observer.hpp"
+#include "actors/scrubbing.hpp"
 #include "actors/segment_making.hpp"
 #include "actors/service_actor.hpp"
 #include "actors/shard_life.hpp"
@@ -24,6 +25,7 @@ std::vector<child_spec> storage_children(node& n) {
   children.push_back(checkpointer(n));
   if (n.segments) children.push_back(backup_making(n));
   children.push_back(upkeep(n));
+  if (n.scrubs) children.push_back(scrubbing(n));
   return children;
 }
 

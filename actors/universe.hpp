@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/backup_gate.hpp"
+#include "actors/scrub_status.hpp"
 #include "actors/service.hpp"
 #include "actors/tree.hpp"
 #include "actors/universe_watch.hpp"
@@ -211,6 +212,9 @@ public:
   op_result<std::uint64_t> order_backup(std::string folder = {});
   /// How far it is; not_found: no such ticket, or one of long ago.
   [[nodiscard]] op_result<actors::backup_state> backup(std::uint64_t ticket) const;
+  /// What checking everything at rest has found; `now`: asks for another run, which has ended when
+  /// `finished` reaches the number in `begun`. not_supported in memory only.
+  op_result<actors::scrub_status> scrubbed(bool now);
   /// Prometheus text of everything, services included.
   [[nodiscard]] std::string metrics() const;
   [[nodiscard]] load_summary analyze_load() const;

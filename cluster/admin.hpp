@@ -30,6 +30,9 @@ public:
   /// Ends the actor at `path` on purpose, as a crash would. not_found when there is none.
   virtual op_status chaos(std::string_view path) = 0;
 
+  /// What checking everything at rest has found; `now`: asks for another run. Returns at once.
+  virtual op_result<verify_summary> verify(bool now) = 0;
+
   /// Frames of the shard's log on disk, from the one that holds `from` on (0: the oldest kept),
   /// about `limit` records.
   virtual op_result<log_page> log_frames(shard_id shard, lsn_t from, std::size_t limit,

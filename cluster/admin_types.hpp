@@ -66,6 +66,14 @@ struct log_frame_summary {
   std::vector<log_record_summary> records;
 };
 
+/// What checking everything at rest has found: see `verify` in warp.capnp.
+struct verify_summary {
+  std::uint64_t begun = 0, finished = 0; ///< runs
+  std::uint64_t files = 0, bytes = 0;    ///< of the last run that ended
+  std::vector<std::string> findings;     ///< of it: what is damaged
+  std::string failure;                   ///< why it could not check everything; empty: it did
+};
+
 /// One page of a shard's log.
 struct log_page {
   std::vector<log_frame_summary> frames;

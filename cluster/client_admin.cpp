@@ -152,6 +152,26 @@ op_result<std::vector<actor_summary>> client_admin::tree() {
       });
 }
 
+op_result<verify_summary> client_admin::verify(bool now) {
+  return owner_->state_->call<verify_summary>([now](wire::Session::Client session, auto out) {
+    return with_admin(std::move(session), [now, out](wire::Admin::Client admin) {
+      auto request = admin.verifyRequest();
+      request.setNow(now);
+      return request.send().then([out](capnp::Response<wire::Admin::VerifyResults>&& answer) {
+        if (answer.hasStatus()) return read_status(answer.getStatus());
+        *out = {};
+        out->begun = answer.getBegun();
+        out->finished = answer.getFinished();
+        out->files = answer.getFiles();
+        out->bytes = answer.getBytes();
+        for (const auto text : answer.getFindings()) out->findings.emplace_back(as_view(text));
+        out->failure = std::string{as_view(answer.getFailure())};
+        return op_status{};
+      });
+    });
+  });
+}
+
 op_status client_admin::chaos(std::string_view path) {
   auto done = owner_->state_->call<nothing>(
       [path = std::string{path}](wire::Session::Client session, auto) {

@@ -222,6 +222,32 @@ const std::vector<knob>& table() {
            .min = 1,
            .max = 100,
            .unit = "checkpoints"}),
+      bind<WARP_FIELD(engine.scrub_interval)>(
+          {.section = "storage",
+           .key = "scrub_interval",
+           .kind = duration,
+           .explanation = "Everything at rest is read and its checksums checked this often",
+           .min = second,
+           .max = 365 * day,
+           .step = second,
+           .zero_means = "only when asked for"}),
+      bind<WARP_FIELD(engine.scrub_rate_bytes)>(
+          {.section = "storage",
+           .key = "scrub_rate",
+           .kind = size,
+           .explanation = "Bytes a second that this reads at most",
+           .min = 64 * kib,
+           .max = tib,
+           .zero_means = "no limit"}),
+      bind<WARP_FIELD(engine.max_memory_bytes)>(
+          {.section = "storage",
+           .key = "max_memory",
+           .kind = size,
+           .explanation = "Memory for keys, values and what the tables need beside them; at the "
+                          "limit writes that need more are refused (no_space), all else goes on",
+           .min = mib,
+           .max = 64 * tib,
+           .zero_means = "four fifths of the memory of the machine, or of the cgroup"}),
       bind<WARP_FIELD(engine.watch_buffer_bytes)>(
           {.section = "storage",
            .key = "watch_buffer",

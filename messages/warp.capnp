@@ -204,6 +204,11 @@ interface Admin {
 
   backupState @6 (ticket :UInt64) -> (state :BackupState, status :Op.Status);
   # What became of it; notFound: no such ticket, or one of long ago.
+
+  verify @7 (now :Bool)
+      -> (begun :UInt64, finished :UInt64, files :UInt64, bytes :UInt64, findings :List(Text), failure :Text, status :Op.Status);
+  # What checking everything at rest has found: of the last run that ended, `files`, `bytes` and sentences about what is damaged;
+  # `failure` when it could not check everything. `now` asks for another run, which has ended when `finished` reaches `begun`.
 }
 
 struct BackupState {

@@ -161,7 +161,7 @@ op_result<log_survey> backup_archive::survey() {
   if (!paths) return paths.status();
   std::vector<segment_scan> scans;
   for (const auto& path : *paths) {
-    auto scan = scan_segment(*this, path, base_.universe, base_.generation);
+    auto scan = scan_segment(*this, path, base_.universe, base_.generation, false);
     if (!scan) return scan.status();
     // Only whole frames were copied: nothing in a backup is torn.
     std::uint64_t copied = 0;

@@ -119,6 +119,10 @@ bool engine::log_presses() const {
 
 std::vector<shard_id> engine::due_checkpoints() {
   auto& state = *state_;
+  for (auto& s : state.shards) {
+    std::lock_guard hold{s->lock()};
+    s->settle_memory();
+  }
   if (!state.folder) return {};
   struct due_shard {
     shard_id id;

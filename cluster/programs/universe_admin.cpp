@@ -34,6 +34,18 @@ op_status universe_admin::chaos(std::string_view path) {
   return universe_.chaos(path);
 }
 
+op_result<verify_summary> universe_admin::verify(bool now) {
+  auto found = universe_.scrubbed(now);
+  if (!found) return found.status();
+  const auto& last = found->last;
+  return verify_summary{found->begun,
+                        found->finished,
+                        1 + last.checkpoints + last.segments,
+                        last.bytes,
+                        last.findings,
+                        found->failure};
+}
+
 op_result<log_page> universe_admin::log_frames(shard_id shard, lsn_t from, std::size_t limit,
                                                bool with_values) {
   auto& engine = universe_.engine();

@@ -18,6 +18,7 @@ public:
   op_status checkpoint(std::span<const shard_id> shards) override;
   op_result<std::vector<actor_summary>> tree() override;
   op_status chaos(std::string_view path) override;
+  op_result<verify_summary> verify(bool now) override;
   op_result<log_page> log_frames(shard_id shard, lsn_t from, std::size_t limit,
                                  bool with_values) override;
   op_result<std::uint64_t> order_backup(const std::string& folder) override;

@@ -48,6 +48,8 @@ int main(int argc, char** argv) {
   add_bench_command(app, t);
   add_backup_commands(app, t);
   add_wal_command(app, t);
+  add_repair_command(app, t);
+  add_verify_command(app, t);
   add_config_command(app, t);
   try {
     app.parse(argc, argv);

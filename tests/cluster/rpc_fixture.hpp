@@ -33,6 +33,9 @@ public:
     ++chaos_calls;
     return {};
   }
+  op_result<verify_summary> verify(bool now) override {
+    return verify_summary{now ? 4u : 3u, 3, 2, 77, {"data/MANIFEST: offset 3: damaged"}, ""};
+  }
   op_result<log_page> log_frames(shard_id shard, lsn_t from, std::size_t limit,
                                  bool with_values) override {
     if (shard.value == 1) return op_status{op_code::io_error, "cannot read"};

@@ -346,6 +346,14 @@ TEST_CASE("operators ask from beside the data path", "[cluster][rpc]") {
   CHECK((*tree)[1].last_failure == "it was asked to");
 
   CHECK(admin.chaos("universe/storage").ok());
+  const auto verified = admin.verify(true);
+  REQUIRE(verified.ok());
+  CHECK(verified->begun == 4);
+  CHECK(verified->finished == 3);
+  CHECK(verified->files == 2);
+  CHECK(verified->bytes == 77);
+  CHECK(verified->findings == std::vector<std::string>{"data/MANIFEST: offset 3: damaged"});
+  CHECK(admin.verify(false)->begun == 3);
   CHECK(admin.chaos("nowhere") == op_code::not_found);
   CHECK(f.admin.chaos_calls == 1);
 

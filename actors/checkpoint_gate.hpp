@@ -23,6 +23,11 @@ public:
     if (!status.ok()) failures_.fetch_add(1, std::memory_order_relaxed);
     return status;
   }
+  /// The same for the checkpoints that take the place of a failed log.
+  op_status mend() {
+    std::lock_guard guard{mutex_};
+    return engine_.mend_log();
+  }
   [[nodiscard]] std::uint64_t failures() const noexcept {
     return failures_.load(std::memory_order_relaxed);
   }

@@ -66,6 +66,8 @@ CAF_ADD_ATOM(warp_actors, warp::actors, sweep_atom,
              "sweep") // upkeep -> shard (rounds): remove what has expired
 CAF_ADD_ATOM(warp_actors, warp::actors, save_atom,
              "save") // upkeep -> shard; shard -> checkpointer (shard): checkpoint
+CAF_ADD_ATOM(warp_actors, warp::actors, mend_atom,
+             "mend") // upkeep -> checkpointer: a log stream has failed
 
 // physics
 CAF_ADD_ATOM(warp_actors, warp::actors, observe_atom,

@@ -97,6 +97,18 @@ void add_memory(families& out, const std::vector<storage::shard_stats>& shards) 
                     .done());
 }
 
+void add_memory_limit(families& out, const storage::engine& engine,
+                      const std::vector<storage::shard_stats>& shards) {
+  out.push_back(
+      builder::gauge("warp_memory_max_bytes", "Limit of the tables' memory (storage.max_memory).")
+          .value(number(engine.options().max_memory_bytes))
+          .done());
+  out.push_back(builder::counter("warp_memory_refusals_total",
+                                 "Writes refused because the memory limit was reached.")
+                    .value(sum(shards, &storage::shard_stats::memory_refusals))
+                    .done());
+}
+
 void add_log(families& out, const storage::engine& engine,
              const std::vector<storage::shard_stats>& shards) {
   using stats = storage::shard_stats;
@@ -140,6 +152,10 @@ void add_log(families& out, const storage::engine& engine,
       builder::gauge("warp_wal_failed", "Whether the stream refuses writes (1) or not (0).");
   auto full = builder::gauge("warp_wal_no_space",
                              "Whether the stream waits for disk space (1) or not (0).");
+  auto failures = builder::counter("warp_wal_failures_total",
+                                   "Times the stream failed: a write or sync was refused.");
+  auto revivals = builder::counter("warp_wal_new_chains_total",
+                                   "Times the stream wrote again after a failure.");
   auto writing = builder::histogram("warp_wal_write_seconds", "Duration of log writes.");
   auto syncing = builder::histogram("warp_wal_sync_seconds", "Duration of log syncs.");
   for (std::uint32_t i = 0; i < engine.stream_count(); ++i) {
@@ -157,11 +173,13 @@ void add_log(families& out, const storage::engine& engine,
     size.value(number(s.segment_bytes), label);
     failed.value(s.failed ? 1 : 0, label);
     full.value(s.no_space ? 1 : 0, label);
+    failures.value(number(s.failures), label);
+    revivals.value(number(s.revivals), label);
     writing.durations(s.write_latency, label);
     syncing.durations(s.sync_latency, label);
   }
   for (auto* b : {&rounds, &frames, &bytes, &syncs, &created, &recycled, &waits, &direct, &kept,
-                  &size, &failed, &full, &writing, &syncing})
+                  &size, &failed, &full, &failures, &revivals, &writing, &syncing})
     out.push_back(b->done());
   const auto log = engine.stats_of_log();
   out.push_back(builder::gauge("warp_wal_disk_bytes", "Size of all log files, spare ones included.")
@@ -171,6 +189,10 @@ void add_log(families& out, const storage::engine& engine,
       builder::gauge("warp_wal_disk_max_bytes", "Limit of the log files (storage.wal_max).")
           .value(number(engine.options().wal_max_bytes))
           .done());
+  out.push_back(builder::counter("warp_wal_mend_failures_total",
+                                 "Attempts to mend a failed log that came to nothing.")
+                    .value(number(log.mend_failures))
+                    .done());
   out.push_back(builder::counter("warp_wal_limit_pauses_total",
                                  "Times that writers paused because the log was at its limit.")
                     .value(number(log.pauses))
@@ -227,6 +249,21 @@ void add_checkpoints(families& out, const node& n,
   out.push_back(builder::counter("warp_checkpoint_failures_total", "Checkpoints that failed.")
                     .value(number(n.checkpoints.failures()))
                     .done());
+  const auto scrubbed = n.scrubs ? n.scrubs->status() : scrub_status{};
+  out.push_back(builder::counter("warp_scrub_bytes_total", "Bytes at rest that were checked.")
+                    .value(number(scrubbed.bytes))
+                    .done());
+  out.push_back(builder::counter("warp_scrub_files_total", "Files at rest that were checked.")
+                    .value(number(scrubbed.files))
+                    .done());
+  out.push_back(builder::gauge("warp_scrub_findings",
+                               "Damaged places at rest that the last check of everything found.")
+                    .value(number(scrubbed.last.findings.size()))
+                    .done());
+  out.push_back(builder::gauge("warp_scrub_finished_timestamp_seconds",
+                               "When the last check of everything at rest ended; 0: none has.")
+                    .value(seconds(scrubbed.finished_at_ms))
+                    .done());
   out.push_back(builder::gauge("warp_checkpoint_age_seconds",
                                "Age of the newest checkpoint of the shard where it is oldest.")
                     .value(seconds(oldest_ms))
@@ -237,6 +274,30 @@ void add_checkpoints(families& out, const node& n,
                     .done());
   out.push_back(builder::gauge("warp_checkpoint_bytes", "Size of the newest checkpoints.")
                     .value(sum(shards, &stats::checkpoint_bytes))
+                    .done());
+}
+
+void add_backups(families& out, const node& n) {
+  const auto c = n.backups.counters();
+  out.push_back(
+      builder::counter("warp_backups_total", "Backups made.").value(number(c.made)).done());
+  out.push_back(builder::counter("warp_backup_failures_total", "Backups that failed.")
+                    .value(number(c.failed))
+                    .done());
+  out.push_back(builder::gauge("warp_backup_last_timestamp_seconds",
+                               "When the newest backup was taken, since 1970; 0: not known.")
+                    .value(static_cast<double>(c.last_us) / 1e6)
+                    .done());
+  out.push_back(builder::gauge("warp_backup_last_bytes", "Size of the newest backup.")
+                    .value(number(c.last_bytes))
+                    .done());
+  out.push_back(builder::gauge("warp_backup_last_new_bytes",
+                               "What the newest backup added to its repository.")
+                    .value(number(c.last_new_bytes))
+                    .done());
+  out.push_back(builder::gauge("warp_backup_interval_seconds",
+                               "How often backups are due (backup.interval); 0: never.")
+                    .value(static_cast<double>(n.backups.schedule().interval.count()))
                     .done());
 }
 
@@ -318,9 +379,11 @@ std::vector<prometheus::MetricFamily> node_metrics::Collect() const {
   const auto shards = stats_of_shards(*node_.engine);
   add_operations(out, shards);
   add_memory(out, shards);
+  add_memory_limit(out, *node_.engine, shards);
   add_log(out, *node_.engine, shards);
   add_watches(out, node_.engine->stats_of_watches());
   add_checkpoints(out, node_, shards);
+  add_backups(out, node_);
   add_recovery(out, node_.engine->recovery());
   add_actors(out, node_);
   add_services(out, node_);

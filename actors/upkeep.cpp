@@ -1,5 +1,6 @@
 #include "actors/upkeep.hpp"
 
+#include "actors/checkpointer.hpp"
 #include "actors/message_types.hpp"
 #include "actors/shard_life.hpp"
 
@@ -14,7 +15,8 @@ constexpr std::size_t checkpoints_ordered_max = 2; ///< one being written, one w
 constexpr std::uint64_t sweep_every_turns = 8;
 constexpr std::uint32_t sweep_turns_max = 32; ///< of 256 buckets, per shard and order
 
-/// Wakes upkeep before its turn when the log has become so long that writers may have to wait.
+/// Wakes upkeep before its turn when the log has become so long that writers may have to wait, or
+/// has failed.
 class log_watch final : public storage::round_listener {
 public:
   log_watch(storage::engine& engine, caf::weak_actor_ptr upkeep)
@@ -24,7 +26,7 @@ public:
   ~log_watch() override { engine_.remove_round_listener(*this); }
 
   void on_round() noexcept override {
-    if (!engine_.log_presses() || told_.exchange(true)) return;
+    if ((!engine_.log_presses() && !engine_.log_failed()) || told_.exchange(true)) return;
     if (auto upkeep = upkeep_.lock())
       caf::anon_send(caf::actor_cast<caf::actor>(std::move(upkeep)), hurry_atom_v);
   }
@@ -44,6 +46,7 @@ struct upkeep_state {
   std::chrono::milliseconds interval;
   std::uint64_t turn = 0;
   std::set<std::uint32_t> ordered; ///< shards whose checkpoint is on its way
+  bool mending = false;            ///< a failed log is being mended
   log_watch log;
 };
 
@@ -57,6 +60,16 @@ void order_sweeps(caf::event_based_actor* self, upkeep_state& s) {
       s.n.upkeep_orders.fetch_add(1, std::memory_order_relaxed);
     }
   }
+}
+
+void order_mending(caf::event_based_actor* self, const std::shared_ptr<upkeep_state>& s) {
+  if (s->mending || !s->n.engine->log_failed()) return;
+  auto checkpointer = s->n.registry->find(checkpointer_path);
+  if (!checkpointer) return;
+  s->mending = true;
+  s->n.upkeep_orders.fetch_add(1, std::memory_order_relaxed);
+  self->request(checkpointer, caf::infinite, mend_atom_v)
+      .then([s] { s->mending = false; }, [s](const caf::error&) { s->mending = false; });
 }
 
 void order_checkpoints(caf::event_based_actor* self, const std::shared_ptr<upkeep_state>& s) {
@@ -91,12 +104,14 @@ child_spec upkeep(node& n, std::chrono::milliseconds interval) {
             [self, state](turn_atom) {
               self->delayed_send(self, state->interval, turn_atom_v);
               ++state->turn;
+              order_mending(self, state);
               order_sweeps(self, *state);
               order_checkpoints(self, state);
               state->n.upkeep_turns.fetch_add(1, std::memory_order_relaxed);
             },
             [self, state](hurry_atom) {
               state->log.heard();
+              order_mending(self, state);
               order_checkpoints(self, state);
             },
         };

@@ -34,8 +34,8 @@ std::string describe(op_code code, const operation& op, const engine_options& op
     return "the log buffer stayed full, or the log at its limit (storage.wal_max): the disk is "
            "slower than the writes; retry after a moment";
   case op_code::no_space:
-    return "no space is left: nothing was done; free some and retry, nobody needs to restart "
-           "anything";
+    return "no space is left on the disk, or within the memory limit (storage.max_memory): nothing "
+           "was done; free some and retry, nobody needs to restart anything";
   case op_code::io_error:
     return "the log of this shard failed and refuses writes; reads go on: see the server's log for "
            "the cause";

@@ -156,8 +156,9 @@ void engine::execute_one(const operation& op, op_reply& reply, value_arena& aren
   std::unique_lock lock{s.lock()};
   if (writes) {
     if (const auto admitted = state.admit(s, lock, 1); admitted != op_code::ok) [[unlikely]] {
-      reply.code = admitted;
       reply.shard = s.id();
+      if (!op.request || !s.answer_retry({op, hash, nullptr, 0, arena}, reply))
+        reply.code = admitted;
       return;
     }
     shard::write_section changing{s};
@@ -279,8 +280,10 @@ void engine::execute_chunk(batch& b, std::span<const operation> operations,
         const auto i = order[position];
         auto& reply = replies[i];
         if (admitted != op_code::ok && is_write(operations[i].kind)) [[unlikely]] {
-          reply.code = admitted;
+          const auto& op = operations[i];
           reply.shard = s.id();
+          if (!op.request || !s.answer_retry({op, b.hash(i), nullptr, 0, arena}, reply))
+            reply.code = admitted;
           continue;
         }
         s.apply({operations[i], b.hash(i), b.large(i), s.has_expiring() ? now.ms() : 0, arena},

@@ -79,8 +79,12 @@ op_result<std::unique_ptr<engine>> engine::open(engine_options options) {
                      "no addresses for the tables: the limit on address space (ulimit -v) is too "
                      "low"};
   }
+  if (s->options.max_memory_bytes == 0) s->options.max_memory_bytes = default_memory_limit();
   auto status = s->options.folder.empty() ? open_in_memory(*s) : open_folder(*s);
   if (!status.ok()) return status;
+  s->memory->budget.set_limit(s->options.max_memory_bytes, s->shard_count());
+  for (auto& shard : s->shards)
+    shard->settle_memory(); // what was found is there, whatever it takes
   s->slot_shift =
       static_cast<unsigned>(std::countr_zero(slot_count) - std::countr_zero(s->shard_count()));
   s->reads = std::make_unique<read_counters>(s->shard_count());

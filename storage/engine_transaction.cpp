@@ -21,7 +21,8 @@ struct share {
   shard* at = nullptr;
   std::unique_lock<shard_lock> lock;
   std::size_t writes = 0;
-  std::uint64_t bytes = 0; ///< of keys and values written
+  std::uint64_t bytes = 0;  ///< of keys and values written
+  std::uint64_t memory = 0; ///< that the writes may need
   std::vector<log_record> logged;
   std::optional<shard::write_section> changing;
 };
@@ -88,9 +89,19 @@ op_code engine::execute_atomic(std::span<const operation> operations, std::span<
     if (is_write(op.kind)) {
       ++s.writes;
       s.bytes += op.key.size() + op.value.size();
+      if (op.kind == op_kind::put || op.kind == op_kind::increment)
+        s.memory += op.key.size() + op.value.size() + shard::record_overhead_max;
     }
   }
-  if (const auto code = lock_all(state, shares); code != op_code::ok) {
+  if (auto code = lock_all(state, shares); code != op_code::ok) {
+    // Not of the retry of a batch that was done: its caller must not hear that nothing was.
+    for (std::size_t i = 0; i < operations.size(); ++i) {
+      if (!is_write(operations[i].kind) || !operations[i].request) continue;
+      auto& s = *shares[shard_of_op[i]].at;
+      std::lock_guard hold{s.lock()};
+      if (s.requests().lookup(operations[i].request).state != request_state::fresh)
+        code = op_code::outcome_unknown;
+    }
     refuse_all(replies, 0, code);
     return code;
   }
@@ -121,6 +132,13 @@ op_code engine::execute_atomic(std::span<const operation> operations, std::span<
       return verdict.code;
     }
   }
+
+  for (auto& [id, s] : shares)
+    if (!retried && s.memory != 0 && !s.at->reserve_memory(s.memory)) {
+      ++s.at->counters().memory_refusals;
+      refuse_all(replies, 0, op_code::no_space);
+      return op_code::no_space;
+    }
 
   // Readers without locks see nothing of any shard until all is done.
   for (auto& [id, s] : shares)

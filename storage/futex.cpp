@@ -14,6 +14,8 @@ static_assert(sizeof(std::atomic<std::uint32_t>) == 4 &&
 
 bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
                 std::chrono::steady_clock::time_point deadline) noexcept {
+  if (deadline <= std::chrono::steady_clock::now()) // no sleep, not even a short one
+    return word.load(std::memory_order_seq_cst) != expected;
   const auto since_boot =
       std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch());
   timespec until{};

@@ -49,6 +49,8 @@ op_status segment_builder::open_file() {
                     : store_->direct_ ? open_mode::create_direct
                                       : open_mode::create;
   auto opened = files.open(temporary_, mode);
+  // What an attempt before this one could not remove, on a disk that failed, may be in the way.
+  if (!opened && !recycled_ && files.remove(temporary_).ok()) opened = files.open(temporary_, mode);
   if (!opened) return opened.status();
   file_ = std::move(*opened);
   if (recycled_) zeroed_ = info_->file_bytes; // old frames have another id: as good as zeros
@@ -244,10 +246,20 @@ op_status segment_store::let_go(const segment_info& info, std::string& spare) {
 op_status segment_store::keep_spares(std::vector<std::string> spares) {
   // Only when its new name is durable may a spare be written to: after a crash it must not be found
   // under the old one.
+  {
+    // Together with those of a call whose sync failed.
+    std::lock_guard guard{mutex_};
+    spares.insert(spares.end(), unsynced_spares_.begin(), unsynced_spares_.end());
+    unsynced_spares_.clear();
+  }
   auto synced = options_.files->sync_folder(options_.folder);
   std::lock_guard guard{mutex_};
-  spares_coming_ -= spares.size();
-  if (synced.ok()) spares_.insert(spares_.end(), spares.begin(), spares.end());
+  if (synced.ok()) {
+    spares_coming_ -= spares.size();
+    spares_.insert(spares_.end(), spares.begin(), spares.end());
+  } else {
+    unsynced_spares_.insert(unsynced_spares_.end(), spares.begin(), spares.end());
+  }
   return synced;
 }
 
@@ -312,9 +324,13 @@ op_status segment_store::drop_idle_spares(std::size_t keep) {
     spares_.erase(spares_.begin(), spares_.begin() + static_cast<std::ptrdiff_t>(surplus));
     spares_low_ = spares_.size();
   }
-  op_status failure; // a file that stays is dropped by the next start
+  op_status failure;
   for (const auto& path : idle)
-    if (auto s = options_.files->remove(path); !s.ok()) failure = std::move(s);
+    if (auto s = options_.files->remove(path); !s.ok() && s != op_code::not_found) {
+      failure = std::move(s);
+      std::lock_guard guard{mutex_};
+      spares_.push_back(path); // its turn comes again
+    }
   return failure;
 }
 
@@ -372,7 +388,7 @@ void segment_store::want() noexcept {
 
 void segment_store::wait_wanted(std::chrono::milliseconds wait_max) {
   std::unique_lock lock{wanted_mutex_};
-  wanted_changed_.wait_for(lock, wait_max, [&] { return wanted_; });
+  if (wait_max.count() > 0) wanted_changed_.wait_for(lock, wait_max, [&] { return wanted_; });
   wanted_ = false;
 }
 

@@ -166,9 +166,10 @@ private:
   bool direct_ = false;
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<segment_info>> segments_;
-  std::vector<std::string> spares_; ///< paths
-  std::size_t spares_coming_ = 0;   ///< renamed, not in spares_ yet
-  std::size_t spares_low_ = 0;      ///< fewest since drop_idle_spares()
+  std::vector<std::string> spares_;          ///< paths
+  std::size_t spares_coming_ = 0;            ///< renamed, not in spares_ yet
+  std::vector<std::string> unsynced_spares_; ///< those of them whose sync has failed
+  std::size_t spares_low_ = 0;               ///< fewest since drop_idle_spares()
   std::uint64_t spare_number_ = 0;
   std::uint64_t closed_bytes_ = 0, making_bytes_ = 0;
   pause_stats pauses_;

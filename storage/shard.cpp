@@ -22,8 +22,8 @@ bool is_expired(const record& r, std::uint64_t now_ms) noexcept {
 
 shard::shard(shard_id id, const engine_options& options, const clock& time,
              std::shared_ptr<table_memory> memory)
-    : id_(id), options_(options), time_(time), readable_(memory->range), table_(std::move(memory)) {
-}
+    : id_(id), options_(options), time_(time), budget_(memory->budget), readable_(memory->range),
+      table_(std::move(memory)) {}
 
 // -- the data path
 // -----------------------------------------------------------------------------------------------------
@@ -144,6 +144,8 @@ void shard::erase(const call& c, op_reply& reply) {
   log_record logged{
       .op = log_op::erase, .lsn = next_lsn(), .request = c.op.request, .key = c.op.key};
   table_.erase(c.hash, raw);
+  if (memory_taken_ > memory_used() + 4 * budget_.block()) [[unlikely]]
+    settle_memory();
   last_erase_lsn_ = logged.lsn;
   reply.version = 0;
   finish_write(c, logged, true, reply);
@@ -213,6 +215,14 @@ bool shard::holds(const operation& op, const record* live, op_reply& reply) cons
 
 void shard::store(const call& c, record* existing, const new_value& value, record_meta meta,
                   bool existed, op_reply& reply) {
+  const auto value_bytes = value.large ? value.large.view().size() : value.bytes.size();
+  if (memory_used() + c.op.key.size() + value_bytes + record_overhead_max > memory_taken_)
+      [[unlikely]]
+    if (!find_memory(c, existing, value_bytes)) {
+      ++counters_.memory_refusals;
+      reply.code = op_code::no_space;
+      return;
+    }
   meta.version = next_lsn();
   table_.put(c.hash, c.op.key, existing, value, meta);
   log_record logged{.op = log_op::put,
@@ -228,6 +238,42 @@ void shard::store(const call& c, record* existing, const new_value& value, recor
   reply.version = meta.version;
   reply.expires_at_ms = meta.expires_at_ms;
   finish_write(c, logged, existed, reply);
+}
+
+/// More of the budget for a put; true when there is some, or when it needs none.
+[[gnu::noinline]] bool shard::find_memory(const call& c, const record* existing,
+                                          std::uint64_t value_bytes) noexcept {
+  const auto need = c.op.key.size() + value_bytes + record_overhead_max;
+  if (reserve_memory(need)) return true;
+  if (collected_) { // a transaction has reserved what it knew of, and must not fail any more
+    settle_memory();
+    return true;
+  }
+  return existing && value_bytes <= existing->value().size();
+}
+
+bool shard::reserve_memory(std::uint64_t bytes) noexcept {
+  const auto want = memory_used() + bytes;
+  if (want <= memory_taken_) return true;
+  const auto missing = want - memory_taken_;
+  for (const auto take : {missing + budget_.block(), missing})
+    if (budget_.try_take(take)) {
+      memory_taken_ += take;
+      return true;
+    }
+  return false;
+}
+
+void shard::settle_memory() noexcept {
+  const auto used = memory_used();
+  if (memory_taken_ < used) {
+    budget_.take(used - memory_taken_);
+    memory_taken_ = used;
+  } else if (memory_taken_ > used + 2 * budget_.block()) {
+    const auto surplus = memory_taken_ - used - budget_.block();
+    budget_.give_back(surplus);
+    memory_taken_ -= surplus;
+  }
 }
 
 void shard::finish_write(const call& c, const log_record& logged, bool existed, op_reply& reply) {

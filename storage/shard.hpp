@@ -97,6 +97,10 @@ public:
   /// log must have admitted it before.
   void apply(const call& c, op_reply& reply);
 
+  /// For a write that the log does not admit: true, and the reply says how it went, when it is the
+  /// retry of one that was done (or may have been). So nobody is told that nothing was done.
+  bool answer_retry(const call& c, op_reply& reply);
+
   /// The record of a key, or null; an expired one is none.
   [[nodiscard]] record* find_live(std::uint64_t hash, std::string_view key,
                                   std::uint64_t now_ms) const noexcept;
@@ -116,6 +120,15 @@ public:
   /// followers: nothing is logged.
   void restore(std::string_view key, std::string_view value, const record_meta& meta);
   void replay(const log_record& record, std::uint64_t record_time_us);
+
+  /// Makes sure of memory for writes of `bytes` in all that are not to fail any more; false: there
+  /// is not so much, and nothing was taken.
+  [[nodiscard]] bool reserve_memory(std::uint64_t bytes) noexcept;
+  /// Takes from the budget what the table has beyond its share, and gives back what it does not
+  /// need. Now and then.
+  void settle_memory() noexcept;
+  /// What a record takes at most beside its key and value, and its place in the index.
+  static constexpr std::uint64_t record_overhead_max = 64;
 
   /// Tells `tap` (borrowed) of every change from now on; null: nobody.
   void watch_with(watch_tap* tap) noexcept { tap_ = tap; }
@@ -141,10 +154,14 @@ private:
   void expire(const call& c, op_reply& reply);
 
   void describe_record(const call& c, const record* r, op_reply& reply) const noexcept;
-  /// Answers a retry from memory; true when that is all there is to do.
-  bool answer_retry(const call& c, op_reply& reply);
   /// Does the write's condition hold for the live record (null: absent)? If not the reply says so.
   bool holds(const operation& op, const record* live, op_reply& reply) const noexcept;
+  [[nodiscard]] std::uint64_t memory_used() const noexcept {
+    const auto& s = table_.stats();
+    return s.record_bytes + s.index_bytes;
+  }
+  [[nodiscard]] bool find_memory(const call& c, const record* existing,
+                                 std::uint64_t value_bytes) noexcept;
   void store(const call& c, record* existing, const new_value& value, record_meta meta,
              bool existed, op_reply& reply);
   void finish_write(const call& c, const log_record& logged, bool existed, op_reply& reply);
@@ -158,12 +175,14 @@ private:
   const shard_id id_;
   const engine_options& options_;
   const clock& time_;
+  memory_budget& budget_;
   const memory_range& readable_; ///< records in it may be read without the lock
   shard_log* log_ = nullptr;
   std::vector<log_record>* collected_ = nullptr;
   watch_tap* tap_ = nullptr;
-  lsn_t unlogged_lsn_ = 0;   // the sequence of a shard without a log
-  lsn_t last_erase_lsn_ = 0; // what a read at level sync waits for when it finds nothing
+  lsn_t unlogged_lsn_ = 0;         // the sequence of a shard without a log
+  lsn_t last_erase_lsn_ = 0;       // what a read at level sync waits for when it finds nothing
+  std::uint64_t memory_taken_ = 0; // of the budget
   std::uint64_t sweep_cursor_ = 0;
   std::vector<std::string> expired_keys_; // of one bucket of the sweep
   table table_;

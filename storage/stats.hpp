@@ -24,6 +24,7 @@ struct shard_stats {
   std::uint64_t gets = 0, get_hits = 0, puts = 0, erases = 0, other_ops = 0;
   std::uint64_t bytes_read = 0, bytes_written = 0; ///< of keys and values through execute()
   std::uint64_t expired = 0;
+  std::uint64_t memory_refusals = 0; ///< writes refused because the memory limit was reached
   std::uint64_t log_records = 0, log_bytes = 0;
   std::uint64_t stalls = 0;     ///< writes that waited for room in the log buffer, or in the log
   std::uint64_t lock_waits = 0; ///< times the shard's lock was found held

@@ -2,6 +2,7 @@
 
 #include "storage/block_pool.hpp"
 #include "storage/cell_allocator.hpp"
+#include "storage/memory_budget.hpp"
 #include "storage/segment.hpp"
 
 namespace warp::storage {
@@ -15,6 +16,7 @@ struct table_memory {
   memory_range range;
   cell_pages records;
   block_pool segments;
+  memory_budget budget;
 };
 
 } // namespace warp::storage

@@ -106,13 +106,14 @@ TEST_CASE_METHOD(universe_fixture, "the tree of a node is what the overview draw
   auto u = open();
   std::vector<std::string> paths;
   for (auto& node : u->tree()) paths.push_back(node.path);
-  CHECK(paths == std::vector<std::string>{
-                     "universe", "universe/storage", "universe/storage/wal-writer-0",
-                     "universe/storage/segment-maker", "universe/storage/watch-pump",
-                     "universe/storage/shard-0", "universe/storage/shard-1",
-                     "universe/storage/shard-2", "universe/storage/shard-3",
-                     "universe/storage/checkpointer", "universe/storage/upkeep", "universe/physics",
-                     "universe/physics/observer", "universe/front"});
+  CHECK(paths ==
+        std::vector<std::string>{"universe", "universe/storage", "universe/storage/wal-writer-0",
+                                 "universe/storage/segment-maker", "universe/storage/watch-pump",
+                                 "universe/storage/shard-0", "universe/storage/shard-1",
+                                 "universe/storage/shard-2", "universe/storage/shard-3",
+                                 "universe/storage/checkpointer", "universe/storage/backups",
+                                 "universe/storage/upkeep", "universe/physics",
+                                 "universe/physics/observer", "universe/front"});
   CHECK(all_running(u->tree()));
   CHECK(node_at(*u, "universe/storage/wal-writer-0").detached);
   CHECK(node_at(*u, "universe/storage").supervisor);
@@ -331,4 +332,33 @@ TEST_CASE("when a sync fails writes say so, reads go on, and health and metrics 
   CHECK(u.health().problems.at(0).find("log stream 0 has failed") == 0);
   CHECK(u.metrics().find("warp_wal_failed{stream=\"0\"} 1\n") != std::string::npos);
   CHECK_FALSE(u.stop().ok()); // what was not acknowledged could not be saved
+}
+
+TEST_CASE("a log that failed is mended while the universe runs, and is told of",
+          "[actors][universe][fault]") {
+  quiet_log quiet;
+  faulty_file_system disk;
+  auto options = small_options("data");
+  options.files = &disk;
+  options.log_retry_min = options.log_retry_max = 1ms;
+  auto opened = universe::open({.engine = options});
+  REQUIRE(opened);
+  auto& u = **opened;
+  REQUIRE(u.put("before", "v", {.level = durability::sync}).ok());
+  disk.inject({.operation = file_operation::sync, .path_part = "wal", .times = 1});
+  CHECK(u.put("unknown", "v", {.level = durability::sync}).code() == op_code::outcome_unknown);
+  const auto deadline = std::chrono::steady_clock::now() + 30s;
+  while (!u.put("after", "v", {.level = durability::sync}).ok())
+    REQUIRE(std::chrono::steady_clock::now() < deadline);
+  CHECK(u.health().ready);
+  CHECK(u.metrics().find("warp_wal_failed{stream=\"0\"} 0\n") != std::string::npos);
+  CHECK(u.metrics().find("warp_wal_failures_total{stream=\"0\"} 1\n") != std::string::npos);
+  CHECK(u.metrics().find("warp_wal_new_chains_total{stream=\"0\"} 1\n") != std::string::npos);
+  CHECK(u.stop().ok());
+  opened->reset();
+  auto again = universe::open({.engine = options});
+  REQUIRE(again);
+  CHECK((*again)->get("before")->value == "v");
+  CHECK((*again)->get("unknown")->value == "v"); // allowed, and kept: it was in the table
+  CHECK((*again)->get("after")->value == "v");
 }

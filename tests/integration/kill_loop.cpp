@@ -1,388 +1,549 @@
-// The kill loop: a real warpd under random load, killed with SIGKILL at random moments, over and
-// over on one data folder. The oracle lives in this process and knows every write that was sent and
-// how it was answered. After each restart:
+// The kill loop: a real warpd under random load from several client processes, killed with SIGKILL
+// at random moments, over and over: under load, while it recovers, while checkpoints are written,
+// after it was stopped (SIGSTOP) for a while. Every few rounds a new data folder and other options;
+// once, where the machine lets it mount one, a full file system. The oracle lives in this process,
+// outside of server and clients: kill_oracle.hpp says what it demands.
 //
-//   - every write acknowledged at level sync is there, or a later one of the same key;
-//   - of the asynchronous writes only a suffix per shard is missing, none at or below a durable LSN
-//   that the server had announced;
-//   - nothing is torn or invented: every value is one that was sent for its key;
-//   - a counter lies between its acknowledged and its sent increments; a transaction over shards is
-//   there whole or not at all.
+//     kill_loop --warpd PATH [--rounds N | --minutes M] [--seed S] [--verbose]
 //
-//     kill_loop --warpd PATH [--rounds N] [--seed S] [--verbose]
+// The seed decides all options and moments; what the scheduler does it cannot repeat.
 
 #include "cluster/client.hpp"
+#include "tests/integration/kill_client.hpp"
+#include "tests/integration/kill_oracle.hpp"
 #include "tests/support/server_process.hpp"
 #include "tests/support/temp_folder.hpp"
 
 #include <algorithm>
+#include <arpa/inet.h>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <fcntl.h>
+#include <fstream>
 #include <map>
-#include <mutex>
 #include <random>
+#include <sched.h>
 #include <string>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 namespace {
 
 using namespace warp;
+using namespace warp::testing;
 using steady = std::chrono::steady_clock;
+using std::chrono::milliseconds;
 
 constexpr int writers = 4;
-constexpr int keys_per_writer = 300;
-
-/// One write of a key, in the order its only writer sent it.
-struct sent_write {
-  std::string value; ///< empty: an erase
-  durability level = durability::async;
-  bool answered = false;   ///< acknowledged with ok
-  lsn_t version = 0;       ///< of an answered one
-  std::uint32_t shard = 0; ///< of an answered one
-  steady::time_point answered_at;
-};
-
-/// What one writer did since the last restart whose state was checked; the first entry of each key
-/// is what the restart showed.
-struct key_history {
-  std::vector<sent_write> writes;
-};
-
-struct failure {
-  std::string what;
-};
+constexpr int rounds_per_folder = 8;
 
 [[noreturn]] void fail(std::string what) {
-  throw failure{std::move(what)};
+  throw kill_failure{std::move(what)};
 }
 
-std::string make_value(const std::string& key, std::uint64_t number, std::mt19937_64& random) {
-  // Mostly small, some beyond the size of a large value, all different.
-  const auto size = random() % 50 == 0 ? 20'000 + random() % 60'000 : random() % 300;
-  std::string value = key + "#" + std::to_string(number) + "#";
-  const char fill = static_cast<char>('a' + random() % 26);
-  value.append(size, fill);
-  return value + "#end";
-}
-
-class oracle {
-public:
-  explicit oracle(std::uint64_t seed) : seed_(seed) {}
-
-  /// Random writes of writer `w` until `stop`. Each key has one writer, so its writes have an
-  /// order.
-  void write(client& db, int w, std::uint64_t round, const std::atomic<bool>& stop) {
-    std::mt19937_64 random{seed_ * 1'000'003 + round * 131 + static_cast<std::uint64_t>(w)};
-    while (!stop) {
-      const auto n = random() % 100;
-      if (n < 5)
-        transaction(db, w);
-      else if (n < 12)
-        increment(db, w);
-      else
-        batch(db, w, random);
-    }
-  }
-
-  /// Compares a restarted server with what was sent; what it shows is the new beginning of every
-  /// history.
-  void check(client& db, const std::vector<lsn_t>& announced, steady::time_point killed_at) {
-    std::map<std::uint32_t, lsn_t> newest_kept;
-    std::map<std::uint32_t, lsn_t> oldest_lost;
-    for (auto& [key, history] : keys_) {
-      const auto reply = db.get(key);
-      if (!reply.ok() && reply.code() != op_code::not_found)
-        fail("get " + key + ": " + reply.status.to_string());
-      const auto shown = reply.ok() ? reply.value : std::string{};
-      check_key(key, history, shown, reply.version, announced, killed_at, newest_kept, oldest_lost);
-      history.writes.assign(1, {.value = shown, .level = durability::sync, .answered = true});
-    }
-    for (const auto& [shard, lost] : oldest_lost)
-      if (const auto kept = newest_kept.find(shard);
-          kept != newest_kept.end() && kept->second > lost)
-        fail("shard " + std::to_string(shard) + " lost LSN " + std::to_string(lost) +
-             " and kept LSN " + std::to_string(kept->second) + ": what is lost must be a suffix");
-    check_counters(db);
-    check_transactions(db);
-  }
-
-  [[nodiscard]] std::uint64_t sent() const { return sent_; }
-  [[nodiscard]] std::uint64_t acknowledged() const { return acknowledged_; }
-  [[nodiscard]] std::uint64_t lost_async() const { return lost_async_; }
-  [[nodiscard]] double oldest_lost_ms() const { return oldest_lost_ms_; }
-
-private:
-  static std::string key_of(int writer, std::uint64_t n) {
-    return "w" + std::to_string(writer) + ":" + std::to_string(n % keys_per_writer);
-  }
-
-  void batch(client& db, int w, std::mt19937_64& random) {
-    client_batch batch;
-    const auto level = random() % 3 == 0 ? durability::sync : durability::async;
-    std::vector<std::pair<std::string, std::string>> writes;
-    const auto count = 1 + random() % 20;
-    for (std::uint64_t i = 0; i < count; ++i) {
-      auto key = key_of(w, random());
-      // A key comes once in a batch, so that each answer belongs to one write.
-      if (std::any_of(writes.begin(), writes.end(),
-                      [&](const auto& other) { return other.first == key; }))
-        continue;
-      if (random() % 8 == 0) {
-        batch.erase(key, {.level = level});
-        writes.emplace_back(std::move(key), std::string{});
-      } else {
-        auto value = make_value(key, ++number_, random);
-        batch.put(key, value, {.level = level});
-        writes.emplace_back(std::move(key), std::move(value));
-      }
-    }
-    {
-      std::lock_guard hold{mutex_};
-      for (const auto& [key, value] : writes)
-        keys_[key].writes.push_back({.value = value, .level = level});
-      sent_ += writes.size();
-    }
-    const auto replies = db.execute(batch);
-    const auto now = steady::now();
-    std::lock_guard hold{mutex_};
-    for (std::size_t i = 0; i < writes.size(); ++i) {
-      auto& last = keys_[writes[i].first].writes.back();
-      if (replies[i].ok() ||
-          (replies[i].code() == op_code::not_found && writes[i].second.empty())) {
-        last.answered = true;
-        last.version = replies[i].version;
-        last.shard = replies[i].shard.value;
-        last.answered_at = now;
-        ++acknowledged_;
-      }
-    }
-  }
-
-  void increment(client& db, int w) {
-    const auto key = "counter" + std::to_string(w);
-    {
-      std::lock_guard hold{mutex_};
-      ++counters_[key].sent;
-    }
-    const auto reply = db.increment(key, 1, durability::sync);
-    std::lock_guard hold{mutex_};
-    counters_[key].answered += reply.ok();
-  }
-
-  /// The same number under three keys of different shards, in one atomic batch.
-  void transaction(client& db, int w) {
-    client_batch batch;
-    const auto number = std::to_string(++number_);
-    for (int part = 0; part < 3; ++part)
-      batch.put("t" + std::to_string(w) + ":" + std::to_string(part), number,
-                {.level = durability::async});
-    static_cast<void>(db.execute_atomic(batch));
-  }
-
-  void check_key(const std::string& key, const key_history& history, const std::string& shown,
-                 lsn_t version, const std::vector<lsn_t>& announced, steady::time_point killed_at,
-                 std::map<std::uint32_t, lsn_t>& newest_kept,
-                 std::map<std::uint32_t, lsn_t>& oldest_lost) {
-    const auto& writes = history.writes;
-    // The latest write that shows this value; equal values are only those of erases.
-    std::size_t at = writes.size();
-    while (at > 0 && writes[at - 1].value != shown) --at;
-    if (at == 0 && !(shown.empty() && (writes.empty() || !has_base(writes))))
-      fail("key " + key + " shows a value nobody wrote: " + shown.substr(0, 60));
-    // An absent key without an erase that says so: it shows what was before the first write.
-    for (std::size_t i = at; i < writes.size(); ++i) {
-      const auto& lost = writes[i];
-      if (!lost.answered) continue;
-      if (lost.value.empty() && shown.empty()) continue;
-      if (lost.level == durability::sync)
-        fail("key " + key + ": a write acknowledged at level sync is gone (write " +
-             std::to_string(i) + " of " + std::to_string(writes.size()) + ", LSN " +
-             std::to_string(lost.version) + ")");
-      if (lost.version == 0) continue;
-      ++lost_async_;
-      oldest_lost_ms_ =
-          std::max(oldest_lost_ms_,
-                   std::chrono::duration<double, std::milli>(killed_at - lost.answered_at).count());
-      if (lost.shard < announced.size() && lost.version <= announced[lost.shard])
-        fail("key " + key + ": LSN " + std::to_string(lost.version) + " of shard " +
-             std::to_string(lost.shard) + " was announced as durable and is gone");
-      auto [oldest, fresh] = oldest_lost.emplace(lost.shard, lost.version);
-      if (!fresh) oldest->second = std::min(oldest->second, lost.version);
-    }
-    if (at > 0 && writes[at - 1].answered && writes[at - 1].version != 0 &&
-        version == writes[at - 1].version) {
-      auto [newest, fresh] = newest_kept.emplace(writes[at - 1].shard, version);
-      if (!fresh) newest->second = std::max(newest->second, version);
-    }
-  }
-
-  /// Does the history begin with what an earlier restart showed?
-  static bool has_base(const std::vector<sent_write>& writes) {
-    return writes.front().answered && writes.front().version == 0 && !writes.front().value.empty();
-  }
-
-  void check_counters(client& db) {
-    for (auto& [key, counter] : counters_) {
-      const auto reply = db.get(key);
-      const auto value = reply.ok() ? std::stoull(reply.value) : 0;
-      if (value < counter.base + counter.answered || value > counter.base + counter.sent)
-        fail(key + " is " + std::to_string(value) + ", not between " +
-             std::to_string(counter.base + counter.answered) + " acknowledged and " +
-             std::to_string(counter.base + counter.sent) + " sent increments");
-      counter = {.base = value};
-    }
-  }
-
-  void check_transactions(client& db) {
-    for (int w = 0; w < writers; ++w) {
-      std::string first;
-      for (int part = 0; part < 3; ++part) {
-        const auto key = "t" + std::to_string(w) + ":" + std::to_string(part);
-        const auto reply = db.get(key);
-        if (part == 0)
-          first = reply.value;
-        else if (reply.value != first)
-          fail("transaction of writer " + std::to_string(w) + " is torn: part 0 is '" + first +
-               "', part " + std::to_string(part) + " is '" + reply.value + "'");
-      }
-    }
-  }
-
-  struct counter_state {
-    std::uint64_t base = 0, answered = 0, sent = 0;
-  };
-
-  const std::uint64_t seed_;
-  std::mutex mutex_;
-  std::map<std::string, key_history> keys_;
-  std::map<std::string, counter_state> counters_;
-  std::atomic<std::uint64_t> number_{0};
-  std::uint64_t sent_ = 0, acknowledged_ = 0, lost_async_ = 0;
-  double oldest_lost_ms_ = 0;
+struct loop_options {
+  std::string program, warpd;
+  int rounds = 30;
+  int minutes = 0; ///< above 0: instead of rounds
+  std::uint64_t seed = 0;
+  bool verbose = false;
 };
 
-std::unique_ptr<client> connect(const testing::server_process& server) {
+// -- what a round is
+// --------------------------------------------------------------------------------------------------------
+
+using environment = std::map<std::string, std::string>;
+
+template <class T>
+const T& one_of(std::mt19937_64& random, const std::vector<T>& choices) {
+  return choices[random() % choices.size()];
+}
+
+/// What may change from one start to the next.
+environment draw_options(std::mt19937_64& random) {
+  return {
+      {"WARP_STORAGE_WAL_STREAMS", one_of<std::string>(random, {"1", "2", "4"})},
+      {"WARP_STORAGE_SEGMENT_SIZE", one_of<std::string>(random, {"256KiB", "1MiB", "4MiB"})},
+      {"WARP_STORAGE_WAL_MAX", one_of<std::string>(random, {"16MiB", "64MiB"})},
+      {"WARP_STORAGE_CHECKPOINT_RECORDS", one_of<std::string>(random, {"1000", "2000", "20000"})},
+      {"WARP_STORAGE_CHECKPOINT_INTERVAL", one_of<std::string>(random, {"1s", "5min"})},
+      {"WARP_STORAGE_CHECKPOINTS_KEPT", one_of<std::string>(random, {"1", "3"})},
+      {"WARP_STORAGE_DIRECT_IO", one_of<std::string>(random, {"auto", "auto", "off"})},
+      {"WARP_STORAGE_HUGE_PAGES", one_of<std::string>(random, {"auto", "never"})},
+      {"WARP_STORAGE_FLUSH_INTERVAL", one_of<std::string>(random, {"5ms", "50ms"})},
+      {"WARP_STORAGE_LOG_BUFFER", one_of<std::string>(random, {"1MiB", "64MiB"})},
+      {"WARP_STORAGE_RECOVERY_THREADS", one_of<std::string>(random, {"1", "2"})}};
+}
+
+struct round_plan {
+  environment options;
+  milliseconds load{0};         ///< before the kill
+  milliseconds pause{0};        ///< the server stands still for so long in between; 0: it does not
+  int kills_in_recovery = 0;    ///< kills of the next start, before it is ready
+  bool checkpoints = false;     ///< one after the other by request
+  bool clients_survive = false; ///< the clients go on over a first kill and a restart
+  bool large_values = false, short_lives = false, transactions = false;
+
+  explicit round_plan(std::mt19937_64& random) : options(draw_options(random)) {
+    load = milliseconds{50 + random() % 600};
+    if (random() % 6 == 0) pause = milliseconds{100 + random() % 700};
+    if (random() % 3 == 0) kills_in_recovery = 1 + static_cast<int>(random() % 3);
+    checkpoints = random() % 3 == 0;
+    clients_survive = random() % 6 == 0;
+    large_values = random() % 3 != 0;
+    short_lives = random() % 2 == 0;
+    transactions = random() % 4 != 0;
+  }
+
+  [[nodiscard]] std::string text() const {
+    std::string all = "load " + std::to_string(load.count()) + " ms";
+    if (pause.count() != 0) all += ", a pause of " + std::to_string(pause.count()) + " ms";
+    if (kills_in_recovery != 0)
+      all += ", " + std::to_string(kills_in_recovery) + " kills in recovery";
+    if (checkpoints) all += ", checkpoints by request";
+    if (clients_survive) all += ", a restart under the clients";
+    for (const auto& [name, value] : options) all += " " + name.substr(13) + "=" + value;
+    return all;
+  }
+};
+
+// -- the processes
+// --------------------------------------------------------------------------------------------------------
+
+/// A client process, and the thread that hears what it reports.
+class client_process {
+public:
+  client_process(const loop_options& loop, const kill_client_options& options,
+                 kill_oracle& oracle) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) fail("pipe: " + std::string{std::strerror(errno)});
+    std::vector<std::string> arguments{loop.program,
+                                       "--client",
+                                       options.address,
+                                       std::to_string(options.writer),
+                                       std::to_string(options.seed),
+                                       std::to_string(options.number_base),
+                                       std::to_string(options.deadline_ms),
+                                       options.large_values ? "1" : "0",
+                                       options.short_lives ? "1" : "0",
+                                       options.transactions ? "1" : "0"};
+    std::vector<char*> argv;
+    for (auto& a : arguments) argv.push_back(a.data());
+    argv.push_back(nullptr);
+    pid_ = fork();
+    if (pid_ == 0) { // only async-signal-safe calls here
+      dup2(ends[1], STDOUT_FILENO);
+      execv(argv[0], argv.data());
+      _exit(127);
+    }
+    close(ends[1]);
+    if (pid_ < 0) fail("fork: " + std::string{std::strerror(errno)});
+    reader_ = std::thread{[this, from = ends[0], &oracle] { hear(from, oracle); }};
+  }
+  ~client_process() {
+    ::kill(pid_, SIGKILL);
+    reader_.join();
+    waitpid(pid_, nullptr, 0);
+  }
+  client_process(const client_process&) = delete;
+  client_process& operator=(const client_process&) = delete;
+
+  /// Has it sent anything?
+  [[nodiscard]] bool at_work() const { return at_work_; }
+
+private:
+  void hear(int from, kill_oracle& oracle) {
+    std::string pending;
+    char bytes[64 * 1024];
+    ssize_t n = 0;
+    while ((n = read(from, bytes, sizeof bytes)) > 0) {
+      at_work_ = true;
+      pending.append(bytes, static_cast<std::size_t>(n));
+      std::size_t begin = 0;
+      for (auto end = pending.find('\n'); end != std::string::npos;
+           begin = end + 1, end = pending.find('\n', begin))
+        oracle.hear(std::string_view{pending}.substr(begin, end - begin));
+      pending.erase(0, begin); // a line that a kill cut short was not sent
+    }
+    close(from);
+  }
+
+  pid_t pid_ = -1;
+  std::atomic<bool> at_work_{false};
+  std::thread reader_;
+};
+
+/// A port that was free just now: the server keeps it over restarts, so that clients find it again.
+int free_port() {
+  const int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  if (bind(s, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+      getsockname(s, reinterpret_cast<sockaddr*>(&address), &size) != 0)
+    fail("no free port: " + std::string{std::strerror(errno)});
+  close(s);
+  return ntohs(address.sin_port);
+}
+
+std::unique_ptr<client> connect(const server_process& server,
+                                milliseconds deadline = milliseconds{10'000}) {
   auto db = client::connect({.addresses = {server.rpc_address()},
-                             .deadline = std::chrono::milliseconds{1'500},
+                             .deadline = deadline,
                              .connect_deadline = std::chrono::seconds{20}});
   if (!db) fail("cannot connect: " + db.status().to_string());
   return std::move(*db);
 }
 
-void run(const std::string& warpd, int rounds, std::uint64_t seed, bool verbose) {
-  testing::temp_folder folder;
-  oracle model{seed};
-  std::mt19937_64 random{seed};
-  std::vector<lsn_t> announced;
-  auto killed_at = steady::now();
-  double longest_recovery_ms = 0;
-  for (int round = 0; round <= rounds; ++round) {
-    // Small segments and frequent checkpoints, so that rolls, recycling and checkpoints meet the
-    // kill as well.
-    const auto before = steady::now();
-    testing::server_process server{warpd,
-                                   {},
-                                   {{"WARP_STORAGE_FOLDER", folder / "data"},
-                                    {"WARP_RPC_LISTEN", "127.0.0.1:0"},
-                                    {"WARP_HTTP_LISTEN", "127.0.0.1:0"},
-                                    {"WARP_STORAGE_SEGMENT_SIZE", "1MiB"},
-                                    {"WARP_STORAGE_WAL_MAX", "16MiB"},
-                                    {"WARP_STORAGE_CHECKPOINT_RECORDS", "2000"}}};
-    if (!server.wait_ready(std::chrono::seconds{60}))
-      fail("round " + std::to_string(round) + ": warpd did not start:\n" + server.log());
-    longest_recovery_ms =
-        std::max(longest_recovery_ms,
-                 std::chrono::duration<double, std::milli>(steady::now() - before).count());
-    {
-      auto db = connect(server);
-      model.check(*db, announced, killed_at);
-      announced.clear();
-      if (round == rounds) {
-        db.reset();
-        if (!server.stop()) fail("warpd did not stop cleanly:\n" + server.log());
-        break;
-      }
-    }
+// -- the loop
+// ----------------------------------------------------------------------------------------------------------
 
-    // All connect before the clock runs: the kill is to meet their writes.
-    std::vector<std::unique_ptr<client>> clients;
-    for (int w = 0; w < writers; ++w) clients.push_back(connect(server));
-    const auto observing = connect(server);
+class kill_loop {
+public:
+  explicit kill_loop(loop_options options) : options_(std::move(options)), random_(options_.seed) {}
+
+  void run() {
+    const auto end = steady::now() + std::chrono::minutes{options_.minutes};
+    const auto more = [&](int round) {
+      return options_.minutes > 0 ? steady::now() < end : round < options_.rounds;
+    };
+    int round = 0;
+    while (more(round)) {
+      folder_.emplace();
+      shards_ = one_of<std::string>(random_, {"1", "4", "16", "64"});
+      oracle_.begin_life();
+      killed_at_ = steady::now();
+      announced_.clear();
+      for (int n = 0; n < rounds_per_folder && more(round); ++n, ++round) one_round(round);
+      // The last start is a clean one, and a clean stop.
+      const auto server = start({}, round);
+      check(*server, round);
+      if (!server->stop()) fail("warpd did not stop cleanly:\n" + server->log());
+    }
+    rounds_done_ = round;
+  }
+
+  [[nodiscard]] std::string summary() const {
+    char text[1'024];
+    std::snprintf(text, sizeof text,
+                  "%d rounds, %d kills, %d of them in recovery: %lu writes sent, %lu acknowledged; "
+                  "no write at level sync lost, nothing torn; %lu asynchronous writes lost, the "
+                  "oldest acknowledged %.1f ms before its kill (100 ms by design); longest restart "
+                  "%.0f ms",
+                  rounds_done_, kills_, kills_in_recovery_,
+                  static_cast<unsigned long>(oracle_.sent()),
+                  static_cast<unsigned long>(oracle_.acknowledged()),
+                  static_cast<unsigned long>(oracle_.lost_async()), oracle_.oldest_lost_ms(),
+                  longest_start_ms_);
+    return text;
+  }
+
+private:
+  environment environment_for(environment options) const {
+    options["WARP_STORAGE_FOLDER"] = *folder_ / "data";
+    options["WARP_STORAGE_SHARDS"] = shards_;
+    if (shards_ == "1") options.erase("WARP_STORAGE_WAL_STREAMS"); // at most one per shard
+    options["WARP_RPC_LISTEN"] = "127.0.0.1:" + std::to_string(port_);
+    options["WARP_HTTP_LISTEN"] = "127.0.0.1:0";
+    return options;
+  }
+
+  std::unique_ptr<server_process> start(const environment& options, int round) {
+    const auto before = steady::now();
+    auto server = std::make_unique<server_process>(options_.warpd, std::vector<std::string>{},
+                                                   environment_for(options));
+    if (!server->wait_ready(std::chrono::seconds{60}))
+      fail("round " + std::to_string(round) + ": warpd did not start:\n" + server->log());
+    longest_start_ms_ =
+        std::max(longest_start_ms_,
+                 std::chrono::duration<double, std::milli>(steady::now() - before).count());
+    return server;
+  }
+
+  void check(const server_process& server, int round) {
+    const auto db = connect(server);
+    try {
+      oracle_.check(*db, announced_, killed_at_, crashes_);
+    } catch (const kill_failure& f) {
+      fail("round " + std::to_string(round) + ": " + f.what + "\n" + server.log());
+    }
+    crashes_ = 0;
+    announced_.clear();
+  }
+
+  void kill(server_process& server) {
+    killed_at_ = steady::now();
+    server.kill();
+    ++kills_;
+    ++crashes_;
+  }
+
+  void one_round(int round) {
+    const round_plan plan{random_};
+    const auto client_seed = random_();
+    std::vector<milliseconds> recovery_kills;
+    for (int i = 0; i < plan.kills_in_recovery; ++i) recovery_kills.emplace_back(random_() % 60);
+    if (options_.verbose) std::printf("round %d: %s\n", round + 1, plan.text().c_str());
+    std::fflush(stdout);
+
+    auto server = start(plan.options, round);
+    check(*server, round);
+    {
+      std::vector<std::unique_ptr<client_process>> clients;
+      for (int w = 0; w < writers; ++w)
+        clients.push_back(std::make_unique<client_process>(
+            options_,
+            kill_client_options{.address = server->rpc_address(),
+                                .writer = w,
+                                .seed = client_seed + static_cast<std::uint64_t>(w),
+                                .number_base = (static_cast<std::uint64_t>(round) + 1) << 32,
+                                .deadline_ms = plan.pause.count() != 0 ? 300 : 3'000,
+                                .large_values = plan.large_values,
+                                .short_lives = plan.short_lives,
+                                .transactions = plan.transactions},
+            oracle_));
+      const auto deadline = steady::now() + std::chrono::seconds{20};
+      while (!std::all_of(clients.begin(), clients.end(), [](auto& c) { return c->at_work(); })) {
+        if (steady::now() > deadline) fail("the clients do not begin:\n" + server->log());
+        std::this_thread::sleep_for(milliseconds{2}); // a process says nothing when it begins
+      }
+      load_and_kill(plan, *server);
+      if (plan.clients_survive) {
+        announced_.clear(); // of the log before the crash; what follows goes on above it
+        server = start(plan.options, round);
+        load_and_kill(plan, *server);
+      }
+    } // the clients are gone, and all that they said was heard
+    for (const auto after : recovery_kills) {
+      server_process next{options_.warpd, {}, environment_for(plan.options)};
+      std::this_thread::sleep_for(after); // the random moment is the subject
+      const auto loaded_killed_at = killed_at_;
+      kill(next);
+      --crashes_; // nobody wrote
+      killed_at_ = loaded_killed_at;
+      ++kills_in_recovery_;
+    }
+  }
+
+  /// The random time before a kill: waiting is the test's subject, not for something to happen.
+  void load_and_kill(const round_plan& plan, server_process& server) {
     std::atomic<bool> stop{false};
-    std::vector<std::thread> threads;
-    for (int w = 0; w < writers; ++w)
-      threads.emplace_back([&, w] {
-        model.write(*clients[static_cast<std::size_t>(w)], w, static_cast<std::uint64_t>(round),
-                    stop);
-      });
-    // Reads what the server announces as durable, until it is gone.
+    // Hears what the server announces as durable, until it is gone.
+    const auto observing = connect(server, milliseconds{300});
     std::thread observer([&] {
       while (!stop) {
         const auto shards = observing->admin().shards();
-        if (!shards) continue;
-        announced.resize(shards->size());
-        for (const auto& s : *shards) announced[s.shard.value] = s.durable_lsn;
-        std::this_thread::sleep_for(std::chrono::milliseconds{20});
+        if (shards) {
+          announced_.resize(shards->size());
+          for (const auto& s : *shards) announced_[s.shard.value] = s.durable_lsn;
+        }
+        std::this_thread::sleep_for(milliseconds{20});
       }
     });
-    // The random moment of the kill: this wait is the test's subject, not a wait for something.
-    std::this_thread::sleep_for(std::chrono::milliseconds{50 + random() % 700});
-    killed_at = steady::now();
-    server.kill();
+    std::thread saver([&] {
+      if (!plan.checkpoints) return;
+      while (!stop) static_cast<void>(observing->admin().checkpoint({}, milliseconds{500}));
+    });
+    std::this_thread::sleep_for(plan.load / 2);
+    if (plan.pause.count() != 0) {
+      ::kill(server.pid(), SIGSTOP);
+      std::this_thread::sleep_for(plan.pause);
+      ::kill(server.pid(), SIGCONT);
+    }
+    std::this_thread::sleep_for(plan.load / 2);
+    kill(server); // in the middle of whatever it does
     stop = true;
-    for (auto& t : threads) t.join();
     observer.join();
-    if (verbose)
-      std::printf("round %d: %lu sent, %lu acknowledged, %lu asynchronous writes lost so far\n",
-                  round + 1, static_cast<unsigned long>(model.sent()),
-                  static_cast<unsigned long>(model.acknowledged()),
-                  static_cast<unsigned long>(model.lost_async()));
+    saver.join();
   }
-  std::printf("%d kills: %lu writes sent, %lu acknowledged; no write at level sync lost, nothing "
-              "torn; %lu asynchronous writes lost, "
-              "the oldest acknowledged %.1f ms before the kill (100 ms by design); longest restart "
-              "%.0f ms\n",
-              rounds, static_cast<unsigned long>(model.sent()),
-              static_cast<unsigned long>(model.acknowledged()),
-              static_cast<unsigned long>(model.lost_async()), model.oldest_lost_ms(),
-              longest_recovery_ms);
+
+  const loop_options options_;
+  std::mt19937_64 random_;
+  const int port_ = free_port();
+  std::optional<temp_folder> folder_;
+  std::string shards_;
+  kill_oracle oracle_;
+  std::vector<lsn_t> announced_;
+  steady::time_point killed_at_;
+  int crashes_ = 0; ///< since the last check
+  int kills_ = 0, kills_in_recovery_ = 0, rounds_done_ = 0;
+  double longest_start_ms_ = 0;
+};
+
+// -- a full file system
+// --------------------------------------------------------------------------------------------------------
+
+/// A small file system of our own, in a mount namespace of our own.
+class small_file_system {
+public:
+  explicit small_file_system(const std::string& path) : path_(path) {
+    if (mount("tmpfs", path.c_str(), "tmpfs", 0, "size=64m") != 0)
+      reason_ = std::string{"cannot mount a small file system: "} + std::strerror(errno);
+  }
+  ~small_file_system() {
+    if (reason_.empty()) umount2(path_.c_str(), MNT_DETACH);
+  }
+  small_file_system(const small_file_system&) = delete;
+  small_file_system& operator=(const small_file_system&) = delete;
+  [[nodiscard]] const std::string& reason() const { return reason_; }
+
+private:
+  std::string path_, reason_;
+};
+
+/// Before any thread is started: from now on mounts are this process's own.
+std::string leave_mount_namespace() {
+  if (geteuid() != 0) return "only root may mount a small file system";
+  if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+    return std::string{"no mount namespace of its own: "} + std::strerror(errno);
+  return {};
+}
+
+void fill_up(const std::string& path) {
+  std::ofstream filler{path, std::ios::binary};
+  const std::string block(64 * 1024, 'f');
+  while (filler.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) {
+  }
+}
+
+/// Puts at level sync until one is answered as `wanted` says; what was acknowledged on the way is
+/// in `model`.
+client_reply put_until(client& db, std::map<std::string, std::string>& model, std::uint64_t& number,
+                       bool wanted_ok) {
+  const auto deadline = steady::now() + std::chrono::seconds{30};
+  for (;;) {
+    const auto key = "k" + std::to_string(number % 200);
+    const auto value = make_kill_value(key, ++number, 8'000, 'x');
+    const auto reply = db.put(key, value, {.level = durability::sync});
+    if (reply.ok())
+      model[key] = value;
+    else if (model.contains(key) && reply.code() == op_code::outcome_unknown)
+      model.erase(key); // either value is right
+    if (reply.ok() == wanted_ok) return reply;
+    if (steady::now() > deadline)
+      fail(std::string{"for 30 s writes were "} +
+           (wanted_ok ? "refused: " + reply.status.to_string() : "accepted by a full disk"));
+  }
+}
+
+void full_file_system(const loop_options& options) {
+  temp_folder folder;
+  const small_file_system mounted{folder.path()};
+  if (!mounted.reason().empty()) {
+    std::printf("full file system: skipped: %s\n", mounted.reason().c_str());
+    return;
+  }
+  const environment variables{
+      {"WARP_STORAGE_FOLDER", folder / "data"},    {"WARP_STORAGE_SHARDS", "4"},
+      {"WARP_STORAGE_SEGMENT_SIZE", "1MiB"},       {"WARP_STORAGE_WAL_MAX", "24MiB"},
+      {"WARP_STORAGE_CHECKPOINT_RECORDS", "1000"}, {"WARP_RPC_LISTEN", "127.0.0.1:0"},
+      {"WARP_HTTP_LISTEN", "127.0.0.1:0"}};
+  std::map<std::string, std::string> model;
+  std::uint64_t number = 0, refusals = 0;
+  const auto check = [&](client& db) {
+    for (const auto& [key, value] : model)
+      if (const auto reply = db.get(key); !reply.ok() || reply.value != value)
+        fail("full file system: " + key + " is not what was acknowledged: " +
+             (reply.ok() ? reply.value.substr(0, 40) : reply.status.to_string()));
+  };
+  for (int turn = 0; turn < 3; ++turn) {
+    server_process server{options.warpd, {}, variables};
+    if (!server.wait_ready(std::chrono::seconds{60}))
+      fail("full file system: warpd did not start:\n" + server.log());
+    const auto db = connect(server);
+    check(*db);
+    for (int i = 0; i < 200; ++i) static_cast<void>(put_until(*db, model, number, true));
+    fill_up(folder / "filler");
+    const auto refused = put_until(*db, model, number, false);
+    if (refused.code() != op_code::no_space && refused.code() != op_code::outcome_unknown &&
+        refused.code() != op_code::timed_out)
+      fail("full file system: refused with " + refused.status.to_string());
+    // The first one may have been under way; from then on the answer is clear.
+    const auto clear = db->put("refused", "x", {.level = durability::sync});
+    if (clear.code() != op_code::no_space)
+      fail("full file system: a write into it is answered " + clear.status.to_string());
+    ++refusals;
+    check(*db);
+    if (turn == 1) server.kill(); // full while it dies, and while it starts
+    if (turn == 1) {
+      server_process starved{options.warpd, {}, variables};
+      if (starved.wait_ready(std::chrono::seconds{20})) check(*connect(starved));
+    }
+    std::filesystem::remove(folder / "filler");
+    if (turn == 1) continue;
+    static_cast<void>(put_until(*db, model, number, true)); // by itself
+    server.kill();
+  }
+  server_process server{options.warpd, {}, variables};
+  if (!server.wait_ready(std::chrono::seconds{60}))
+    fail("full file system: warpd did not start:\n" + server.log());
+  check(*connect(server));
+  if (!server.stop()) fail("full file system: warpd did not stop cleanly:\n" + server.log());
+  std::printf("full file system: filled %lu times, writes refused and accepted again, %lu writes, "
+              "3 kills, nothing acknowledged lost\n",
+              static_cast<unsigned long>(refusals), static_cast<unsigned long>(number));
+}
+
+int usage(const char* argument) {
+  std::fprintf(stderr,
+               "kill_loop: unknown argument '%s'; usage: kill_loop --warpd PATH "
+               "[--rounds N | --minutes M] [--seed S] [--verbose]\n",
+               argument);
+  return 2;
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
-  std::string warpd;
-  int rounds = 20;
-  std::uint64_t seed = std::random_device{}();
-  bool verbose = false;
+  if (argc == 10 && std::string_view{argv[1]} == "--client")
+    return run_kill_client({.address = argv[2],
+                            .writer = std::stoi(argv[3]),
+                            .seed = std::stoull(argv[4]),
+                            .number_base = std::stoull(argv[5]),
+                            .deadline_ms = std::stoi(argv[6]),
+                            .large_values = argv[7][0] == '1',
+                            .short_lives = argv[8][0] == '1',
+                            .transactions = argv[9][0] == '1'});
+  loop_options options{.program = "/proc/self/exe", .seed = std::random_device{}()};
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
-    if (arg == "--warpd" && i + 1 < argc)
-      warpd = argv[++i];
-    else if (arg == "--rounds" && i + 1 < argc)
-      rounds = std::stoi(argv[++i]);
-    else if (arg == "--seed" && i + 1 < argc)
-      seed = std::stoull(argv[++i]);
+    const bool has_value = i + 1 < argc;
+    if (arg == "--warpd" && has_value)
+      options.warpd = argv[++i];
+    else if (arg == "--rounds" && has_value)
+      options.rounds = std::stoi(argv[++i]);
+    else if (arg == "--minutes" && has_value)
+      options.minutes = std::stoi(argv[++i]);
+    else if (arg == "--seed" && has_value)
+      options.seed = std::stoull(argv[++i]);
     else if (arg == "--verbose")
-      verbose = true;
-    else {
-      std::fprintf(stderr,
-                   "kill_loop: unknown argument '%s'; usage: kill_loop --warpd PATH [--rounds N] "
-                   "[--seed S] [--verbose]\n",
-                   argv[i]);
-      return 2;
-    }
+      options.verbose = true;
+    else
+      return usage(argv[i]);
   }
-  std::printf("kill loop: %d rounds, seed %lu\n", rounds, static_cast<unsigned long>(seed));
+  std::printf("kill loop: seed %lu\n", static_cast<unsigned long>(options.seed));
   std::fflush(stdout);
   try {
-    run(warpd, rounds, seed, verbose);
-  } catch (const failure& f) {
-    std::fprintf(stderr, "kill loop FAILED (seed %lu): %s\n", static_cast<unsigned long>(seed),
-                 f.what.c_str());
+    const auto no_mounts = leave_mount_namespace();
+    if (no_mounts.empty())
+      full_file_system(options);
+    else
+      std::printf("full file system: skipped: %s\n", no_mounts.c_str());
+    kill_loop loop{options};
+    loop.run();
+    std::printf("%s\n", loop.summary().c_str());
+  } catch (const kill_failure& f) {
+    std::fprintf(stderr, "kill loop FAILED (seed %lu): %s\n",
+                 static_cast<unsigned long>(options.seed), f.what.c_str());
     return 1;
   }
   return 0;

@@ -222,6 +222,44 @@ TEST_CASE("an unfinished segment leaves no file behind", "[storage][wal][segment
   CHECK(files.list(test_log::folder)->empty());
 }
 
+TEST_CASE("an unfinished segment that could not be removed is in nobody's way",
+          "[storage][wal][segments][fault]") {
+  faulty_file_system files;
+  test_log log{files};
+  REQUIRE(log.open().ok());
+  files.inject({.operation = file_operation::write, .path_part = ".tmp", .times = 1});
+  files.inject({.operation = file_operation::remove, .path_part = ".tmp", .times = 1});
+  const auto make = [&] {
+    auto builder = log.store().begin(0, 99, 0);
+    REQUIRE(builder.ok());
+    return (*builder)->step(0).ok();
+  };
+  CHECK_FALSE(make());
+  CHECK(names(files, "").back().ends_with(".tmp"));
+  CHECK(make());
+}
+
+TEST_CASE("old segments are used again also when their new names were not durable at first",
+          "[storage][wal][segments][fault]") {
+  faulty_file_system files;
+  test_log log{files};
+  REQUIRE(log.open().ok());
+  fill(log, 60);
+  const auto kept = log.store().bytes_kept();
+  files.inject({.operation = file_operation::sync_folder, .times = 1});
+  CHECK(log.store().release([](shard_id) { return lsn_max; }, kept / 2) == op_code::io_error);
+  const auto spares = names(files, "spare-").size();
+  REQUIRE(spares > 0);
+  CHECK(log.store().bytes_kept() <= kept); // they still count
+  CHECK(log.store().bytes_kept() >= log.store().segments_kept() * 64 * 1024 + spares * 64 * 1024);
+  const auto recycled = log.stream().stats().segments_recycled;
+  fill(log, 20);
+  CHECK(log.stream().stats().segments_recycled == recycled); // not durable yet
+  REQUIRE(log.store().release([](shard_id) { return lsn_max; }, kept / 3).ok());
+  fill(log, 60);
+  CHECK(log.stream().stats().segments_recycled >= recycled + spares);
+}
+
 TEST_CASE("the next segment is prepared by whoever comes first", "[storage][wal][segments]") {
   faulty_file_system files;
   test_log log{files};

@@ -257,10 +257,11 @@ TEST_CASE("a path of any bytes is shown, and what a file can say comes back from
   const auto loaded = load_config({.flags = {{"storage.folder", "\xff\xfe/data"}}});
   REQUIRE(loaded.ok());
   CHECK_THAT(show_config_json(*loaded), ContainsSubstring("/data"));
-  const auto odd = load_config(from_file("[storage]\nfolder = \"a\\nb\\u0001\\\"c\\\\\"\n"));
+  const auto odd = load_config(from_file("[storage]\nfolder = \"a\\tb\\u0001\\\"c\\\\\"\n"));
+  INFO(odd.status().to_string());
   REQUIRE(odd.ok());
   const auto again =
       load_config(from_file("[storage]\nfolder = " + setting(*odd, "storage.folder").value + "\n"));
   REQUIRE(again.ok());
-  CHECK(again->values.engine.folder == "a\nb\x01\"c\\");
+  CHECK(again->values.engine.folder == "a\tb\x01\"c\\");
 }

@@ -547,7 +547,10 @@ std::string knob::show(const knob_value& value) const {
     std::string text = "\"";
     for (const char c : std::get<std::string>(value)) {
       if (c == '"' || c == '\\') text += '\\';
-      text += c;
+      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+        text += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+      else
+        text += c;
     }
     return text + '"';
   }

@@ -4,6 +4,7 @@
 
 #include "cluster/config.hpp"
 #include "cluster/config_report.hpp"
+#include "cluster/ndjson.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
 
 #include <map>
@@ -48,6 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   }
   static_cast<void>(show_config(*taken));
   static_cast<void>(show_config_json(*taken));
+  if (!is_utf8(flag)) return 0; // a path from the command line may be what no file can say
   config_inputs again;
   again.file_name = "again.toml";
   again.file_text = file_of(*taken);

@@ -20,7 +20,7 @@ using warp::storage::planted_mistake;
 namespace {
 
 /// A mistake that is not found in so many states is missed.
-constexpr std::uint64_t states_max = 40'000;
+constexpr std::uint64_t states_max = 200'000;
 /// What is looked at without a mistake, so that nothing else is found in its place.
 constexpr std::uint64_t states_without = 4'000;
 
@@ -79,13 +79,17 @@ result search(const planted_case& c, std::uint64_t states_limit) {
 
 int main(int argc, char** argv) {
   const bool quiet = argc > 1 && std::string_view{argv[1]} == "--brief";
+  const std::string_view only = argc > (quiet ? 2 : 1) ? argv[quiet ? 2 : 1] : ""; // of a name
   const auto began = std::chrono::steady_clock::now();
-  int missed = 0;
+  std::size_t missed = 0;
   if (const auto r = search({"nothing"}, states_without); r.found) {
     fmt::print("without a mistake: {}\n", describe(*r.found));
     return 1;
   }
+  std::size_t looked_for = 0;
   for (const auto& c : cases) {
+    if (c.what.find(only) == c.what.npos) continue;
+    ++looked_for;
     const auto r = search(c, states_max);
     fmt::print("{} after {:6} states: {}\n", r.found ? "found " : "MISSED", r.states, c.what);
     if (r.found && !quiet) fmt::print("    {}\n", describe(*r.found));

@@ -45,7 +45,10 @@ segment_writer::segment_writer(segment_store& store, std::uint32_t stream, const
 segment_writer::~segment_writer() = default;
 
 op_status segment_writer::start(std::vector<shard_place> places, bool after_failure) {
-  if (file_) close_segment();
+  if (file_) { // released no sooner than a new chain stands: some log of this start must be there
+    to_close_.push_back({std::move(info_), std::move(runs_), offset_});
+    file_.reset();
+  }
   {
     // One hold of the lock to the end: what is prepared, or what somebody would prepare meanwhile,
     // is an ordinary successor, and a new chain does not begin with one.
@@ -65,7 +68,10 @@ op_status segment_writer::start(std::vector<shard_place> places, bool after_fail
     if (successor) store_.discard(std::move(successor));
   }
   begin_group();
-  return write_group(true);
+  if (auto s = write_group(true); !s.ok()) return s;
+  for (auto& old : to_close_) store_.append(*old.info, *old.runs, {}, old.end, true);
+  to_close_.clear();
+  return {};
 }
 
 std::uint64_t segment_writer::table_bytes() const noexcept {

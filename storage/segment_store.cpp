@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <random>
-#include <unordered_map>
 
 namespace warp::storage {
 
@@ -278,15 +277,7 @@ op_status segment_store::release(const std::function<lsn_t(shard_id)>& needed_fr
   std::uint64_t released_bytes = 0;
   {
     std::lock_guard guard{mutex_};
-    // A stream that has failed closes its segment, and may find no place for a new one. The next
-    // start looks for a log of this one all the same, so the newest of each stream stays.
-    std::unordered_map<std::uint32_t, std::uint64_t> newest;
-    for (const auto& segment : segments_)
-      if (const auto& h = segment->header; h.start == options_.start)
-        newest[h.stream] = std::max(newest[h.stream], h.sequence);
     const auto needed = [&](const std::shared_ptr<segment_info>& segment) {
-      const auto& h = segment->header;
-      if (h.start == options_.start && h.sequence == newest[h.stream]) return true;
       if (!segment->closed || segment.use_count() > 1) return true;
       return std::any_of(segment->runs.begin(), segment->runs.end(), [&](const shard_run& run) {
         return run.records != 0 && run.first <= run.keep &&

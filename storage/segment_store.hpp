@@ -102,8 +102,7 @@ public:
   /// Lets go of closed segments all of whose records have LSNs below needed_from(shard) (lsn_max:
   /// needs nothing; a record that was cut does not count; called under the store's lock), the
   /// oldest first, until the closed ones that are left take no more than `bytes_max`: a few become
-  /// spares, the others are removed. Segments that somebody holds, a cursor above all, stay, and so
-  /// does the newest of each stream of this start: it says that there is a log. Blocks
+  /// spares, the others are removed. Segments that somebody holds, a cursor above all, stay. Blocks
   /// for a sync of the folder and some renames. What is not released is tried again by the next
   /// call.
   op_status release(const std::function<lsn_t(shard_id)>& needed_from, std::uint64_t bytes_max = 0);

@@ -71,6 +71,12 @@ void kill_oracle::hear(std::string_view line) {
     last.shard = static_cast<std::uint32_t>(w.number());
     last.answered_at = steady::now();
     ++acknowledged_;
+  } else if (kind == "absent") {
+    // No effect of its own: what a write at level memory had taken away, a crash may bring back.
+    auto& last = keys_[key].writes.back();
+    last.answered = true;
+    last.level = durability::memory;
+    ++acknowledged_;
   } else if (kind == "unknown") {
     keys_[key].writes.back().late = true;
   } else if (kind == "maybe") {

@@ -36,9 +36,9 @@ struct segment_info {
   std::uint64_t file_bytes = 0;
   std::uint64_t data_end =
       0; ///< behind the last valid frame (of a live segment: the last that is on disk)
-  std::vector<shard_run> runs; ///< by offset of their first frame
+  std::vector<shard_run> runs;     ///< by offset of their first frame
   std::vector<segment_hole> holes; ///< by offset; only where salvage_segment() found damage
-  bool closed = false;         ///< nothing more is written to it
+  bool closed = false;             ///< nothing more is written to it
 };
 
 /// A line of a state table as the frame without records that it stands for.

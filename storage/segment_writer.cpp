@@ -45,21 +45,33 @@ segment_writer::segment_writer(segment_store& store, std::uint32_t stream, const
 segment_writer::~segment_writer() = default;
 
 op_status segment_writer::start(std::vector<shard_place> places, bool after_failure) {
-  if (file_) close_segment();
+  if (file_) { // released no sooner than a new chain stands: some log of this start must be there
+    to_close_.push_back({std::move(info_), std::move(runs_), offset_});
+    file_.reset();
+  }
   {
     // One hold of the lock to the end: what is prepared, or what somebody would prepare meanwhile,
     // is an ordinary successor, and a new chain does not begin with one.
     std::lock_guard guard{prepare_mutex_};
-    if (next_complete_) store_.discard(std::move(next_));
+    auto successor = next_complete_ ? std::move(next_) : nullptr;
     next_.reset();
     next_complete_ = false;
     places_ = std::move(places);
     place_of_.clear();
     for (std::uint32_t i = 0; i < places_.size(); ++i) place_of_[places_[i].shard.value] = i;
-    if (auto s = open_next_locked(0, after_failure); !s.ok()) return s;
+    if (auto s = open_next_locked(0, after_failure); !s.ok()) {
+      // A seal may say that it is there; so it stays until something else stands behind the seal.
+      next_complete_ = successor != nullptr;
+      next_ = std::move(successor);
+      return s;
+    }
+    if (successor) store_.discard(std::move(successor));
   }
   begin_group();
-  return write_group(true);
+  if (auto s = write_group(true); !s.ok()) return s;
+  for (auto& old : to_close_) store_.append(*old.info, *old.runs, {}, old.end, true);
+  to_close_.clear();
+  return {};
 }
 
 std::uint64_t segment_writer::table_bytes() const noexcept {

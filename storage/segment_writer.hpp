@@ -102,6 +102,14 @@ private:
   std::uint64_t synced_ = 0; ///< everything below is on disk
   bool state_missing_ = false;
 
+  /// Segments of chains that have failed.
+  struct old_segment {
+    std::shared_ptr<segment_info> info;
+    std::unique_ptr<run_builder> runs;
+    std::uint64_t end = 0;
+  };
+  std::vector<old_segment> to_close_;
+
   // The frames of one write. Directly: copied to output_ frame by frame, while they are in the
   // processor's cache from the checksum. Otherwise: named in pieces_, and copied by the system.
   const bool direct_;

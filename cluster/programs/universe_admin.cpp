@@ -38,12 +38,8 @@ op_result<verify_summary> universe_admin::verify(bool now) {
   auto found = universe_.scrubbed(now);
   if (!found) return found.status();
   const auto& last = found->last;
-  return verify_summary{found->begun,
-                        found->finished,
-                        1 + last.checkpoints + last.segments,
-                        last.bytes,
-                        last.findings,
-                        found->failure};
+  return verify_summary{found->begun, found->finished, 1 + last.checkpoints + last.segments,
+                        last.bytes,   last.findings,   found->failure};
 }
 
 op_result<log_page> universe_admin::log_frames(shard_id shard, lsn_t from, std::size_t limit,

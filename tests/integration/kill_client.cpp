@@ -88,9 +88,11 @@ private:
     const auto replies = db_.execute(batch);
     lines.clear();
     for (std::size_t i = 0; i < keys.size(); ++i)
-      if (replies[i].ok() || replies[i].code() == op_code::not_found)
+      if (replies[i].ok())
         lines += "done " + keys[i] + " " + std::to_string(replies[i].version) + " " +
                  std::to_string(replies[i].shard.value) + "\n";
+      else if (replies[i].code() == op_code::not_found)
+        lines += "absent " + keys[i] + "\n";
       else if (gave_up(replies[i].code()))
         lines += "unknown " + keys[i] + "\n";
     report(lines);

@@ -16,13 +16,15 @@ struct kill_client_options {
 };
 
 /// Writes at random until it is killed. Reports on stdout, a line before it sends something and
-/// one when that is acknowledged, each in one write:
-///
-///     put KEY LEVEL MS TTL_MS NUMBER FILL_BYTES FILL    erase KEY LEVEL MS    done KEY VERSION
-///     SHARD increment KEY         incremented KEY transaction NAME N    committed NAME N (MS: of
-///     the steady clock, which all processes share) unknown KEY, maybe NAME: the deadline passed
-///     before an answer came
-///
+/// one when that is answered, each in one write. MS is of the steady clock, which all processes
+/// share.
+///   put KEY LEVEL MS TTL_MS NUMBER FILL_BYTES FILL
+///   erase KEY LEVEL MS
+///   done KEY VERSION SHARD       acknowledged
+///   absent KEY                   there was nothing to erase
+///   unknown KEY                  the deadline passed before an answer came
+///   increment KEY, incremented KEY
+///   transaction NAME N, committed NAME N, maybe NAME
 /// Returns the exit code when it cannot connect.
 int run_kill_client(const kill_client_options& options);
 

@@ -53,7 +53,7 @@ op_status segment_writer::start(std::vector<shard_place> places, bool after_fail
     // One hold of the lock to the end: what is prepared, or what somebody would prepare meanwhile,
     // is an ordinary successor, and a new chain does not begin with one.
     std::lock_guard guard{prepare_mutex_};
-    if (next_complete_) store_.discard(std::move(next_));
+    if (next_complete_) passed_over_.push_back(std::move(next_));
     next_.reset();
     next_complete_ = false;
     places_ = std::move(places);
@@ -65,6 +65,8 @@ op_status segment_writer::start(std::vector<shard_place> places, bool after_fail
   if (auto s = write_group(true); !s.ok()) return s;
   for (auto& old : to_close_) store_.append(*old.info, *old.runs, {}, old.end, true);
   to_close_.clear();
+  for (auto& next : passed_over_) store_.discard(std::move(next));
+  passed_over_.clear();
   return {};
 }
 

@@ -53,24 +53,20 @@ op_status segment_writer::start(std::vector<shard_place> places, bool after_fail
     // One hold of the lock to the end: what is prepared, or what somebody would prepare meanwhile,
     // is an ordinary successor, and a new chain does not begin with one.
     std::lock_guard guard{prepare_mutex_};
-    auto successor = next_complete_ ? std::move(next_) : nullptr;
+    if (next_complete_) passed_over_.push_back(std::move(next_));
     next_.reset();
     next_complete_ = false;
     places_ = std::move(places);
     place_of_.clear();
     for (std::uint32_t i = 0; i < places_.size(); ++i) place_of_[places_[i].shard.value] = i;
-    if (auto s = open_next_locked(0, after_failure); !s.ok()) {
-      // A seal may say that it is there; so it stays until something else stands behind the seal.
-      next_complete_ = successor != nullptr;
-      next_ = std::move(successor);
-      return s;
-    }
-    if (successor) store_.discard(std::move(successor));
+    if (auto s = open_next_locked(0, after_failure); !s.ok()) return s;
   }
   begin_group();
   if (auto s = write_group(true); !s.ok()) return s;
   for (auto& old : to_close_) store_.append(*old.info, *old.runs, {}, old.end, true);
   to_close_.clear();
+  for (auto& next : passed_over_) store_.discard(std::move(next));
+  passed_over_.clear();
   return {};
 }
 

@@ -109,6 +109,8 @@ private:
     std::uint64_t end = 0;
   };
   std::vector<old_segment> to_close_;
+  /// Their prepared successors: a seal that did get to disk says that they are there.
+  std::vector<std::unique_ptr<segment_builder>> passed_over_;
 
   // The frames of one write. Directly: copied to output_ frame by frame, while they are in the
   // processor's cache from the checksum. Otherwise: named in pieces_, and copied by the system.

@@ -249,6 +249,21 @@ void add_checkpoints(families& out, const node& n,
   out.push_back(builder::counter("warp_checkpoint_failures_total", "Checkpoints that failed.")
                     .value(number(n.checkpoints.failures()))
                     .done());
+  const auto scrubbed = n.scrubs ? n.scrubs->status() : scrub_status{};
+  out.push_back(builder::counter("warp_scrub_bytes_total", "Bytes at rest that were checked.")
+                    .value(number(scrubbed.bytes))
+                    .done());
+  out.push_back(builder::counter("warp_scrub_files_total", "Files at rest that were checked.")
+                    .value(number(scrubbed.files))
+                    .done());
+  out.push_back(builder::gauge("warp_scrub_findings",
+                               "Damaged places at rest that the last check of everything found.")
+                    .value(number(scrubbed.last.findings.size()))
+                    .done());
+  out.push_back(builder::gauge("warp_scrub_finished_timestamp_seconds",
+                               "When the last check of everything at rest ended; 0: none has.")
+                    .value(seconds(scrubbed.finished_at_ms))
+                    .done());
   out.push_back(builder::gauge("warp_checkpoint_age_seconds",
                                "Age of the newest checkpoint of the shard where it is oldest.")
                     .value(seconds(oldest_ms))
@@ -259,6 +274,30 @@ void add_checkpoints(families& out, const node& n,
                     .done());
   out.push_back(builder::gauge("warp_checkpoint_bytes", "Size of the newest checkpoints.")
                     .value(sum(shards, &stats::checkpoint_bytes))
+                    .done());
+}
+
+void add_backups(families& out, const node& n) {
+  const auto c = n.backups.counters();
+  out.push_back(
+      builder::counter("warp_backups_total", "Backups made.").value(number(c.made)).done());
+  out.push_back(builder::counter("warp_backup_failures_total", "Backups that failed.")
+                    .value(number(c.failed))
+                    .done());
+  out.push_back(builder::gauge("warp_backup_last_timestamp_seconds",
+                               "When the newest backup was taken, since 1970; 0: not known.")
+                    .value(static_cast<double>(c.last_us) / 1e6)
+                    .done());
+  out.push_back(builder::gauge("warp_backup_last_bytes", "Size of the newest backup.")
+                    .value(number(c.last_bytes))
+                    .done());
+  out.push_back(builder::gauge("warp_backup_last_new_bytes",
+                               "What the newest backup added to its repository.")
+                    .value(number(c.last_new_bytes))
+                    .done());
+  out.push_back(builder::gauge("warp_backup_interval_seconds",
+                               "How often backups are due (backup.interval); 0: never.")
+                    .value(static_cast<double>(n.backups.schedule().interval.count()))
                     .done());
 }
 
@@ -344,6 +383,7 @@ std::vector<prometheus::MetricFamily> node_metrics::Collect() const {
   add_log(out, *node_.engine, shards);
   add_watches(out, node_.engine->stats_of_watches());
   add_checkpoints(out, node_, shards);
+  add_backups(out, node_);
   add_recovery(out, node_.engine->recovery());
   add_actors(out, node_);
   add_services(out, node_);

@@ -1,6 +1,8 @@
 #pragma once
 
+#include "actors/backup_gate.hpp"
 #include "actors/checkpoint_gate.hpp"
+#include "actors/scrub.hpp"
 #include "actors/service_slot.hpp"
 #include "actors/stream_lease.hpp"
 #include "actors/tree_registry.hpp"
@@ -19,17 +21,21 @@ namespace warp::actors {
 struct node {
   explicit node(std::unique_ptr<storage::engine> opened)
       : engine(std::move(opened)), registry(std::make_shared<tree_registry>()),
-        checkpoints(*engine), sweep_again(engine->shard_count()) {
+        checkpoints(*engine), backups(*engine), sweep_again(engine->shard_count()) {
     for (std::uint32_t i = 0; i < engine->stream_count(); ++i)
       streams.push_back(std::make_unique<stream_lease>(*engine, i));
-    if (!streams.empty()) segments = std::make_unique<storage::segment_maker>(*engine);
+    if (streams.empty()) return;
+    segments = std::make_unique<storage::segment_maker>(*engine);
+    scrubs = std::make_unique<scrub>(*engine);
   }
 
   std::unique_ptr<storage::engine> engine;
   std::shared_ptr<tree_registry> registry;
   std::vector<std::unique_ptr<stream_lease>> streams;
   std::unique_ptr<storage::segment_maker> segments; ///< null in memory only
+  std::unique_ptr<scrub> scrubs;                    ///< null in memory only
   checkpoint_gate checkpoints;
+  backup_gate backups;
   /// Per shard: the last sweep found something, so the next one should not wait for its turn.
   std::vector<std::atomic<bool>> sweep_again;
   service_list services;

@@ -1,7 +1,9 @@
 #include "actors/node_tree.hpp"
 
+#include "actors/backup_making.hpp"
 #include "actors/checkpointer.hpp"
 #include "actors/observer.hpp"
+#include "actors/scrubbing.hpp"
 #include "actors/segment_making.hpp"
 #include "actors/service_actor.hpp"
 #include "actors/shard_life.hpp"
@@ -21,7 +23,9 @@ std::vector<child_spec> storage_children(node& n) {
   for (std::uint32_t i = 0; i < n.engine->shard_count(); ++i)
     children.push_back(shard_life(n, shard_id{i}));
   children.push_back(checkpointer(n));
+  if (n.segments) children.push_back(backup_making(n));
   children.push_back(upkeep(n));
+  if (n.scrubs) children.push_back(scrubbing(n));
   return children;
 }
 

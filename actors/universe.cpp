@@ -114,6 +114,7 @@ op_status universe::state::shut_down(const stop_options& how,
   auto note = [&](op_status status) {
     if (first_failure.ok() && !status.ok()) first_failure = std::move(status);
   };
+  node.backups.stop(); // the next one goes on where this one is given up
   // intake first, the last service first
   for (auto& slot : std::views::reverse(node.services.all())) slot->close(deadline);
   node.engine->refuse_writes();
@@ -181,6 +182,22 @@ op_result<std::unique_ptr<universe_watch>> universe::watch(watch_options options
                                                            watch_callback on_event) {
   if (state_->stopping()) return op_code::shutting_down;
   return state_->watches->add(engine(), std::move(options), std::move(on_event));
+}
+
+op_result<std::uint64_t> universe::order_backup(std::string folder) {
+  auto& engine = *state_->node.engine;
+  if (engine.options().folder.empty())
+    return op_status{op_code::not_supported,
+                     "a universe in memory only has no backups: use warp dump"};
+  if (folder.empty()) folder = state_->options.backups.folder;
+  if (folder.empty())
+    return op_status{op_code::invalid_argument,
+                     "name a folder for the backup: none is configured (backup.folder)"};
+  return state_->node.backups.order(std::move(folder));
+}
+
+op_result<actors::backup_state> universe::backup(std::uint64_t ticket) const {
+  return state_->node.backups.state(ticket);
 }
 
 std::string universe::metrics() const {

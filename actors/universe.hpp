@@ -1,5 +1,7 @@
 #pragma once
 
+#include "actors/backup_gate.hpp"
+#include "actors/scrub_status.hpp"
 #include "actors/service.hpp"
 #include "actors/tree.hpp"
 #include "actors/universe_watch.hpp"
@@ -33,6 +35,8 @@ struct universe_options {
   std::uint32_t scheduler_threads = 0;
   /// For every supervisor of the tree.
   actors::restart_intensity intensity;
+  /// Backups by the clock. With an interval, set engine.hold_log_for_backups too.
+  actors::backup_schedule backups;
   /// The physics branch; the data path does not notice when it is absent.
   bool physics = true;
   /// Called once, on an actor thread, when the root of the tree has given up: `cause` is a sentence
@@ -202,6 +206,15 @@ public:
   /// Writes a checkpoint of every changed shard, one after the other, on this thread.
   op_status checkpoint();
   op_status checkpoint(shard_id shard);
+  /// Orders a backup into the repository `folder` (empty: the scheduled one's), which is made when
+  /// its writing is possible, one at a time, beside reads and writes; returns a ticket for
+  /// backup(). See storage::engine::back_up; restoring is storage::restore_backup.
+  op_result<std::uint64_t> order_backup(std::string folder = {});
+  /// How far it is; not_found: no such ticket, or one of long ago.
+  [[nodiscard]] op_result<actors::backup_state> backup(std::uint64_t ticket) const;
+  /// What checking everything at rest has found; `now`: asks for another run, which has ended when
+  /// `finished` reaches the number in `begun`. not_supported in memory only.
+  op_result<actors::scrub_status> scrubbed(bool now);
   /// Prometheus text of everything, services included.
   [[nodiscard]] std::string metrics() const;
   [[nodiscard]] load_summary analyze_load() const;

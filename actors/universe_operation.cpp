@@ -50,6 +50,17 @@ load_summary universe::analyze_load() const {
   return summary;
 }
 
+op_result<actors::scrub_status> universe::scrubbed(bool now) {
+  if (!state_->node.scrubs)
+    return op_status{op_code::not_supported, "a universe in memory only has nothing at rest"};
+  auto& scrubs = *state_->node.scrubs;
+  if (!now) return scrubs.status();
+  const auto number = scrubs.request();
+  auto status = scrubs.status();
+  status.begun = number;
+  return status;
+}
+
 health_summary universe::health() const {
   using actors::node_state;
   const auto& n = state_->node;
@@ -69,6 +80,9 @@ health_summary universe::health() const {
                                              actors::to_string(member.state), member.last_cause));
     if (lost) writable = false;
   }
+  if (n.scrubs)
+    for (const auto& finding : n.scrubs->status().last.findings)
+      summary.problems.push_back("damage at rest, see warp verify: " + finding);
   for (auto& slot : n.services.all())
     if (auto status = slot->get().health(); !status.ok())
       summary.problems.push_back(

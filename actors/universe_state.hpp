@@ -44,7 +44,9 @@ struct universe::state {
   };
 
   state(universe_options o, std::unique_ptr<storage::engine> engine)
-      : options(std::move(o)), node(std::move(engine)) {}
+      : options(std::move(o)), node(std::move(engine)) {
+    node.backups.configure(options.backups);
+  }
 
   /// Spawns the tree and waits until it is up.
   op_status start();

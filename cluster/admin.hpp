@@ -30,10 +30,19 @@ public:
   /// Ends the actor at `path` on purpose, as a crash would. not_found when there is none.
   virtual op_status chaos(std::string_view path) = 0;
 
+  /// What checking everything at rest has found; `now`: asks for another run. Returns at once.
+  virtual op_result<verify_summary> verify(bool now) = 0;
+
   /// Frames of the shard's log on disk, from the one that holds `from` on (0: the oldest kept),
   /// about `limit` records.
   virtual op_result<log_page> log_frames(shard_id shard, lsn_t from, std::size_t limit,
                                          bool with_values) = 0;
+
+  /// Orders a backup into a folder of this machine (empty: the configured one) and returns its
+  /// ticket. unauthorized: not into that folder. Does not wait for it.
+  virtual op_result<std::uint64_t> order_backup(const std::string& folder) = 0;
+  /// What became of it.
+  virtual op_result<backup_summary> backup(std::uint64_t ticket) = 0;
 };
 
 } // namespace warp::cluster

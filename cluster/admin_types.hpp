@@ -1,6 +1,7 @@
 #pragma once
 
 #include "messages/ids.hpp"
+#include "messages/status.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -65,10 +66,27 @@ struct log_frame_summary {
   std::vector<log_record_summary> records;
 };
 
+/// What checking everything at rest has found: see `verify` in warp.capnp.
+struct verify_summary {
+  std::uint64_t begun = 0, finished = 0; ///< runs
+  std::uint64_t files = 0, bytes = 0;    ///< of the last run that ended
+  std::vector<std::string> findings;     ///< of it: what is damaged
+  std::string failure;                   ///< why it could not check everything; empty: it did
+};
+
 /// One page of a shard's log.
 struct log_page {
   std::vector<log_frame_summary> frames;
   lsn_t next_lsn = 0; ///< where to go on; 0: the end for now
+};
+
+/// How far a backup is, or what became of it. Fields as in `BackupState` of warp.capnp.
+struct backup_summary {
+  bool done = false;
+  std::uint64_t bytes_done = 0, bytes_total = 0;
+  op_status result; ///< when done
+  std::string name;
+  std::uint64_t bytes = 0, new_bytes = 0, taken_us = 0;
 };
 
 } // namespace warp

@@ -152,10 +152,17 @@ public:
   op_status checkpoint(std::span<const shard_id> shards = {},
                        std::chrono::milliseconds deadline = std::chrono::minutes{10});
   [[nodiscard]] op_result<std::vector<actor_summary>> tree();
+  /// What checking everything at rest has found; `now`: asks for another run, which has ended when
+  /// `finished` reaches the `begun` of this answer.
+  [[nodiscard]] op_result<verify_summary> verify(bool now);
   /// Ends an actor on purpose; never retried.
   op_status chaos(std::string_view path);
   [[nodiscard]] op_result<log_page> log_frames(shard_id shard, lsn_t from,
                                                std::size_t limit = 1'000, bool with_values = false);
+  /// Orders a backup into a folder on the server's machine (empty: the configured one); returns a
+  /// ticket at once; never retried.
+  [[nodiscard]] op_result<std::uint64_t> order_backup(std::string_view folder);
+  [[nodiscard]] op_result<backup_summary> backup(std::uint64_t ticket);
 
 private:
   friend class client;

@@ -152,6 +152,26 @@ op_result<std::vector<actor_summary>> client_admin::tree() {
       });
 }
 
+op_result<verify_summary> client_admin::verify(bool now) {
+  return owner_->state_->call<verify_summary>([now](wire::Session::Client session, auto out) {
+    return with_admin(std::move(session), [now, out](wire::Admin::Client admin) {
+      auto request = admin.verifyRequest();
+      request.setNow(now);
+      return request.send().then([out](capnp::Response<wire::Admin::VerifyResults>&& answer) {
+        if (answer.hasStatus()) return read_status(answer.getStatus());
+        *out = {};
+        out->begun = answer.getBegun();
+        out->finished = answer.getFinished();
+        out->files = answer.getFiles();
+        out->bytes = answer.getBytes();
+        for (const auto text : answer.getFindings()) out->findings.emplace_back(as_view(text));
+        out->failure = std::string{as_view(answer.getFailure())};
+        return op_status{};
+      });
+    });
+  });
+}
+
 op_status client_admin::chaos(std::string_view path) {
   auto done = owner_->state_->call<nothing>(
       [path = std::string{path}](wire::Session::Client session, auto) {
@@ -186,6 +206,45 @@ op_result<log_page> client_admin::log_frames(shard_id shard, lsn_t from, std::si
           });
         });
       });
+}
+
+op_result<std::uint64_t> client_admin::order_backup(std::string_view folder) {
+  return owner_->state_->call<std::uint64_t>(
+      [folder = std::string{folder}](wire::Session::Client session, auto out) {
+        return with_admin(std::move(session), [folder, out](wire::Admin::Client admin) {
+          auto request = admin.backupRequest();
+          if (!folder.empty()) request.setFolder(as_text(folder));
+          return request.send().then([out](capnp::Response<wire::Admin::BackupResults>&& answer) {
+            if (answer.hasStatus()) return read_status(answer.getStatus());
+            *out = answer.getTicket();
+            return op_status{};
+          });
+        });
+      },
+      {}, true);
+}
+
+op_result<backup_summary> client_admin::backup(std::uint64_t ticket) {
+  return owner_->state_->call<backup_summary>([ticket](wire::Session::Client session, auto out) {
+    return with_admin(std::move(session), [ticket, out](wire::Admin::Client admin) {
+      auto request = admin.backupStateRequest();
+      request.setTicket(ticket);
+      return request.send().then([out](capnp::Response<wire::Admin::BackupStateResults>&& answer) {
+        if (answer.hasStatus()) return read_status(answer.getStatus());
+        const auto from = answer.getState();
+        *out = {};
+        out->done = from.getDone();
+        out->bytes_done = from.getBytesDone();
+        out->bytes_total = from.getBytesTotal();
+        if (from.hasResult()) out->result = read_status(from.getResult());
+        out->name = std::string{as_view(from.getName())};
+        out->bytes = from.getBytes();
+        out->new_bytes = from.getNewBytes();
+        out->taken_us = from.getTakenUs();
+        return op_status{};
+      });
+    });
+  });
 }
 
 } // namespace warp

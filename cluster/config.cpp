@@ -260,6 +260,12 @@ struct loader {
     const auto& c = out.values;
     check_listen("rpc.listen", c.rpc.listen);
     check_listen("http.listen", c.http.listen);
+    if (c.backup.interval.count() != 0 && c.backup.folder.empty())
+      contradiction("backup.interval", "backup.interval needs a folder: set backup.folder");
+    if (c.backup.interval.count() != 0 && c.memory_only)
+      contradiction("backup.interval",
+                    fmt::format("backup.interval contradicts storage.memory_only = true ({})",
+                                where_of("storage.memory_only")));
     const auto rpc = parse_address(c.rpc.listen), http = parse_address(c.http.listen);
     if (const auto cpus = storage::parse_cpu_list(c.rpc.cpus); !cpus)
       contradiction("rpc.cpus", fmt::format("rpc.cpus: {}", cpus.status().message()));

@@ -47,12 +47,20 @@ struct server_config {
     std::chrono::seconds restart_window{60};
   } actors;
 
+  struct {
+    std::string folder;               ///< repository, and the only place for backups if it is set
+    std::chrono::seconds interval{0}; ///< 0: none by the clock
+    std::uint64_t keep = 0;
+    std::uint64_t rate_bytes = 128u << 20;
+  } backup;
+
   bool insecure = false;
 
   /// What the engine is opened with.
   [[nodiscard]] storage::engine_options engine_options() const {
     auto options = engine;
     if (memory_only) options.folder.clear();
+    options.hold_log_for_backups = backup.interval.count() != 0;
     return options;
   }
 };

@@ -222,6 +222,23 @@ const std::vector<knob>& table() {
            .min = 1,
            .max = 100,
            .unit = "checkpoints"}),
+      bind<WARP_FIELD(engine.scrub_interval)>(
+          {.section = "storage",
+           .key = "scrub_interval",
+           .kind = duration,
+           .explanation = "Everything at rest is read and its checksums checked this often",
+           .min = second,
+           .max = 365 * day,
+           .step = second,
+           .zero_means = "only when asked for"}),
+      bind<WARP_FIELD(engine.scrub_rate_bytes)>(
+          {.section = "storage",
+           .key = "scrub_rate",
+           .kind = size,
+           .explanation = "Bytes a second that this reads at most",
+           .min = 64 * kib,
+           .max = tib,
+           .zero_means = "no limit"}),
       bind<WARP_FIELD(engine.max_memory_bytes)>(
           {.section = "storage",
            .key = "max_memory",
@@ -411,6 +428,41 @@ const std::vector<knob>& table() {
            .explanation = "How long a stop by signal may take before the process ends without it",
            .min = second,
            .max = hour}),
+      // -- backup --
+      bind<WARP_FIELD(backup.folder)>(
+          {.section = "backup",
+           .key = "folder",
+           .kind = text,
+           .explanation = "Folder for backups, on this machine; no client can have them written "
+                          "elsewhere",
+           .zero_means = "any folder, if only this machine can reach rpc.listen"}),
+      bind<WARP_FIELD(backup.interval)>(
+          {.section = "backup",
+           .key = "interval",
+           .kind = duration,
+           .explanation = "How often a backup is made without being asked for; log stays until one "
+                          "has it",
+           .min = second,
+           .max = 366 * day,
+           .step = second,
+           .zero_means = "never"}),
+      bind<WARP_FIELD(backup.keep)>(
+          {.section = "backup",
+           .key = "keep",
+           .kind = count,
+           .explanation = "Backups that stay when the interval has made another one",
+           .min = 1,
+           .max = 1'000'000,
+           .unit = "backups",
+           .zero_means = "all"}),
+      bind<WARP_FIELD(backup.rate_bytes)>(
+          {.section = "backup",
+           .key = "rate",
+           .kind = size,
+           .explanation = "Bytes a second that a backup reads at most",
+           .min = 64 * kib,
+           .max = tib,
+           .zero_means = "no limit"}),
       // -- security --
       bind<WARP_FIELD(insecure)>(
           {.section = "security",
@@ -435,6 +487,7 @@ std::string_view section_explanation(std::string_view section) {
   if (section == "log") return "What the server says about itself";
   if (section == "actors") return "The supervision tree";
   if (section == "server") return "The process";
+  if (section == "backup") return "Backups, see storage/backup_format.md";
   if (section == "security") return "Who may reach the ports";
   return {};
 }
@@ -494,7 +547,10 @@ std::string knob::show(const knob_value& value) const {
     std::string text = "\"";
     for (const char c : std::get<std::string>(value)) {
       if (c == '"' || c == '\\') text += '\\';
-      text += c;
+      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+        text += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+      else
+        text += c;
     }
     return text + '"';
   }

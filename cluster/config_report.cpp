@@ -72,7 +72,8 @@ std::string show_config_json(const loaded_config& config) {
     entry["from"] = to_string(s.origin);
     if (!s.where.empty()) entry["where"] = s.where;
   }
-  return all.dump(2);
+  // A path may have any bytes.
+  return all.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 } // namespace warp::cluster

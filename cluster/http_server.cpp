@@ -60,9 +60,9 @@ answer answer_for(std::string_view path, const http_answers& answers) {
 
 /// The server's thread with its event loop. Made by start() and gone after stop(), so that no state
 /// survives a restart but the counters and the port.
-struct http_server::loop : kj::HttpServerErrorHandler,
-                           kj::HttpServerCallbacks,
-                           kj::TaskSet::ErrorHandler {
+struct http_server::loop final : kj::HttpServerErrorHandler,
+                                 kj::HttpServerCallbacks,
+                                 kj::TaskSet::ErrorHandler {
   http_server& owner;
   listen_socket socket;
   std::promise<kj::Own<kj::CrossThreadPromiseFulfiller<void>>> started;
@@ -91,7 +91,7 @@ struct http_server::loop : kj::HttpServerErrorHandler,
   // -- one request; on the loop's thread
 
   /// One connection: KJ makes one for each, so that a request knows the connection that it came by.
-  struct connection : kj::HttpService {
+  struct connection final : kj::HttpService {
     loop& server;
     kj::AsyncIoStream& stream;
     connection(loop& l, kj::AsyncIoStream& s) : server(l), stream(s) {}

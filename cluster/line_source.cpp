@@ -122,7 +122,8 @@ op_result<line_source::outcome> line_source::next(std::string_view& line) {
     const bool complete = feed != std::string::npos;
     auto end = complete ? feed : buffer_.size();
     if (!complete && !ended_) {
-      if (end - begin_ > line_bytes_max_) { // forget what cannot be handed out any more
+      const auto mark = line_number_ == 0 ? byte_order_mark.size() : 0;
+      if (end - begin_ > line_bytes_max_ + mark) { // forget what cannot be handed out any more
         too_long = true;
         begin_ = end;
       }
@@ -132,8 +133,9 @@ op_result<line_source::outcome> line_source::next(std::string_view& line) {
       ended_ = *n == 0;
       continue;
     }
-    if (!complete && begin_ == end && !too_long) return outcome::end;
     line = std::string_view(buffer_).substr(begin_, end - begin_);
+    if (!complete && !too_long && (line.empty() || (line_number_ == 0 && line == byte_order_mark)))
+      return outcome::end;
     begin_ = searched_ = complete ? end + 1 : end;
     if (++line_number_ == 1 && line.starts_with(byte_order_mark))
       line.remove_prefix(byte_order_mark.size());

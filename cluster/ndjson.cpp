@@ -135,7 +135,8 @@ bool stands_as_json(std::string_view value) {
   // A quick look before the whole is parsed: most texts end here.
   if (std::string_view("{[-0123456789tfn").find(value.front()) == std::string_view::npos)
     return false;
-  if (value.find_first_of("\n\r") != std::string_view::npos) return false;
+  // A zero byte is where the parser takes the text to end.
+  if (value.find_first_of(std::string_view{"\n\r\0", 3}) != std::string_view::npos) return false;
   return nlohmann::json::accept(value);
 }
 
@@ -195,6 +196,8 @@ op_status ndjson_parser::parse(std::string_view line, ndjson_record& out) {
                      fmt::format("column {}: {}", leading + at + 1, what));
   };
   const auto text = trim(line);
+  if (const auto zero = text.find('\0'); zero != std::string_view::npos) // the parser's end of text
+    return refuse(zero, "this is no JSON: a zero byte");
   checker check;
   if (!nlohmann::json::sax_parse(text.begin(), text.end(), &check)) {
     // nlohmann: "[json.exception.parse_error.101] parse error at line 1, column 5: syntax error

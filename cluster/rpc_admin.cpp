@@ -10,6 +10,7 @@ namespace warp::cluster {
 namespace {
 
 constexpr std::size_t log_records_default = 1'000, log_records_max = 10'000;
+constexpr std::size_t findings_max = 1'000;
 
 void write_shard(std::uint32_t number, const storage::shard_stats& from,
                  wire::ShardInfo::Builder to) {
@@ -195,6 +196,56 @@ kj::Promise<void> rpc_admin::walDump(WalDumpContext call) {
         auto frames = results.initFrames(static_cast<unsigned>(page->frames.size()));
         for (unsigned i = 0; i < frames.size(); ++i) write_frame(page->frames[i], frames[i]);
         results.setNextLsn(page->next_lsn);
+      });
+}
+
+kj::Promise<void> rpc_admin::backup(BackupContext call) {
+  return beside(
+      [admin = context_.admin, folder = std::string{as_view(call.getParams().getFolder())}] {
+        return admin->order_backup(folder);
+      },
+      [this, call](kj::Own<op_result<std::uint64_t>> ordered) mutable {
+        auto results = call.getResults();
+        if (!ordered->ok()) return answer_status(ordered->status(), results);
+        results.setTicket(**ordered);
+      });
+}
+
+kj::Promise<void> rpc_admin::backupState(BackupStateContext call) {
+  return beside([admin = context_.admin,
+                 ticket = call.getParams().getTicket()] { return admin->backup(ticket); },
+                [this, call](kj::Own<op_result<backup_summary>> asked) mutable {
+                  auto& from = *asked;
+                  auto results = call.getResults();
+                  if (!from.ok()) return answer_status(from.status(), results);
+                  auto to = results.initState();
+                  to.setDone(from->done);
+                  to.setBytesDone(from->bytes_done);
+                  to.setBytesTotal(from->bytes_total);
+                  if (!from->result.ok()) write_status(from->result, to.initResult());
+                  to.setName(as_text(from->name));
+                  to.setBytes(from->bytes);
+                  to.setNewBytes(from->new_bytes);
+                  to.setTakenUs(from->taken_us);
+                });
+}
+
+kj::Promise<void> rpc_admin::verify(VerifyContext call) {
+  return beside(
+      [admin = context_.admin, now = call.getParams().getNow()] { return admin->verify(now); },
+      [this, call](kj::Own<op_result<verify_summary>> asked) mutable {
+        auto& found = *asked;
+        auto results = call.getResults();
+        if (!found.ok()) return answer_status(found.status(), results);
+        results.setBegun(found->begun);
+        results.setFinished(found->finished);
+        results.setFiles(found->files);
+        results.setBytes(found->bytes);
+        // A folder that is damaged all over: the first ones tell enough.
+        auto list = results.initFindings(
+            static_cast<unsigned>(std::min(found->findings.size(), findings_max)));
+        for (unsigned i = 0; i < list.size(); ++i) list.set(i, as_text(found->findings[i]));
+        if (!found->failure.empty()) results.setFailure(as_text(found->failure));
       });
 }
 

@@ -18,6 +18,9 @@ public:
   kj::Promise<void> tree(TreeContext call) override;
   kj::Promise<void> chaos(ChaosContext call) override;
   kj::Promise<void> walDump(WalDumpContext call) override;
+  kj::Promise<void> backup(BackupContext call) override;
+  kj::Promise<void> backupState(BackupStateContext call) override;
+  kj::Promise<void> verify(VerifyContext call) override;
 
 private:
   template <class Job, class Answer>

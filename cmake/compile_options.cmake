@@ -19,7 +19,9 @@ find_program(CCACHE ccache)
 if(CCACHE)
   set(launcher ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
     CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
-  add_compile_options(-fpch-preprocess) # or it can't cache what uses a precompiled header
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-fpch-preprocess) # or it can't cache what uses a precompiled header
+  endif()
   set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
   set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
 endif()
@@ -42,8 +44,15 @@ if(WARP_SANITIZE STREQUAL "address")
 elseif(WARP_SANITIZE STREQUAL "thread")
   add_compile_options(-fsanitize=thread -Wno-tsan)
   add_link_options(-fsanitize=thread)
+elseif(WARP_SANITIZE STREQUAL "fuzzer")
+  # As 'address', with the coverage that leads a fuzzer; clang only. tests/fuzz links the fuzzer itself.
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "WARP_SANITIZE is 'fuzzer', which ${CMAKE_CXX_COMPILER} does not have: use the preset fuzz")
+  endif()
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
 elseif(WARP_SANITIZE)
-  message(FATAL_ERROR "WARP_SANITIZE is '${WARP_SANITIZE}': use nothing, 'address' or 'thread'")
+  message(FATAL_ERROR "WARP_SANITIZE is '${WARP_SANITIZE}': use nothing, 'address', 'thread' or 'fuzzer'")
 endif()
 
 # warp_library(name FOLDER SOURCES... ) : one static library per folder, sources by name.

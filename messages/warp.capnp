@@ -196,6 +196,30 @@ interface Admin {
       -> (frames :List(LogFrame), nextLsn :UInt64, status :Op.Status);
   # Frames of one shard's log as far as it is on disk, from the frame that holds `fromLsn` on (0: the oldest that is kept),
   # about `limit` records (0: 1,000; at most 10,000). `nextLsn`: where to go on; 0: the end for now.
+
+  backup @5 (folder :Text) -> (ticket :UInt64, status :Op.Status);
+  # Orders a backup into a repository, a folder on the server's machine (absent: the configured one), and answers at
+  # once. It is made beside reads and writes, one at a time, also when this connection is lost. `unauthorized`: the server's
+  # configuration does not allow that folder.
+
+  backupState @6 (ticket :UInt64) -> (state :BackupState, status :Op.Status);
+  # What became of it; notFound: no such ticket, or one of long ago.
+
+  verify @7 (now :Bool)
+      -> (begun :UInt64, finished :UInt64, files :UInt64, bytes :UInt64, findings :List(Text), failure :Text, status :Op.Status);
+  # What checking everything at rest has found: of the last run that ended, `files`, `bytes` and sentences about what is damaged;
+  # `failure` when it could not check everything. `now` asks for another run, which has ended when `finished` reaches `begun`.
+}
+
+struct BackupState {
+  done @0 :Bool;
+  bytesDone @1 :UInt64;        # While it is made: before compression.
+  bytesTotal @2 :UInt64;       # Grows while the log does.
+  result @3 :Op.Status;        # When done; absent: ok.
+  name @4 :Text;               # What follows only after success.
+  bytes @5 :UInt64;            # Of all that it consists of.
+  newBytes @6 :UInt64;         # Of what was not in the repository before.
+  takenUs @7 :UInt64;          # Everything acknowledged before is in it; us since 1970.
 }
 
 struct ShardInfo {

@@ -13,7 +13,7 @@ struct backup_progress {
 
 /// How engine::back_up() works.
 struct backup_options {
-  std::uint64_t rate_bytes = 0; ///< read a second at most; 0: no limit
+  std::uint64_t rate_bytes = 0;                            ///< read a second at most; 0: no limit
   std::function<void(const backup_progress&)> on_progress; ///< on the calling thread, often
   std::function<bool()> cancelled;                         ///< true: give up soon
   /// The log is copied again whenever this much of checkpoints was copied, so that it is not let

@@ -12,15 +12,25 @@ namespace warp::storage {
 
 namespace {
 
-/// Some objects as one file.
+/// Some objects as one file; what a segment has behind its last frame reads as zeros.
 class joined_file final : public file {
 public:
-  joined_file(backup_store& store, const std::vector<backup_archive::part>& parts)
-      : store_(store) {
+  joined_file(backup_store& store, const std::vector<backup_archive::part>& parts) : store_(store) {
     for (const auto& part : parts) {
-      parts_.push_back({&part, size_});
-      size_ += part.object.raw_bytes;
+      parts_.push_back({&part, data_end_});
+      data_end_ += part.object.raw_bytes;
     }
+    size_ = data_end_;
+  }
+
+  /// A segment's header says how long its file was.
+  op_status read_length() {
+    std::string head(segment_header_bytes, '\0');
+    auto count = read_at(0, head);
+    if (!count) return count.status();
+    const auto header = decode_segment_header({head.data(), *count});
+    if (header) size_ = std::max(data_end_, header->file_bytes);
+    return {}; // whoever scans it finds what is wrong with it
   }
 
   op_result<std::size_t> read_at(std::uint64_t offset, std::span<char> buffer) override {
@@ -35,6 +45,11 @@ public:
       if (!count) return count.status();
       done += *count;
       offset += *count;
+    }
+    if (offset < size_ && offset >= data_end_ && done < buffer.size()) {
+      const auto zeros = std::min<std::uint64_t>(buffer.size() - done, size_ - offset);
+      std::fill_n(buffer.begin() + static_cast<std::ptrdiff_t>(done), zeros, '\0');
+      done += zeros;
     }
     return done;
   }
@@ -73,7 +88,7 @@ private:
 
   backup_store& store_;
   std::vector<placed_part> parts_;
-  std::uint64_t size_ = 0;
+  std::uint64_t data_end_ = 0, size_ = 0;
   std::mutex mutex_; ///< guards what follows
   std::unique_ptr<backup_object_reader> reader_;
   std::size_t index_ = 0;
@@ -146,10 +161,12 @@ op_result<log_survey> backup_archive::survey() {
   if (!paths) return paths.status();
   std::vector<segment_scan> scans;
   for (const auto& path : *paths) {
-    auto scan = scan_segment(*this, path, base_.universe, base_.generation);
+    auto scan = scan_segment(*this, path, base_.universe, base_.generation, false);
     if (!scan) return scan.status();
     // Only whole frames were copied: nothing in a backup is torn.
-    if (scan->info->data_end != scan->info->file_bytes)
+    std::uint64_t copied = 0;
+    for (const auto& part : files_.at(path)) copied += part.object.raw_bytes;
+    if (scan->info->data_end != copied)
       return op_status{op_code::corruption,
                        fmt::format("{}: {}: at {}: a damaged frame", store_.describe(), path,
                                    scan->info->data_end)};
@@ -179,7 +196,10 @@ op_result<std::unique_ptr<file>> backup_archive::open(const std::string& path, o
   if (found == files_.end())
     return op_status{op_code::not_found,
                      fmt::format("{}: there is no {} in this backup", store_.describe(), path)};
-  return std::unique_ptr<file>{std::make_unique<joined_file>(store_, found->second)};
+  auto joined = std::make_unique<joined_file>(store_, found->second);
+  if (folder_of(path) == wal_folder_name)
+    if (auto s = joined->read_length(); !s.ok()) return s;
+  return std::unique_ptr<file>{std::move(joined)};
 }
 
 op_result<std::vector<std::string>> backup_archive::list(const std::string& folder) {
@@ -221,11 +241,12 @@ op_status check_checkpoint(const checkpoint_reader& reader, const backup_manifes
       header.start_lsn == info.start_lsn && end.end_lsn == info.end_lsn &&
       reader.record_count() == info.records)
     return {};
-  return {op_code::corruption,
-          fmt::format("checkpoint {} of shard {} is not what the manifest says: {} records, LSNs {} "
-                      "to {}, instead of {}, {} to {}",
-                      info.sequence, info.shard.value, reader.record_count(), header.start_lsn,
-                      end.end_lsn, info.records, info.start_lsn, info.end_lsn)};
+  return {
+      op_code::corruption,
+      fmt::format("checkpoint {} of shard {} is not what the manifest says: {} records, LSNs {} "
+                  "to {}, instead of {}, {} to {}",
+                  info.sequence, info.shard.value, reader.record_count(), header.start_lsn,
+                  end.end_lsn, info.records, info.start_lsn, info.end_lsn)};
 }
 
 } // namespace warp::storage

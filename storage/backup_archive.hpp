@@ -23,8 +23,8 @@ namespace warp::storage {
 /// thread-safe.
 class backup_archive final : public file_system {
 public:
-  /// `chain`: as backup_chain() returns it, or a part of it that ends it; not empty. corruption: the
-  /// pieces of a segment do not fit together.
+  /// `chain`: as backup_chain() returns it, or a part of it that ends it; not empty. corruption:
+  /// the pieces of a segment do not fit together.
   static op_result<std::unique_ptr<backup_archive>> open(backup_store& store,
                                                          std::span<const backup_manifest> chain);
 

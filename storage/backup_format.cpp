@@ -90,8 +90,7 @@ op_result<backup_header> decode_backup_header(std::string_view bytes) {
 
 std::uint32_t backup_chunk_crc(std::string_view header_bytes, std::string_view payload,
                                std::uint32_t object_crc) noexcept {
-  return crc32c(payload,
-                crc32c(header_bytes.substr(4, backup_chunk_header_bytes - 4), object_crc));
+  return crc32c(payload, crc32c(header_bytes.substr(4, backup_chunk_header_bytes - 4), object_crc));
 }
 
 void encode(const backup_chunk_header& header, std::string_view payload, std::uint32_t object_crc,
@@ -101,8 +100,8 @@ void encode(const backup_chunk_header& header, std::string_view payload, std::ui
   at = store_le<std::uint32_t>(at, header.raw_bytes);
   at = store_le<std::uint32_t>(at, header.index);
   store_le<std::uint32_t>(at, static_cast<std::uint32_t>(header.codec));
-  store_le<std::uint32_t>(
-      to, backup_chunk_crc({to, backup_chunk_header_bytes}, payload, object_crc));
+  store_le<std::uint32_t>(to,
+                          backup_chunk_crc({to, backup_chunk_header_bytes}, payload, object_crc));
 }
 
 op_result<backup_chunk_header> decode_backup_chunk_header(std::string_view bytes) {
@@ -119,8 +118,8 @@ op_result<backup_chunk_header> decode_backup_chunk_header(std::string_view bytes
   if (header.raw_bytes == 0 || header.raw_bytes > backup_chunk_bytes ||
       header.stored_bytes > header.raw_bytes ||
       (header.codec == backup_codec::none && header.stored_bytes != header.raw_bytes))
-    return corrupt(fmt::format("chunk of {} bytes that stands for {}", header.stored_bytes,
-                               header.raw_bytes));
+    return corrupt(
+        fmt::format("chunk of {} bytes that stands for {}", header.stored_bytes, header.raw_bytes));
   return header;
 }
 

@@ -49,8 +49,8 @@ bool read_piece(text_reader& in, backup_piece& p) {
   const bool ok = in.skip("log start=") && in.number(p.segment.start) && in.skip(" stream=") &&
                   in.number(stream) && in.skip(" sequence=") && in.number(p.segment.sequence) &&
                   in.skip(" id=") && in.number(p.id, 16) && in.skip(" from=") &&
-                  in.number(p.from) && in.skip(" to=") && in.number(p.to) &&
-                  in.skip(" closed=") && in.number(closed) && read_object(in, p.object);
+                  in.number(p.from) && in.skip(" to=") && in.number(p.to) && in.skip(" closed=") &&
+                  in.number(closed) && read_object(in, p.object);
   if (!ok || stream > 0xffff'ffffu || closed > 1 || p.from >= p.to ||
       p.object.raw_bytes != p.to - p.from)
     return false;

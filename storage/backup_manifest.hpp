@@ -42,7 +42,8 @@ struct backup_shard {
   friend bool operator==(const backup_shard&, const backup_shard&) = default;
 };
 
-/// The table of contents of one backup. backup_format.md describes the file. Times in us since 1970.
+/// The table of contents of one backup. backup_format.md describes the file. Times in us since
+/// 1970.
 struct backup_manifest {
   std::string name;
   universe_id universe;

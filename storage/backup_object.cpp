@@ -55,8 +55,8 @@ struct backup_object_writer::state {
     auto* const payload = chunk.data() + backup_chunk_header_bytes;
     // No room for more than what is worth it.
     const auto room = raw.size() - raw.size() / 16;
-    const auto size = ZSTD_compressCCtx(compressor.get(), payload, room, raw.data(), raw.size(),
-                                        zstd_level);
+    const auto size =
+        ZSTD_compressCCtx(compressor.get(), payload, room, raw.data(), raw.size(), zstd_level);
     if (ZSTD_isError(size)) {
       std::copy(raw.begin(), raw.end(), payload);
       header.stored_bytes = header.raw_bytes;
@@ -167,8 +167,7 @@ struct backup_object_reader::state {
     std::string head(backup_header_bytes, '\0');
     if (auto status = read(0, head); !status.ok()) return status;
     auto decoded = decode_backup_header(head);
-    if (!decoded)
-      return {decoded.code(), fmt::format("{}: {}", path, decoded.status().message())};
+    if (!decoded) return {decoded.code(), fmt::format("{}: {}", path, decoded.status().message())};
     header = *decoded;
     crc = backup_header_crc(head);
 
@@ -216,8 +215,8 @@ struct backup_object_reader::state {
                                             chunk->crc, computed, at.crc));
     if (chunk->index != index || chunk->stored_bytes != at.stored ||
         chunk->raw_bytes != raw_bytes_of(index))
-      return damaged(at.offset, fmt::format("chunk {} in the place of chunk {}", chunk->index,
-                                            index));
+      return damaged(at.offset,
+                     fmt::format("chunk {} in the place of chunk {}", chunk->index, index));
     if (chunk->codec == backup_codec::none) {
       raw.assign(payload);
     } else {
@@ -261,8 +260,7 @@ op_result<std::size_t> backup_object_reader::read_at(std::uint64_t offset, std::
   std::size_t done = 0;
   while (done < to.size() && offset < s.object.raw_bytes) {
     if (auto status = s.load(offset / backup_chunk_bytes); !status.ok()) return status;
-    const auto part =
-        std::string_view{s.raw}.substr(offset % backup_chunk_bytes, to.size() - done);
+    const auto part = std::string_view{s.raw}.substr(offset % backup_chunk_bytes, to.size() - done);
     std::copy(part.begin(), part.end(), to.begin() + static_cast<std::ptrdiff_t>(done));
     done += part.size();
     offset += part.size();

@@ -54,7 +54,8 @@ const listed_backup* before(const std::vector<listed_backup>& all, const backup_
              : nullptr;
 }
 
-op_result<removed_backups> remove_locked(backup_store& store, const std::vector<std::string>& names) {
+op_result<removed_backups> remove_locked(backup_store& store,
+                                         const std::vector<std::string>& names) {
   auto all = list_backups(store);
   if (!all) return all.status();
   for (const auto& name : names)
@@ -108,8 +109,8 @@ op_result<std::vector<listed_backup>> list_backups(backup_store& store) {
   std::sort(all.begin(), all.end(), older);
   for (auto& backup : all) { // older ones have theirs already
     const auto* previous = before(all, backup.manifest);
-    backup.from_us = previous != nullptr && previous < &backup ? previous->from_us
-                                                                : backup.manifest.base_us;
+    backup.from_us =
+        previous != nullptr && previous < &backup ? previous->from_us : backup.manifest.base_us;
   }
   return all;
 }
@@ -127,14 +128,12 @@ op_result<backup_manifest> load_backup(backup_store& store, const std::string& n
   // One that can't be read may be newer than all others: to pass over it would be a guess.
   for (const auto& backup : *all)
     if (!backup.status.ok())
-      return op_status{
-          backup.status.code(),
-          fmt::format("{}; name the backup that you want", backup.status.message())};
+      return op_status{backup.status.code(),
+                       fmt::format("{}; name the backup that you want", backup.status.message())};
   return std::move(all->back().manifest);
 }
 
-op_result<std::vector<backup_manifest>> backup_chain(backup_store& store,
-                                                     const std::string& name) {
+op_result<std::vector<backup_manifest>> backup_chain(backup_store& store, const std::string& name) {
   auto newest = load_backup(store, name);
   if (!newest) return newest.status();
   auto all = list_backups(store);

@@ -35,9 +35,9 @@ struct removed_backups {
   std::vector<std::string> names;
   std::uint64_t objects = 0, bytes = 0; ///< that no other backup needed
 };
-/// Removes backups, then the objects that no backup refers to: a crash leaves backups that are whole
-/// or gone. Takes the lock. not_found: no such backup, nothing was done. corruption: a backup that
-/// stays can't be read, so nobody knows what it needs.
+/// Removes backups, then the objects that no backup refers to: a crash leaves backups that are
+/// whole or gone. Takes the lock. not_found: no such backup, nothing was done. corruption: a backup
+/// that stays can't be read, so nobody knows what it needs.
 op_result<removed_backups> remove_backups(backup_store& store,
                                           const std::vector<std::string>& names);
 /// The same with all but the newest `keep` (at least 1). Backups that can't be read stay.

@@ -88,9 +88,8 @@ private:
     if (options_.to_lsn && !options_.shard)
       return {op_code::invalid_argument, "an LSN is that of a shard: name it too"};
     if (options_.shard && options_.shard->value >= shard_count())
-      return {op_code::invalid_argument,
-              fmt::format("there is no shard {}: they are 0 to {}", options_.shard->value,
-                          shard_count() - 1)};
+      return {op_code::invalid_argument, fmt::format("there is no shard {}: they are 0 to {}",
+                                                     options_.shard->value, shard_count() - 1)};
     if (options_.to_lsn && *options_.to_lsn > last_of(newest))
       return {op_code::invalid_argument,
               fmt::format("the log of shard {} ends at LSN {} in backup {}", options_.shard->value,
@@ -403,8 +402,7 @@ private:
     }
     const auto requests = s.requests().encode();
     if (!requests.empty())
-      if (auto status = (*writer)->add_section(checkpoint_section_requests, requests);
-          !status.ok())
+      if (auto status = (*writer)->add_section(checkpoint_section_requests, requests); !status.ok())
         return status;
     const checkpoint_end end{.end_epoch = epoch,
                              .end_lsn = last,

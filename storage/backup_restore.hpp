@@ -45,7 +45,7 @@ struct restore_report {
 
 /// Makes a data folder of a backup, with a checkpoint of each shard, an empty log and a generation
 /// of its own. `folder` must be absent or empty. Transactions over several shards are whole or not
-/// there. Offline: needs the memory of the largest shard.
+/// there. Offline.
 ///   not_found         no such backup
 ///   invalid_argument  the folder is in use for something else; the moment is outside of what can
 ///                     be restored (the message has the range)

@@ -133,9 +133,8 @@ public:
   op_status check() override {
     auto in = files_.open(join_path(folder_, marker_name), open_mode::read);
     if (in.code() == op_code::not_found)
-      return {op_code::not_found,
-              fmt::format("{} is not a backup repository: there is no {} in it", folder_,
-                          marker_name)};
+      return {op_code::not_found, fmt::format("{} is not a backup repository: there is no {} in it",
+                                              folder_, marker_name)};
     if (!in) return in.status();
     std::string text(marker_text.size() + 16, '\0');
     auto count = (*in)->read_at(0, text);

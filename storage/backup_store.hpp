@@ -11,7 +11,8 @@
 
 namespace warp::storage {
 
-/// An object on its way into a store. One thread at a time. Dropped unfinished, it leaves no object.
+/// An object on its way into a store. One thread at a time. Dropped unfinished, it leaves no
+/// object.
 class backup_upload {
 public:
   virtual ~backup_upload() = default;
@@ -26,8 +27,9 @@ struct stored_object {
 };
 
 /// Where backups are kept: named objects that are written once, read and removed. Names are
-/// "SECTION/NAME" with a-z, A-Z, 0-9, dash and dot. A folder for now; an object store of a cloud fits
-/// behind the same calls. Thread-safe. Statuses as file_system's; not_found for an absent object.
+/// "SECTION/NAME" with a-z, A-Z, 0-9, dash and dot. A folder for now; an object store of a cloud
+/// fits behind the same calls. Thread-safe. Statuses as file_system's; not_found for an absent
+/// object.
 class backup_store {
 public:
   virtual ~backup_store() = default;

@@ -13,8 +13,8 @@ namespace warp::storage {
 
 struct backup_verification {
   std::uint64_t backups = 0, objects = 0;
-  std::uint64_t bytes = 0;            ///< of objects that were read, in the store
-  std::vector<std::string> problems;  ///< sentences that name the backup; empty: all is well
+  std::uint64_t bytes = 0;           ///< of objects that were read, in the store
+  std::vector<std::string> problems; ///< sentences that name the backup; empty: all is well
 };
 
 /// Reads every object of a backup, or of all when `name` is empty, and checks what can be checked:

@@ -24,9 +24,9 @@ op_result<opened_text> open_text(std::string_view bytes, std::string_view path,
     return op_status{op_code::corruption, fmt::format("{}: offset {}: {}", path, offset, cause)};
   };
   const auto foreign = [&] {
-    return op_status{op_code::invalid_argument,
-                     fmt::format("{} is not {}: it does not begin with '{}'", path, kind.name,
-                                 kind.first_word)};
+    return op_status{
+        op_code::invalid_argument,
+        fmt::format("{} is not {}: it does not begin with '{}'", path, kind.name, kind.first_word)};
   };
   const auto crc_at = bytes.size() < crc_line_bytes ? 0 : bytes.size() - crc_line_bytes;
   const auto crc_line = bytes.substr(crc_at);

@@ -229,7 +229,10 @@ op_status checkpoint_reader::damaged_block(const checkpoint_block_cursor& cursor
 }
 
 op_status checkpoint_reader::verify() {
-  return read_records([](const checkpoint_record&) {});
+  if (auto status = read_records([](const checkpoint_record&) {}); !status.ok()) return status;
+  for (const auto& known : state_->footer.sections)
+    if (auto bytes = section(known.name); !bytes) return bytes.status();
+  return {};
 }
 
 } // namespace warp::storage

@@ -20,8 +20,8 @@ struct folder_contents {
   bool manifest = false;
   bool wal_folder = false;
   bool restoring = false; ///< and not at the end of it
-  std::string ours;    ///< a log or checkpoint file
-  std::string foreign; ///< something else
+  std::string ours;       ///< a log or checkpoint file
+  std::string foreign;    ///< something else
 };
 
 op_result<folder_contents> look_into(file_system& files, const std::string& path) {
@@ -151,6 +151,11 @@ op_result<std::unique_ptr<data_folder>> data_folder::open(file_system& files, st
                       wal_folder_name, manifest_file_name)};
   } else {
     self->created_ = true;
+    for (auto at = folder; at != "/" && at != ".";) {
+      at = folder_of(at);
+      if (std::ranges::find(self->unsynced_parents_, at) == self->unsynced_parents_.end())
+        self->doubtful_parents_.push_back(at);
+    }
     self->manifest_.universe = make_universe_id();
     self->manifest_.generation = make_generation();
     self->manifest_.checkpoints.resize(shard_count ? shard_count : shard_count_default);
@@ -171,6 +176,9 @@ op_status data_folder::start() {
   for (const auto& parent : unsynced_parents_)
     if (auto status = files_->sync_folder(parent); !status.ok()) return status;
   unsynced_parents_.clear();
+  // Those that were there already may be closed to us; then they were not made by one of us.
+  for (const auto& parent : doubtful_parents_) static_cast<void>(files_->sync_folder(parent));
+  doubtful_parents_.clear();
   // The folders are durable before a manifest says that there is a universe.
   if (auto status = files_->sync_folder(path_); !status.ok()) return status;
   if (auto status = remove_left_overs(); !status.ok()) return status;

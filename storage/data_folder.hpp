@@ -117,6 +117,8 @@ private:
   std::uint64_t generation_ = 0;
   std::uint32_t shard_count_ = 0;
   std::vector<std::string> unsynced_parents_; ///< of a folder that open() made
+  std::vector<std::string> doubtful_parents_; ///< an earlier start that was cut short may have
+                                              ///< made what is in them
 
   mutable std::mutex mutex_; ///< guards what is below, and the manifest file
   manifest manifest_;

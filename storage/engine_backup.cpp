@@ -22,6 +22,8 @@ using steady = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds pause_max{50}; ///< between two looks at `cancelled`
 constexpr std::chrono::minutes flush_max{1};
+/// How often checkpoints are taken again because the log behind them was let go meanwhile.
+constexpr int attempts_max = 8;
 
 /// "20261121T163000Z"
 std::string name_of_time(std::uint64_t us) {
@@ -44,10 +46,11 @@ struct seen_segment {
   std::uint64_t data_end = 0;
   bool closed = false;
 
-  [[nodiscard]] segment_name name() const {
-    return {header.start, header.stream, header.sequence};
-  }
+  [[nodiscard]] segment_name name() const { return {header.start, header.stream, header.sequence}; }
 };
+
+/// The last record of each shard in a segment.
+using segment_contents = std::map<std::uint32_t, lsn_t>;
 
 /// Makes one backup. What it must not do is hold anything back: segments are held one at a time
 /// while they are copied, checkpoints not at all (one that is replaced meanwhile is passed over for
@@ -66,11 +69,18 @@ public:
     hold_log();
     begin();
     if (auto s = copy_log(); !s.ok()) return s;
-    if (auto s = copy_checkpoints(); !s.ok()) return s;
-    const auto taken = engine_.time->now_us();
-    if (auto s = flush(); !s.ok()) return s;
-    if (auto s = copy_log(); !s.ok()) return s;
-    if (auto s = check(); !s.ok()) return s;
+    std::uint64_t taken = 0;
+    for (int attempt = 1;; ++attempt) {
+      if (auto s = copy_checkpoints(); !s.ok()) return s;
+      taken = engine_.time->now_us();
+      if (auto s = flush(); !s.ok()) return s;
+      if (auto s = copy_log(); !s.ok()) return s;
+      auto s = check();
+      if (s.ok()) break;
+      if (attempt == attempts_max) return s;
+      // What was let go is covered by later checkpoints.
+      for (const auto shard : behind_) pick_again(shard);
+    }
     made_.taken_us = std::max(taken, taken_before_ + 1); // a clock that was set back
     made_.base_us = std::min(made_.base_us, made_.taken_us);
     if (continuous_) made_.follows = previous_name_;
@@ -139,6 +149,8 @@ private:
       for (const auto& s : segments) {
         const auto seen = see(s);
         there.emplace(seen.name(), seen);
+        for (const auto& run : s->runs)
+          if (run.records != 0) contents_[seen.name()][run.shard.value] = run.last;
         const bool needed =
             !s->closed || std::any_of(s->runs.begin(), s->runs.end(), [&](const shard_run& run) {
               return run.records != 0 && run.first <= run.keep &&
@@ -164,8 +176,8 @@ private:
                   const std::map<segment_name, seen_segment, in_log_order>& there) {
     for (const auto& piece : previous.log) {
       const auto live = there.find(piece.segment);
-      const bool fits = live == there.end() || (live->second.header.id == piece.id &&
-                                                live->second.data_end >= piece.to);
+      const bool fits = live == there.end() ||
+                        (live->second.header.id == piece.id && live->second.data_end >= piece.to);
       if (!fits || !is_stored(piece.object)) return; // begins anew
     }
     continuous_ = true;
@@ -184,8 +196,8 @@ private:
       chain = std::max(chain, name.sequence);
       previous_start_ = std::max(previous_start_, name.start);
       const bool is_there = live != there.end();
-      const bool goes_on = is_there && !last.closed &&
-                           (!live->second.closed || live->second.data_end > last.to);
+      const bool goes_on =
+          is_there && !last.closed && (!live->second.closed || live->second.data_end > last.to);
       if (!is_there && !last.closed)
         continuous_ = false; // let go before all of it was copied; so nobody needs it any more
       else if (needed(name) || goes_on)
@@ -202,19 +214,24 @@ private:
     return chain != previous_end_.end() && name.sequence > chain->second;
   }
 
-  void enter(backup_piece piece) {
-    archived_[piece.segment].push_back(std::move(piece));
-  }
+  void enter(backup_piece piece) { archived_[piece.segment].push_back(std::move(piece)); }
 
   // -- the log
 
   op_status copy_log() {
     std::vector<seen_segment> segments;
+    std::set<segment_name> there;
     engine_.segments->with_segments([&](const auto& all) {
-      for (const auto& s : all)
+      for (const auto& s : all) {
         if (s->data_end > segment_header_bytes) segments.push_back(see(s));
+        there.insert(see(s).name());
+      }
     });
     log_at_ = copied_;
+    std::vector<segment_name> gone;
+    for (const auto& [name, pieces] : archived_)
+      if (!pieces.back().closed && !there.contains(name)) gone.push_back(name);
+    for (const auto& name : gone) drop(name);
     for (const auto& s : segments) { // by log order
       const auto known = archived_.find(s.name());
       if (known == archived_.end()) {
@@ -228,7 +245,10 @@ private:
       }
       const auto from = known == archived_.end() ? 0 : known->second.back().to;
       const auto held = s.info.lock();
-      if (!held) continue; // let go: whoever needed it notices the gap
+      if (!held) { // let go meanwhile: the next segment of the chain says what is missing
+        if (known != archived_.end()) drop(s.name());
+        continue;
+      }
       progress_.bytes_total += s.data_end - from;
       if (auto status = copy_piece(s, from); !status.ok()) return status;
     }
@@ -238,26 +258,35 @@ private:
     return {};
   }
 
+  /// A segment of which a part was copied was let go: what was in it must be in checkpoints.
+  void drop(const segment_name& name) {
+    continuous_ = false;
+    archived_.erase(name);
+    for (const auto& [shard, last] : contents_[name])
+      missing_up_to_[shard] = std::max(missing_up_to_[shard], last);
+  }
+
   op_status copy_piece(const seen_segment& s, std::uint64_t from) {
     auto in = files_.open(s.path, open_mode::read);
     if (!in) return in.status();
     file_window window{std::move(*in)};
     const auto name = s.name();
-    auto object_name = fmt::format("{:016x}-log-{}-{}-{}-{}-{}", made_.generation, name.start,
-                                   name.stream, name.sequence, from, s.data_end);
+    const auto plain_name = fmt::format("{:016x}-log-{}-{}-{}-{}-{}", made_.generation, name.start,
+                                        name.stream, name.sequence, from, s.data_end);
     // What another backup may refer to is never written again.
-    while (stored_.contains(object_name)) object_name += "-again";
-    auto out = backup_object_writer::create(
-        store_, object_name,
-        {.kind = backup_kind::log,
-         .universe = made_.universe,
-         .generation = made_.generation,
-         .number = name.stream,
-         .shard_count = engine_.shard_count(),
-         .start = name.start,
-         .sequence = name.sequence,
-         .segment = s.header.id,
-         .from = from});
+    auto object_name = plain_name;
+    for (int n = 2; stored_.contains(object_name); ++n)
+      object_name = fmt::format("{}-{}", plain_name, n);
+    auto out = backup_object_writer::create(store_, object_name,
+                                            {.kind = backup_kind::log,
+                                             .universe = made_.universe,
+                                             .generation = made_.generation,
+                                             .number = name.stream,
+                                             .shard_count = engine_.shard_count(),
+                                             .start = name.start,
+                                             .sequence = name.sequence,
+                                             .segment = s.header.id,
+                                             .from = from});
     if (!out) return out.status();
     auto at = from;
     if (from == 0) {
@@ -279,8 +308,10 @@ private:
       if (!bytes) return bytes.status();
       const auto frame = check_frame(*bytes, s.header.id, at);
       if (!frame || bytes->size() < whole) return damaged(s, at);
-      if (auto status = follow(*frame, bytes->substr(frame_header_bytes,
-                                                     frame->length - frame_header_bytes));
+      if (frame->kind == frame_kind::records && frame->count != 0)
+        contents_[name][frame->shard.value] = frame->last;
+      if (auto status =
+              follow(*frame, bytes->substr(frame_header_bytes, frame->length - frame_header_bytes));
           !status.ok())
         return {status.code(), fmt::format("{}: at {}: {}", s.path, at, status.message())};
       if (auto status = (*out)->append(bytes->substr(0, whole)); !status.ok()) return status;
@@ -322,7 +353,7 @@ private:
     if (shard >= last_.size())
       return {op_code::corruption, fmt::format("shard {} of {}", shard, last_.size())};
     if (frame.previous > last_[shard]) {
-      missing_up_to_[shard] = frame.previous;
+      missing_up_to_[shard] = std::max(missing_up_to_[shard], frame.previous);
       continuous_ = false;
     }
     last_[shard] = frame.last;
@@ -334,7 +365,8 @@ private:
 
   op_status copy_checkpoints() {
     for (std::uint32_t i = 0; i < engine_.shard_count(); ++i) {
-      if (picked_[i].sequence == 0) continue;
+      const auto& known = made_.shards[i].checkpoint;
+      if (picked_[i].sequence == 0 || (known && known->info == picked_[i])) continue;
       for (;;) {
         auto copied = copy_checkpoint(picked_[i]);
         if (copied) {
@@ -343,17 +375,22 @@ private:
         }
         if (copied.code() != op_code::not_found) return copied.status();
         // It was replaced meanwhile, and its file is gone: its successor will do.
-        const auto published = engine_.folder->checkpoints(shard_id{i});
-        if (published.empty() || published.front().sequence <= picked_[i].sequence)
-          return copied.status();
-        picked_[i] = published.front();
-        progress_.bytes_total += picked_[i].bytes;
-        made_.base_us = engine_.time->now_us();
+        if (!pick_again(i)) return copied.status();
       }
       if (copied_ - log_at_ >= options_.log_every_bytes)
         if (auto s = copy_log(); !s.ok()) return s;
     }
     return {};
+  }
+
+  /// The newest checkpoint in place of an older one; false: there is none.
+  bool pick_again(std::uint32_t shard) {
+    const auto published = engine_.folder->checkpoints(shard_id{shard});
+    if (published.empty() || published.front().sequence <= picked_[shard].sequence) return false;
+    picked_[shard] = published.front();
+    progress_.bytes_total += picked_[shard].bytes;
+    made_.base_us = engine_.time->now_us();
+    return true;
   }
 
   op_result<backup_object> copy_checkpoint(const checkpoint_info& info) {
@@ -394,8 +431,8 @@ private:
       auto count = (*in)->read_at(at, buffer);
       if (!count) return count.status();
       if (*count == 0)
-        return op_status{op_code::corruption, fmt::format("{}: ends at {} of {}", path, at,
-                                                          info.bytes)};
+        return op_status{op_code::corruption,
+                         fmt::format("{}: ends at {} of {}", path, at, info.bytes)};
       if (auto s = (*out)->append({buffer.data(), *count}); !s.ok()) return s;
       at += *count;
       if (auto s = pace(*count); !s.ok()) return s;
@@ -436,19 +473,23 @@ private:
 
   /// Does the log that was copied reach back to the checkpoints?
   op_status check() {
+    behind_.clear();
+    op_status failure;
     for (std::uint32_t i = 0; i < engine_.shard_count(); ++i) {
       const auto& info = picked_[i]; // zeros where there is none
-      if (missing_up_to_[i] > info.start_lsn || last_[i] < info.end_lsn)
-        return {op_code::unavailable,
-                fmt::format("backup: the log of shard {} was let go before it could be copied "
-                            "(records up to {} are missing, its checkpoint begins at {}, its log "
-                            "ends at {}): try again, with a higher backup.rate or storage.wal_max",
-                            i, missing_up_to_[i], info.start_lsn, last_[i])};
+      if (missing_up_to_[i] <= info.start_lsn && last_[i] >= info.end_lsn) continue;
+      behind_.push_back(i);
+      failure = {op_code::unavailable,
+                 fmt::format("backup: the log of shard {} was let go before it could be copied "
+                             "(records up to {} are missing, its checkpoint begins at {}, its log "
+                             "ends at {}): try again, with a higher backup.rate or storage.wal_max",
+                             i, missing_up_to_[i], info.start_lsn, last_[i])};
     }
-    return {};
+    return failure;
   }
 
-  /// From now on the log stays until it was copied, as far as there is room (engine_checkpoint.cpp).
+  /// From now on the log stays until it was copied, as far as there is room
+  /// (engine_checkpoint.cpp).
   void hold_log() {
     std::lock_guard hold{engine_.upkeep_mutex};
     if (engine_.archived.empty()) {
@@ -471,10 +512,9 @@ private:
     progress_.bytes_done += bytes;
     if (options_.on_progress) options_.on_progress(progress_);
     if (auto s = give_up_if_cancelled(); !s.ok() || options_.rate_bytes == 0) return s;
-    const auto due = began_ + std::chrono::duration_cast<steady::duration>(
-                                  std::chrono::duration<double>(
-                                      static_cast<double>(copied_) /
-                                      static_cast<double>(options_.rate_bytes)));
+    const auto due =
+        began_ + std::chrono::duration_cast<steady::duration>(std::chrono::duration<double>(
+                     static_cast<double>(copied_) / static_cast<double>(options_.rate_bytes)));
     for (auto now = steady::now(); now < due; now = steady::now()) {
       std::this_thread::sleep_for(std::min<steady::duration>(due - now, pause_max));
       if (auto s = give_up_if_cancelled(); !s.ok()) return s;
@@ -499,7 +539,9 @@ private:
 
   std::optional<segment_name> first_needed_;
   std::map<segment_name, std::vector<backup_piece>, in_log_order> archived_;
+  std::map<segment_name, segment_contents> contents_;
   std::vector<checkpoint_info> picked_;
+  std::vector<std::uint32_t> behind_; ///< shards whose checkpoint is too old for the log
   std::vector<lsn_t> last_, reserved_;
   std::vector<lsn_t> missing_up_to_; ///< last LSN of each shard that the log lacks
   backup_manifest made_;

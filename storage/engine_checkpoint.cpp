@@ -89,8 +89,8 @@ op_status engine::release_log() {
     return state.segments->release([&](shard_id id) { return from[id.value]; }, bytes_max);
   };
   // The log from the newest checkpoint always stays; from the oldest one, and what no backup has
-  // yet, as far as half of the limit allows. No more goes at once than must, so that segments come free one by one and are
-  // used again.
+  // yet, as far as half of the limit allows. No more goes at once than must, so that segments come
+  // free one by one and are used again.
   const auto half = state.segments->options().pause_bytes / 2;
   auto status = release(true, 0);
   if (status.ok() && state.segments->bytes_closed() > half) status = release(false, half);

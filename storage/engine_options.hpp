@@ -69,6 +69,11 @@ struct engine_options {
   std::uint64_t checkpoint_rate_bytes = 256u << 20;
   /// Checkpoints of a shard that are kept.
   std::uint32_t checkpoints_kept = 3;
+  /// Everything at rest is read and its checksums checked this often; 0: only when asked for. The
+  /// engine does it not itself: see verify.hpp.
+  std::chrono::seconds scrub_interval{86'400};
+  /// Bytes a second that this reads at most; 0: no limit.
+  std::uint64_t scrub_rate_bytes = 16u << 20;
 
   /// Memory that keys, values and what the tables need beside them may take, bytes; 0: four fifths
   /// of the machine's, or of the cgroup's. At the limit writes that need more answer no_space;

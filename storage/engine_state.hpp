@@ -79,8 +79,8 @@ struct engine::state {
 
   mutable std::mutex upkeep_mutex;
   std::vector<std::unique_ptr<checkpoint_state>> checkpoints; ///< per shard
-  /// By shard, the last record that a backup has: the log above it stays while there is room. Empty:
-  /// nobody makes backups.
+  /// By shard, the last record that a backup has: the log above it stays while there is room.
+  /// Empty: nobody makes backups.
   std::vector<lsn_t> archived;
   std::uint64_t spares_dropped_ms = 0; ///< when idle spare segments were last dropped
   mend_state mend;

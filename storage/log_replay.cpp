@@ -37,11 +37,15 @@ op_status replay(const segment_bytes& segment, std::span<const replay_range> ran
   };
   // The runs of one shard follow each other: the one in force is the last that has begun.
   std::unordered_map<std::uint32_t, const shard_run*> current;
-  std::size_t next_run = 0;
+  std::size_t next_run = 0, next_hole = 0;
 
   for (std::uint64_t at = segment_header_bytes; at < bytes.size();) {
     for (; next_run < info.runs.size() && info.runs[next_run].offset <= at; ++next_run)
       current[info.runs[next_run].shard.value] = &info.runs[next_run];
+    if (next_hole < info.holes.size() && at == info.holes[next_hole].begin) {
+      at = info.holes[next_hole++].end;
+      continue;
+    }
     const auto rest = bytes.substr(at);
     const auto frame = peek_frame(rest, info.header.id);
     if (!frame || frame->length > rest.size())

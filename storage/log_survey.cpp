@@ -10,9 +10,10 @@
 
 namespace warp::storage {
 
-op_result<log_survey> log_survey::build(std::vector<segment_scan> scans,
-                                        std::uint32_t shard_count) {
+op_result<log_survey> log_survey::build(std::vector<segment_scan> scans, std::uint32_t shard_count,
+                                        bool salvage) {
   log_survey survey;
+  survey.salvage_ = salvage;
   survey.scans_ = std::move(scans);
   survey.chains_.resize(shard_count);
   survey.runs_.resize(shard_count);
@@ -31,7 +32,7 @@ op_result<log_survey> log_survey::build(std::vector<segment_scan> scans,
     const auto& header = scan.info->header;
     if (!scan.used()) continue; // prepared, never written
     auto& previous = before[{header.start, header.stream}];
-    if (previous && previous->end != segment_end::sealed && !header.after_failure)
+    if (previous && previous->end != segment_end::sealed && !header.after_failure && !salvage)
       return op_status{op_code::corruption,
                        fmt::format("{}: at {}: a damaged frame: the segment ends here without a "
                                    "seal, but {} goes on behind it",
@@ -41,6 +42,7 @@ op_result<log_survey> log_survey::build(std::vector<segment_scan> scans,
     for (std::uint32_t run = 0; run < scan.info->runs.size(); ++run)
       if (auto s = survey.follow(i, run); !s.ok()) return s;
     for (const auto& line : scan.stop) {
+      if (salvage && line.shard.value >= shard_count) continue;
       if (line.shard.value >= shard_count)
         return op_status{op_code::corruption,
                          fmt::format("{}: its end mark names shard {} of {}", scan.info->path,
@@ -61,6 +63,7 @@ op_status log_survey::follow(std::uint32_t segment, std::uint32_t index) {
   const auto& info = *scans_[segment].info;
   const auto& run = info.runs[index];
   const auto shard = run.shard.value;
+  if (salvage_ && shard >= chains_.size()) return {};
   if (shard >= chains_.size())
     return {op_code::corruption,
             fmt::format("{}: at {}: shard {} of {}", info.path, run.offset, shard, chains_.size())};
@@ -73,6 +76,11 @@ op_status log_survey::follow(std::uint32_t segment, std::uint32_t index) {
   // the log back.
   const bool in_state_table = run.offset == segment_header_bytes;
   if (run.previous < chain.end) {
+    if (!run.cuts && !in_state_table && salvage_) {
+      chain.end = std::max(chain.end, run.last);
+      runs_[shard].emplace_back(segment, index);
+      return {};
+    }
     if (!run.cuts && !in_state_table)
       return {
           op_code::corruption,
@@ -161,7 +169,9 @@ std::uint64_t log_survey::cut_transactions(std::span<const lsn_t> checkpoint_lsn
       const auto list = std::span{p.scan->lists}.subspan(p.part->list_begin,
                                                          p.part->list_end - p.part->list_begin);
       if (std::all_of(list.begin(), list.end(), there)) continue;
-      cut(p.part->shard.value, p.part->first - 1);
+      // Not to first - 1, which need not be a record: what comes next would name it as the one
+      // before, and be missing it once these segments are gone.
+      cut(p.part->shard.value, p.part->previous);
       changed = true;
     }
   }

@@ -46,10 +46,13 @@ class log_survey {
 public:
   /// Orders the segments and follows each shard through them. corruption, with path and offset: a
   /// chain is broken in a way no crash leaves behind, or a shard is not below `shard_count`.
-  static op_result<log_survey> build(std::vector<segment_scan> scans, std::uint32_t shard_count);
+  /// `salvage`: for what salvage_segment() brought; where a chain is broken is then seen from its
+  /// gaps alone, and nothing is an error.
+  static op_result<log_survey> build(std::vector<segment_scan> scans, std::uint32_t shard_count,
+                                     bool salvage = false);
 
-  /// Ends a shard's log at `last`, where it goes beyond: the records above are void. For a restore to
-  /// a point in time; before cut_transactions().
+  /// Ends a shard's log at `last`, where it goes beyond: the records above are void. For a restore
+  /// to a point in time; before cut_transactions().
   void end_at(shard_id shard, lsn_t last);
 
   /// Ends the logs of shards before a transaction's part that lacks another part, in a log or below
@@ -96,6 +99,7 @@ private:
   }
   void summarize();
 
+  bool salvage_ = false;
   std::vector<segment_scan> scans_;
   std::vector<shard_chain> chains_;
   std::vector<std::vector<run_place>> runs_; ///< by shard, in log order

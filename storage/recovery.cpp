@@ -58,12 +58,15 @@ private:
   steady::time_point last_{};
 };
 
+/// So many LSNs a shard must have left: what its log reserves at a start has to fit, or the log
+/// could not be read again.
+constexpr lsn_t lsns_for_a_start = lsn_t{1} << 24;
+
 class run {
 public:
   run(file_system& files, const data_folder& folder, const engine_options& options,
       std::uint32_t threads, const std::vector<std::unique_ptr<shard>>& shards)
-      : files_(files), folder_(folder), options_(options), threads_(threads), shards_(shards),
-        meter_(options) {
+      : files_(files), folder_(folder), threads_(threads), shards_(shards), meter_(options) {
     result_.shards.resize(shards.size());
   }
 
@@ -95,10 +98,15 @@ public:
       shard.position = {.last = std::max(chain.end, checkpoint.end_lsn),
                         .next = std::max(chain.next, checkpoint.end_lsn + 1),
                         .epoch = std::max(chain.epoch, checkpoint.end_epoch)};
-      // After an unclean stop every LSN of the reservation may have been handed out; without a log (a
-      // restored folder) the checkpoint alone knows.
+      // After an unclean stop every LSN of the reservation may have been handed out; without a log
+      // (a restored folder) the checkpoint alone knows.
       if (!chain.clean || !chain.seen)
         shard.position.next = std::max(shard.position.next, checkpoint.reserved_lsn + 1);
+      if (shard.position.next > lsn_max - lsns_for_a_start)
+        return op_status{op_code::corruption,
+                         fmt::format("{}: shard {} has versions up to {} in use, which leaves none "
+                                     "to write with; the last one is {}",
+                                     folder_.wal_path(), s, shard.position.next - 1, lsn_max)};
     }
     result_.segments = survey->infos();
     result_.timestamp_us = survey->timestamp_us_max();
@@ -307,7 +315,6 @@ private:
 
   file_system& files_;
   const data_folder& folder_;
-  const engine_options& options_;
   const std::uint32_t threads_;
   const std::vector<std::unique_ptr<shard>>& shards_;
   progress_meter meter_;

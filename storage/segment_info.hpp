@@ -24,6 +24,11 @@ struct shard_run {
   bool cuts = false; ///< `previous` is below the end of the log before it, on purpose
 };
 
+/// Bytes of a segment between valid frames that cannot be read.
+struct segment_hole {
+  std::uint64_t begin = 0, end = 0;
+};
+
 /// A segment file and what is in it.
 struct segment_info {
   std::string path;
@@ -31,8 +36,9 @@ struct segment_info {
   std::uint64_t file_bytes = 0;
   std::uint64_t data_end =
       0; ///< behind the last valid frame (of a live segment: the last that is on disk)
-  std::vector<shard_run> runs; ///< by offset of their first frame
-  bool closed = false;         ///< nothing more is written to it
+  std::vector<shard_run> runs;     ///< by offset of their first frame
+  std::vector<segment_hole> holes; ///< by offset; only where salvage_segment() found damage
+  bool closed = false;             ///< nothing more is written to it
 };
 
 /// A line of a state table as the frame without records that it stands for.

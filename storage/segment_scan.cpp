@@ -43,6 +43,42 @@ public:
     return look_behind(at);
   }
 
+  /// The same for a damaged segment, all of whose bytes are `bytes`.
+  op_status walk_over_holes(std::string_view bytes) {
+    struct place {
+      std::uint64_t offset;
+      frame_header header;
+    };
+    std::vector<place> valid;
+    std::uint64_t proven = segment_header_bytes; // was on disk: what is missing below is damage
+    for (std::uint64_t at = segment_header_bytes; at + frame_header_bytes <= bytes.size();) {
+      const auto rest = bytes.substr(at);
+      const auto frame = load_le<std::uint64_t>(rest.data()) == info_.header.id
+                             ? check_frame(rest, info_.header.id, at)
+                             : std::nullopt;
+      if (!frame) {
+        at += frame_alignment;
+        continue;
+      }
+      valid.push_back({at, *frame});
+      proven = std::max(proven, frame->synced);
+      at += padded(frame->length);
+    }
+    auto& end = info_.data_end;
+    end = segment_header_bytes;
+    for (const auto& [at, frame] : valid) {
+      if (at != end) {
+        if (end >= proven) break; // a torn tail
+        info_.holes.push_back({end, at});
+      }
+      const auto body = bytes.substr(at + frame_header_bytes, frame.length - frame_header_bytes);
+      if (auto s = take(frame, body, at); !s.ok()) return s;
+      end = std::min<std::uint64_t>(at + padded(frame.length), bytes.size());
+      if (scan_.end != segment_end::open) break;
+    }
+    return {};
+  }
+
 private:
   op_status take(const frame_header& frame, std::string_view body, std::uint64_t at) {
     if ((frame.kind == frame_kind::state) != (at == segment_header_bytes))
@@ -74,12 +110,15 @@ private:
 
   op_status take_parts(const frame_header& frame, std::string_view body, std::uint64_t at,
                        std::uint32_t run) {
-    lsn_t lsn = frame.first - 1;
+    lsn_t lsn = frame.first - 1, previous = frame.previous;
     log_record record;
     while (!body.empty()) {
       if (!decode_record(body, lsn, record))
         return damaged(info_.path, at, "a frame with a malformed record");
-      if (record.op != log_op::parts) continue;
+      if (record.op != log_op::parts) {
+        previous = lsn;
+        continue;
+      }
       const auto parts = decode_parts(record);
       const auto own =
           std::find_if(parts.begin(), parts.end(), [&](auto& p) { return p.shard == frame.shard; });
@@ -87,7 +126,7 @@ private:
         return damaged(info_.path, at, "a transaction's list that does not fit its frame");
       const auto begin = static_cast<std::uint32_t>(scan_.lists.size());
       scan_.lists.insert(scan_.lists.end(), parts.begin(), parts.end());
-      scan_.parts.push_back({frame.shard, run, own->first, own->last, begin,
+      scan_.parts.push_back({frame.shard, run, own->first, own->last, previous, begin,
                              static_cast<std::uint32_t>(scan_.lists.size())});
     }
     return {};
@@ -154,8 +193,65 @@ op_result<std::vector<std::string>> list_segments(file_system& files, const std:
   return paths;
 }
 
+op_result<segment_scan> salvage_segment(file_system& files, const std::string& path,
+                                        const universe_id& universe, std::uint64_t generation,
+                                        std::vector<std::string>& findings) {
+  auto f = files.open(path, open_mode::read);
+  if (!f) return f.status();
+  auto size = (*f)->size();
+  if (!size) return size.status();
+  file_window window{std::move(*f)};
+  auto bytes = window.at(0, *size, *size);
+  if (!bytes) return bytes.status();
+  const auto name = parse_segment_file_name(std::string_view{path}.substr(path.rfind('/') + 1));
+  auto header = decode_segment_header(*bytes);
+  if (header.code() == op_code::version_mismatch &&
+      header.status().message().find("or its header is damaged") == std::string::npos)
+    return op_status{header.code(), fmt::format("{}: {}", path, header.status().message())};
+  if (!header) {
+    findings.push_back(fmt::format("{}: at 0: {}", path, header.status().message()));
+    if (!name || bytes->size() < segment_header_bytes + frame_header_bytes)
+      return damaged(path, 0, "no frame of it can be found without its header");
+    segment_header made;
+    made.universe = universe;
+    made.generation = generation;
+    made.start = name->start;
+    made.stream = name->stream;
+    made.sequence = name->sequence;
+    made.id = load_le<std::uint64_t>(bytes->data() + segment_header_bytes);
+    made.file_bytes = *size;
+    // A frame's checksum covers the id: one valid frame shows that it is right.
+    if (made.id == 0 ||
+        !check_frame(bytes->substr(segment_header_bytes), made.id, segment_header_bytes))
+      return damaged(path, 0, "no frame of it can be found without its header");
+    header = made;
+  }
+  if (header->universe != universe || header->generation != generation)
+    return damaged(path, 0, "it belongs to another universe or generation");
+  if (header->file_bytes != 0 && header->file_bytes != *size)
+    findings.push_back(fmt::format("{}: at {}: it has {} bytes, and had {} when it was made", path,
+                                   std::min(*size, header->file_bytes), *size, header->file_bytes));
+  if (name && *name != segment_name{header->start, header->stream, header->sequence})
+    findings.push_back(
+        fmt::format("{}: at 0: its header says it is {}", path,
+                    segment_file_name({header->start, header->stream, header->sequence})));
+
+  segment_scan scan;
+  scan.info = std::make_shared<segment_info>();
+  scan.info->path = path;
+  scan.info->header = *header;
+  scan.info->file_bytes = *size;
+  file_window nothing;
+  if (auto s = scanner{scan, nothing}.walk_over_holes(*bytes); !s.ok()) return s;
+  for (const auto& hole : scan.info->holes)
+    findings.push_back(
+        fmt::format("{}: at {}: {} bytes cannot be read", path, hole.begin, hole.end - hole.begin));
+  return scan;
+}
+
 op_result<segment_scan> scan_segment(file_system& files, const std::string& path,
-                                     const universe_id& universe, std::uint64_t generation) {
+                                     const universe_id& universe, std::uint64_t generation,
+                                     bool whole) {
   auto f = files.open(path, open_mode::read);
   if (!f) return f.status();
   auto size = (*f)->size();
@@ -178,7 +274,7 @@ op_result<segment_scan> scan_segment(file_system& files, const std::string& path
     return damaged(path, 0,
                    "its header says it is " +
                        segment_file_name({header->start, header->stream, header->sequence}));
-  if (header->file_bytes != 0 && *size != header->file_bytes)
+  if (whole && header->file_bytes != 0 && *size != header->file_bytes)
     return damaged(
         path, std::min(*size, header->file_bytes),
         fmt::format("it has {} bytes, and had {} when it was made", *size, header->file_bytes));

@@ -19,6 +19,7 @@ struct found_part {
   shard_id shard;        ///< whose part it is
   std::uint32_t run = 0; ///< index in segment_info::runs
   lsn_t first = 0, last = 0;
+  lsn_t previous = 0; ///< the shard's last record before it, which need not be the LSN before
   std::uint32_t list_begin = 0,
                 list_end = 0; ///< all parts of the transaction, in segment_scan::lists
   bool lost = false;          ///< the log itself says, further on, that it is void
@@ -55,7 +56,19 @@ op_result<std::vector<std::string>> list_segments(file_system& files, const std:
 /// offset, when a frame is damaged that was on disk before a later one was written, or when the
 /// file is not what its name says or belongs to another universe (or generation; 0 accepts any).
 /// Any thread.
+/// `whole`: a file of another size than it was made with is corruption too; false for a copy of its
+/// front, as a backup has it.
 op_result<segment_scan> scan_segment(file_system& files, const std::string& path,
-                                     const universe_id& universe, std::uint64_t generation = 0);
+                                     const universe_id& universe, std::uint64_t generation = 0,
+                                     bool whole = true);
+
+/// Reads what can be read of a damaged segment: every valid frame up to the last offset that one of
+/// them names as on disk, with the holes between them in segment_info::holes, and behind it the
+/// valid frames that follow without one. A header that cannot be read is made up from the file's
+/// name and the id before its frames. `findings`: what was wrong, sentences with path and offset.
+/// corruption: nothing in it can be believed; version_mismatch: of a newer program.
+op_result<segment_scan> salvage_segment(file_system& files, const std::string& path,
+                                        const universe_id& universe, std::uint64_t generation,
+                                        std::vector<std::string>& findings);
 
 } // namespace warp::storage

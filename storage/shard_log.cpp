@@ -260,7 +260,7 @@ void shard_log::take(taken_round& round) {
   round.force_frame = std::exchange(force_frame_, false);
   round.cut = std::exchange(cut_, false);
   if (std::exchange(renew_, false) || next_ + block_ / 2 > reserve_to_) {
-    reserve_to_ = std::max(reserve_to_, next_ - 1 + block_);
+    reserve_to_ = std::max(reserve_to_, std::min(next_ - 1 + block_, lsn_max));
     renew_at_ = reserve_to_ - block_ / 2;
   }
   round.reserved = reserve_to_;

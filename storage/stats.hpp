@@ -46,7 +46,7 @@ struct stream_stats {
   std::uint64_t segments = 0, segment_bytes = 0; ///< files kept now
   /// Of the writes of a round, and of its sync. A direct round is both in one: counted as a sync.
   latency_histogram write_latency, sync_latency;
-  bool direct = false; ///< written past the page cache
+  bool direct = false;                      ///< written past the page cache
   std::uint64_t failures = 0, revivals = 0; ///< times it failed, and started a new chain
   bool failed = false, no_space = false;
   std::string failure; ///< why, when failed or out of space

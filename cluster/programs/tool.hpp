@@ -43,8 +43,13 @@ void add_scan_commands(CLI::App& app, tool& t);
 void add_load_command(CLI::App& app, tool& t);
 void add_admin_commands(CLI::App& app, tool& t);
 void add_bench_command(CLI::App& app, tool& t);
+void add_backup_commands(CLI::App& app, tool& t);
 void add_wal_command(CLI::App& app, tool& t);
 void add_watch_command(CLI::App& app, tool& t);
+void add_repair_command(CLI::App& app, tool& t);
+void add_verify_command(CLI::App& app, tool& t);
+/// Hangs `dump` below `checkpoint`.
+CLI::App* add_checkpoint_dump(CLI::App& checkpoint, tool& t);
 void add_config_command(CLI::App& app, tool& t);
 
 /// Adds --durability NAME.

@@ -4,7 +4,9 @@
 #include "storage/engine.hpp"
 #include "storage/file_system.hpp"
 
+#include <filesystem>
 #include <fmt/format.h>
+#include <system_error>
 
 namespace warp::programs {
 
@@ -32,6 +34,14 @@ op_status universe_admin::chaos(std::string_view path) {
   return universe_.chaos(path);
 }
 
+op_result<verify_summary> universe_admin::verify(bool now) {
+  auto found = universe_.scrubbed(now);
+  if (!found) return found.status();
+  const auto& last = found->last;
+  return verify_summary{found->begun, found->finished, 1 + last.checkpoints + last.segments,
+                        last.bytes,   last.findings,   found->failure};
+}
+
 op_result<log_page> universe_admin::log_frames(shard_id shard, lsn_t from, std::size_t limit,
                                                bool with_values) {
   auto& engine = universe_.engine();
@@ -45,6 +55,37 @@ op_result<log_page> universe_admin::log_frames(shard_id shard, lsn_t from, std::
   auto& files = options.files != nullptr ? *options.files : storage::posix_file_system();
   const cluster::log_selection wanted{shard, from, engine.stats(shard).durable_lsn, with_values};
   return cluster::read_log_page(files, options.folder, wanted, limit);
+}
+
+op_result<std::uint64_t> universe_admin::order_backup(const std::string& folder) {
+  if (folder.empty()) return universe_.order_backup();
+  namespace fs = std::filesystem;
+  const auto wanted = fs::path{folder}.lexically_normal();
+  if (!wanted.is_absolute())
+    return op_status(op_code::invalid_argument,
+                     fmt::format("{}: the server needs the whole path of the folder", folder));
+  if (!backups_.root.empty()) {
+    // Links are followed on both sides, so that none leads out of the folder.
+    std::error_code ignored;
+    const auto root = fs::weakly_canonical(backups_.root, ignored);
+    const auto inside = fs::weakly_canonical(wanted, ignored).lexically_relative(root);
+    if (inside.empty() || *inside.begin() == "..")
+      return op_status(
+          op_code::unauthorized,
+          fmt::format("backups of this server go into {} or below (backup.folder)", backups_.root));
+  } else if (!backups_.anywhere) {
+    return op_status(op_code::unauthorized,
+                     "other machines can reach this server, so it writes backups only into a "
+                     "configured folder: set backup.folder");
+  }
+  return universe_.order_backup(wanted.string());
+}
+
+op_result<backup_summary> universe_admin::backup(std::uint64_t ticket) {
+  auto state = universe_.backup(ticket);
+  if (!state) return state.status();
+  return backup_summary{state->done, state->bytes_done, state->bytes_total, state->result,
+                        state->name, state->bytes,      state->new_bytes,   state->taken_us};
 }
 
 } // namespace warp::programs

@@ -158,7 +158,11 @@ void add_admin_commands(CLI::App& app, tool& t) {
   k->group("Operation");
   const auto numbers = std::make_shared<std::vector<std::uint32_t>>();
   k->add_option("shard", *numbers, "Shards; none: all that have changed");
-  k->callback([&t, numbers] { checkpoint(t, *numbers); });
+  auto* dump = add_checkpoint_dump(*k, t);
+  k->fallthrough();
+  k->callback([&t, numbers, dump] {
+    if (!dump->parsed()) checkpoint(t, *numbers);
+  });
 
   auto* x =
       app.add_subcommand("chaos", "Show the supervision tree, or end one of its actors on purpose");

@@ -46,7 +46,10 @@ int main(int argc, char** argv) {
   add_load_command(app, t);
   add_admin_commands(app, t);
   add_bench_command(app, t);
+  add_backup_commands(app, t);
   add_wal_command(app, t);
+  add_repair_command(app, t);
+  add_verify_command(app, t);
   add_config_command(app, t);
   try {
     app.parse(argc, argv);

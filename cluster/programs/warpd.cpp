@@ -1,5 +1,6 @@
 #include "actors/universe.hpp"
 #include "cluster/config.hpp"
+#include "cluster/config_units.hpp"
 #include "cluster/http_server.hpp"
 #include "cluster/listen_socket.hpp"
 #include "cluster/programs/config_flags.hpp"
@@ -128,8 +129,8 @@ std::string_view advice_for(op_code code) {
   case op_code::version_mismatch:
     return "start the version of WarpEngine that wrote it; nothing was changed";
   case op_code::corruption:
-    return "nothing was changed; put back the file from a copy of the folder, or keep the folder "
-           "aside and start with another one";
+    return "nothing was changed; 'warp repair --dry-run FOLDER' shows what can be kept; better is "
+           "the file from a backup or a copy of the folder";
   case op_code::no_space:
     return "make room on that disk, or name another folder with --storage.folder";
   case op_code::io_error:
@@ -189,6 +190,8 @@ int serve(const cluster::server_config& config, const command_line& line, stop_s
   options.scheduler_threads = config.actors.threads;
   options.intensity = {config.actors.restarts_max,
                        static_cast<std::uint32_t>(config.actors.restart_window.count())};
+  options.backups = {config.backup.folder, config.backup.interval, config.backup.keep,
+                     config.backup.rate_bytes};
   options.on_fatal = [&signals](const std::string& cause) { signals.failed(cause); };
   auto opened = universe::open(std::move(options));
   if (!opened) {
@@ -203,7 +206,11 @@ int serve(const cluster::server_config& config, const command_line& line, stop_s
     spdlog::info("the log is written {} the page cache (storage.direct_io)",
                  db.engine().stats_of_stream(0).direct ? "past" : "through");
 
-  const auto rpc = std::make_shared<rpc_service>(rpc_options, db);
+  const auto rpc_address = cluster::parse_address(config.rpc.listen);
+  const auto rpc = std::make_shared<rpc_service>(
+      rpc_options, db,
+      universe_admin::backup_rules{config.backup.folder,
+                                   rpc_address && cluster::is_loopback(*rpc_address)});
   auto status = db.add_service(rpc);
   if (status.ok() && http) status = db.add_service(http);
   if (!status.ok()) {

@@ -102,6 +102,10 @@ TEST_CASE_METHOD(universe_fixture, "every part of the node has its metrics", "[a
                     "warp_durable_lag_seconds",
                     "warp_write_stalls_total",
                     "warp_checkpoints_total",
+                    "warp_scrub_bytes_total",
+                    "warp_scrub_files_total",
+                    "warp_scrub_findings",
+                    "warp_scrub_finished_timestamp_seconds",
                     "warp_checkpoint_age_seconds",
                     "warp_checkpoint_duration_seconds",
                     "warp_recovery_records",
@@ -145,5 +149,5 @@ TEST_CASE_METHOD(universe_fixture, "siblings of a kind share the label of their 
   CHECK(value_of(families, "warp_actor_restarts_total{actor=\"universe/storage/shard\"}") == 0);
   CHECK(value_of(families, "warp_actor_restarts_total{actor=\"universe/storage/wal-writer\"}") ==
         0);
-  CHECK(value_of(families, "warp_actors{state=\"running\"}") == 14);
+  CHECK(value_of(families, "warp_actors{state=\"running\"}") == 16);
 }

@@ -111,7 +111,8 @@ TEST_CASE_METHOD(universe_fixture, "the tree of a node is what the overview draw
                      "universe/storage/segment-maker", "universe/storage/watch-pump",
                      "universe/storage/shard-0", "universe/storage/shard-1",
                      "universe/storage/shard-2", "universe/storage/shard-3",
-                     "universe/storage/checkpointer", "universe/storage/upkeep", "universe/physics",
+                     "universe/storage/checkpointer", "universe/storage/backups",
+                     "universe/storage/upkeep", "universe/storage/scrubber", "universe/physics",
                      "universe/physics/observer", "universe/front"});
   CHECK(all_running(u->tree()));
   CHECK(node_at(*u, "universe/storage/wal-writer-0").detached);
@@ -344,7 +345,8 @@ TEST_CASE("a log that failed is mended while the universe runs, and is told of",
   REQUIRE(opened);
   auto& u = **opened;
   REQUIRE(u.put("before", "v", {.level = durability::sync}).ok());
-  disk.inject({.operation = file_operation::sync, .path_part = "wal", .times = 1});
+  // Of the segment in use: the next one is made meanwhile, and its failure would be nobody's.
+  disk.inject({.operation = file_operation::sync, .path_part = "-000000000001.wal", .times = 1});
   CHECK(u.put("unknown", "v", {.level = durability::sync}).code() == op_code::outcome_unknown);
   const auto deadline = std::chrono::steady_clock::now() + 30s;
   while (!u.put("after", "v", {.level = durability::sync}).ok())

@@ -251,3 +251,17 @@ TEST_CASE("a configuration file that is not there or is a folder is an error wit
   CHECK(read_config_file("/").code() == op_code::io_error);
   CHECK(read_config_file("").ok());
 }
+
+TEST_CASE("a path of any bytes is shown, and what a file can say comes back from what is shown",
+          "[config]") {
+  const auto loaded = load_config({.flags = {{"storage.folder", "\xff\xfe/data"}}});
+  REQUIRE(loaded.ok());
+  CHECK_THAT(show_config_json(*loaded), ContainsSubstring("/data"));
+  const auto odd = load_config(from_file("[storage]\nfolder = \"a\\tb\\u0001\\\"c\\\\\"\n"));
+  INFO(odd.status().to_string());
+  REQUIRE(odd.ok());
+  const auto again =
+      load_config(from_file("[storage]\nfolder = " + setting(*odd, "storage.folder").value + "\n"));
+  REQUIRE(again.ok());
+  CHECK(again->values.engine.folder == "a\tb\x01\"c\\");
+}

@@ -74,6 +74,17 @@ TEST_CASE("a line above the limit is passed over and the next one is whole", "[l
         lines{longest, "(too long)", "short", "(too long)"});
 }
 
+TEST_CASE("a byte order mark does not count as a part of the first line", "[line_source]") {
+  const auto piece = GENERATE(1u, 5u, 1'000'000u);
+  CHECK(lines_of("\xef\xbb\xbf"
+                 "12345678",
+                 piece, 8) == lines{"12345678"});
+  CHECK(lines_of("\xef\xbb\xbf", piece).empty());
+  CHECK(lines_of("\xef\xbb\xbf"
+                 "123456789\n1",
+                 piece, 8) == lines{"(too long)", "1"});
+}
+
 TEST_CASE("a line larger than every buffer comes out whole", "[line_source]") {
   const std::string large(3 << 20, 'y');
   CHECK(lines_of("a\n" + large + "\nb", 100'000, 4 << 20) == lines{"a", large, "b"});

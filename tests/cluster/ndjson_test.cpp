@@ -180,6 +180,20 @@ TEST_CASE("every record written is read back to the same bytes", "[ndjson]") {
   }
 }
 
+TEST_CASE("a zero byte ends no text: not a value that begins like JSON, not a line", "[ndjson]") {
+  const std::string value{"1\0 and more", 12};
+  std::string line;
+  append_ndjson(line, "k", value);
+  const auto back = parse(line);
+  REQUIRE(back.status.ok());
+  CHECK(back.value == value);
+  for (const std::string cut : {"{}", "{\"key\": \"k\", \"value\": 1}"}) {
+    const auto p = parse(cut + std::string{"\0 }", 3});
+    CHECK(p.status.code() == op_code::invalid_argument);
+    CHECK(p.status.message().find("zero byte") != std::string::npos);
+  }
+}
+
 TEST_CASE("base64 survives the way there and back at every length", "[ndjson]") {
   std::string bytes, back;
   for (int i = 0; i < 20; ++i) {

@@ -33,6 +33,9 @@ public:
     ++chaos_calls;
     return {};
   }
+  op_result<verify_summary> verify(bool now) override {
+    return verify_summary{now ? 4u : 3u, 3, 2, 77, {"data/MANIFEST: offset 3: damaged"}, ""};
+  }
   op_result<log_page> log_frames(shard_id shard, lsn_t from, std::size_t limit,
                                  bool with_values) override {
     if (shard.value == 1) return op_status{op_code::io_error, "cannot read"};
@@ -44,10 +47,21 @@ public:
     return page;
   }
 
+  op_result<std::uint64_t> order_backup(const std::string& folder) override {
+    backup_folder = folder;
+    if (folder == "/forbidden") return op_status{op_code::unauthorized, "not there"};
+    return 7;
+  }
+  op_result<backup_summary> backup(std::uint64_t ticket) override {
+    if (ticket != 7) return op_code::not_found;
+    return backup_summary{true, 5, 6, {op_code::no_space, "full"}, "name", 8, 9, 10};
+  }
+
   std::function<void()> on_checkpoint;
   std::vector<shard_id> asked;
   std::atomic<int> checkpoints{0}, chaos_calls{0};
   op_status checkpoint_status;
+  std::string backup_folder;
 };
 
 /// A server on a free port over a real engine, in memory or in a folder of its own.

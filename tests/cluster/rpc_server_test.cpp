@@ -346,8 +346,28 @@ TEST_CASE("operators ask from beside the data path", "[cluster][rpc]") {
   CHECK((*tree)[1].last_failure == "it was asked to");
 
   CHECK(admin.chaos("universe/storage").ok());
+  const auto verified = admin.verify(true);
+  REQUIRE(verified.ok());
+  CHECK(verified->begun == 4);
+  CHECK(verified->finished == 3);
+  CHECK(verified->files == 2);
+  CHECK(verified->bytes == 77);
+  CHECK(verified->findings == std::vector<std::string>{"data/MANIFEST: offset 3: damaged"});
+  CHECK(admin.verify(false)->begun == 3);
   CHECK(admin.chaos("nowhere") == op_code::not_found);
   CHECK(f.admin.chaos_calls == 1);
+
+  const auto ticket = admin.order_backup("/backups");
+  REQUIRE(ticket.ok());
+  CHECK(f.admin.backup_folder == "/backups");
+  CHECK(admin.order_backup("/forbidden").status() == op_code::unauthorized);
+  const auto backup = admin.backup(*ticket);
+  REQUIRE(backup.ok());
+  CHECK(backup->done);
+  CHECK(backup->result == op_code::no_space);
+  CHECK(backup->name == "name");
+  CHECK(backup->taken_us == 10);
+  CHECK(admin.backup(8).status() == op_code::not_found);
 
   const auto log = admin.log_frames(shard_id{0}, 10, 500, true);
   REQUIRE(log.ok());

@@ -83,11 +83,18 @@ struct history {
   void cut(const std::vector<lsn_t>& last);
 };
 
+/// A backup that was made: by shard, what it has at least.
+struct promised_backup {
+  std::string name;
+  std::vector<lsn_t> durable;
+};
+
 /// What was promised at some moment.
 struct promises {
   std::size_t history = 0;       ///< which one is in force
   std::vector<lsn_t> durable;    ///< by shard: must be there
   std::vector<lsn_t> handed_out; ///< by shard: no LSN up to here may be used again
+  std::vector<promised_backup> backups;
 };
 
 } // namespace warp::testing

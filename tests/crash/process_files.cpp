@@ -13,38 +13,58 @@ op_status dead_status() {
   return {op_code::io_error, "this process was killed"};
 }
 
+op_status failed_status() {
+  return {op_code::io_error, "the sync failed"};
+}
+
 class process_file final : public file {
 public:
-  process_file(std::unique_ptr<file> base, std::shared_ptr<std::atomic<bool>> dead, bool no_sync)
-      : base_(std::move(base)), dead_(std::move(dead)), no_sync_(no_sync) {}
+  process_file(std::unique_ptr<file> base, std::shared_ptr<process_files::life> life, bool is_log,
+               bool no_sync)
+      : base_(std::move(base)), life_(std::move(life)), is_log_(is_log), no_sync_(no_sync) {}
 
   op_result<std::size_t> read_at(std::uint64_t offset, std::span<char> buffer) override {
-    if (*dead_) return dead_status();
+    if (life_->over()) return dead_status();
     return base_->read_at(offset, buffer);
   }
   op_status write_at(std::uint64_t offset, std::span<const std::string_view> pieces) override {
-    return *dead_ ? dead_status() : base_->write_at(offset, pieces);
+    return life_->change() ? base_->write_at(offset, pieces) : dead_status();
   }
   op_status write_synced(std::uint64_t offset, std::span<const std::string_view> pieces) override {
-    if (no_sync_) return write_at(offset, pieces);
-    return *dead_ ? dead_status() : base_->write_synced(offset, pieces);
+    if (!life_->change()) return dead_status();
+    if (no_sync_) return base_->write_at(offset, pieces);
+    if (fails()) {
+      static_cast<void>(base_->write_at(offset, pieces));
+      return failed_status();
+    }
+    if (life_->change()) return base_->write_synced(offset, pieces);
+    static_cast<void>(base_->write_at(offset, pieces));
+    return dead_status();
   }
   op_status sync() override {
-    if (*dead_) return dead_status();
-    return no_sync_ ? op_status{} : base_->sync();
+    if (!life_->change()) return dead_status();
+    if (fails()) return failed_status();
+    return no_sync_ || failed_ ? op_status{} : base_->sync();
   }
   op_status truncate(std::uint64_t size) override {
-    return *dead_ ? dead_status() : base_->truncate(size);
+    return life_->change() ? base_->truncate(size) : dead_status();
   }
   op_result<std::uint64_t> size() override {
-    if (*dead_) return dead_status();
+    if (life_->over()) return dead_status();
     return base_->size();
   }
 
 private:
+  bool fails() {
+    if (!is_log_ || life_->log_syncs_to_fail <= 0) return false;
+    --life_->log_syncs_to_fail;
+    return failed_ = true;
+  }
+
   const std::unique_ptr<file> base_;
-  const std::shared_ptr<std::atomic<bool>> dead_;
-  const bool no_sync_;
+  const std::shared_ptr<process_files::life> life_;
+  const bool is_log_, no_sync_;
+  bool failed_ = false; ///< the system thinks that all of it is on disk
 };
 
 bool in_folder(const std::string& path, const char* folder) {
@@ -52,10 +72,6 @@ bool in_folder(const std::string& path, const char* folder) {
 }
 
 } // namespace
-
-op_status process_files::alive() const {
-  return *dead_ ? dead_status() : op_status{};
-}
 
 bool process_files::leaves_out_sync(const std::string& path, open_mode mode) const {
   const bool temporary = path.ends_with(".tmp");
@@ -75,25 +91,26 @@ bool process_files::leaves_out_sync(const std::string& path, open_mode mode) con
 }
 
 op_result<std::unique_ptr<file>> process_files::open(const std::string& path, open_mode mode) {
-  if (auto s = alive(); !s.ok()) return s;
+  const bool creates = mode == open_mode::create || mode == open_mode::create_direct;
+  if (creates ? !life_->change() : life_->over()) return dead_status();
   auto opened = disk_.open(path, mode);
   if (!opened) return opened.status();
-  return std::unique_ptr<file>{
-      std::make_unique<process_file>(std::move(*opened), dead_, leaves_out_sync(path, mode))};
+  return std::unique_ptr<file>{std::make_unique<process_file>(
+      std::move(*opened), life_, in_folder(path, "wal"), leaves_out_sync(path, mode))};
 }
 
 op_result<std::vector<std::string>> process_files::list(const std::string& folder) {
-  if (auto s = alive(); !s.ok()) return s;
+  if (life_->over()) return dead_status();
   return disk_.list(folder);
 }
 
 op_result<bool> process_files::exists(const std::string& path) {
-  if (auto s = alive(); !s.ok()) return s;
+  if (life_->over()) return dead_status();
   return disk_.exists(path);
 }
 
 op_status process_files::create_folder(const std::string& path) {
-  if (auto s = alive(); !s.ok()) return s;
+  if (!life_->change()) return dead_status();
   return disk_.create_folder(path);
 }
 
@@ -113,7 +130,7 @@ op_status process_files::write_in_place(const std::string& from, const std::stri
 }
 
 op_status process_files::rename(const std::string& from, const std::string& to) {
-  if (auto s = alive(); !s.ok()) return s;
+  if (!life_->change()) return dead_status();
   spare_made_ = to.find("/spare-") != std::string::npos;
   if (left_out_ == omission::manifest_renaming && to.ends_with("/MANIFEST"))
     if (auto there = disk_.exists(to); there && *there) return write_in_place(from, to);
@@ -121,12 +138,12 @@ op_status process_files::rename(const std::string& from, const std::string& to) 
 }
 
 op_status process_files::remove(const std::string& path) {
-  if (auto s = alive(); !s.ok()) return s;
+  if (!life_->change()) return dead_status();
   return disk_.remove(path);
 }
 
 op_status process_files::sync_folder(const std::string& folder) {
-  if (auto s = alive(); !s.ok()) return s;
+  if (!life_->change()) return dead_status();
   const bool log = folder.ends_with("/wal"), checkpoints = folder.ends_with("/checkpoint");
   switch (left_out_) {
   case omission::log_folder_sync:
@@ -148,12 +165,12 @@ op_status process_files::sync_folder(const std::string& folder) {
 }
 
 op_result<std::uint64_t> process_files::free_bytes(const std::string& path) {
-  if (auto s = alive(); !s.ok()) return s;
+  if (life_->over()) return dead_status();
   return disk_.free_bytes(path);
 }
 
 op_result<std::unique_ptr<storage::folder_lock>> process_files::lock(const std::string& folder) {
-  if (auto s = alive(); !s.ok()) return s;
+  if (life_->over()) return dead_status();
   return disk_.lock(folder);
 }
 

@@ -3,6 +3,7 @@
 #include "storage/file_system.hpp"
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,7 +31,7 @@ class process_files final : public storage::file_system {
 public:
   /// The disk is borrowed.
   explicit process_files(storage::file_system& disk, omission left_out = omission::none)
-      : disk_(disk), left_out_(left_out), dead_(std::make_shared<std::atomic<bool>>(false)) {}
+      : disk_(disk), left_out_(left_out), life_(std::make_shared<life>()) {}
 
   op_result<std::unique_ptr<storage::file>> open(const std::string& path,
                                                  storage::open_mode mode) override;
@@ -43,16 +44,33 @@ public:
   op_result<std::uint64_t> free_bytes(const std::string& path) override;
   op_result<std::unique_ptr<storage::folder_lock>> lock(const std::string& folder) override;
 
-  void kill() { *dead_ = true; }
+  void kill() { life_->left = 0; }
+  /// After so many more calls that change something. A synced write is two, of which the second
+  /// may not happen.
+  void kill_after(std::int64_t changes) { life_->left = changes; }
+  [[nodiscard]] bool killed() const { return life_->left <= 0; }
+  void let_live() { life_->left = immortal; }
+  /// The next sync of a file of the log fails; what it should have covered may or may not be there
+  /// after a crash, and no later sync covers it.
+  void fail_a_log_sync() { life_->log_syncs_to_fail = 1; }
+  void fail_no_sync() { life_->log_syncs_to_fail = 0; }
+
+  struct life {
+    std::atomic<std::int64_t> left{immortal}; ///< changes
+    std::atomic<int> log_syncs_to_fail{0};
+    [[nodiscard]] bool over() const { return left <= 0; }
+    /// One change more: false when there is none left.
+    bool change() { return left-- > 0; }
+  };
 
 private:
-  op_status alive() const;
+  static constexpr std::int64_t immortal = std::int64_t{1} << 60;
   [[nodiscard]] bool leaves_out_sync(const std::string& path, storage::open_mode mode) const;
   op_status write_in_place(const std::string& from, const std::string& to);
 
   storage::file_system& disk_;
   const omission left_out_;
-  const std::shared_ptr<std::atomic<bool>> dead_;
+  const std::shared_ptr<life> life_;
   bool spare_made_ = false; ///< the last renaming in the log folder made a spare
 };
 

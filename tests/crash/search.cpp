@@ -71,10 +71,14 @@ std::optional<found_violation> crash_search::look_at(const life& l, life_begin& 
   const auto points = static_cast<std::uint64_t>(
       std::count_if(l.trace.events.begin(), l.trace.events.end(),
                     [](const disk_event& e) { return e.what != disk_event::kind::mark; }));
-  const auto per_point = std::max<std::uint64_t>(3, limits_.states_per_life / (points + 1));
+  // A state with large values takes ten times as long.
+  const bool few = workload_.kind() == workload_kind::walks;
+  const auto per_point =
+      few ? 1 : std::max<std::uint64_t>(6, limits_.states_per_life / (points + 1));
   std::unordered_map<std::uint64_t, recovery_outcome> known;
   crash_states states{l.trace};
   while (states.next_point() && counts_.states < limits_.states) {
+    if (few && random_() % 3 != 0) continue;
     ++counts_.points;
     const auto& promised = l.marks[states.mark()];
     const auto& with = l.histories[promised.history];
@@ -95,6 +99,8 @@ std::optional<found_violation> crash_search::look_at(const life& l, life_begin& 
         const auto outcome =
             check_disk(l.options, disk, with, promised, thorough, random_() % 2 == 0);
         known.emplace(key, outcome);
+        if (!promised.backups.empty() && random_() % 4 == 0)
+          check_backups(l.options, disk, with, promised);
         // One of all that were looked at, each as likely as any other.
         if (random_() % known.size() == 0) {
           next.disk = std::move(disk);

@@ -37,7 +37,7 @@ public:
   struct limits {
     std::uint64_t states = ~std::uint64_t{0}; ///< of the seed at most
     unsigned lives = 4;
-    std::uint64_t states_per_life = 1'200; ///< about
+    std::uint64_t states_per_life = 3'000; ///< about; six for each point at least
   };
   explicit crash_search(std::uint64_t seed, limits l, omission left_out = omission::none);
 

@@ -1,8 +1,13 @@
 #include "tests/crash/universe.hpp"
 
+#include "storage/backup_repository.hpp"
+#include "storage/backup_restore.hpp"
+#include "storage/backup_store.hpp"
+#include "storage/backup_verify.hpp"
 #include "storage/slot.hpp"
 #include "tests/support/recording_file_system.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <map>
 
@@ -162,6 +167,33 @@ void require_durable(const std::vector<lsn_t>& recovered, const promises& promis
     if (recovered[s] < promised.durable[s])
       throw violation{fmt::format("shard {} ends at LSN {}, and LSN {} was acknowledged as durable",
                                   s, recovered[s], promised.durable[s])};
+}
+
+void check_backups(const universe_options& options, disk_image disk, const history& with,
+                   const promises& promised) {
+  recording_file_system files{std::move(disk), false};
+  const auto store = storage::open_backup_folder(files, backup_folder);
+  auto listed = storage::list_backups(*store);
+  if (!listed) throw violation{"backups: " + listed.status().to_string()};
+  for (const auto& b : promised.backups)
+    if (std::none_of(listed->begin(), listed->end(),
+                     [&](const auto& l) { return l.name == b.name && l.status.ok(); }))
+      throw violation{"the backup " + b.name + " is gone or can't be read"};
+  auto verified = storage::verify_backups(*store, {});
+  if (!verified) throw violation{"backups: " + verified.status().to_string()};
+  if (!verified->problems.empty()) throw violation{"backups: " + verified->problems.front()};
+  auto restored = storage::restore_backup(*store, files, "restored", {.threads = 1});
+  if (!restored) throw violation{"restoring: " + restored.status().to_string()};
+  auto engine_options = options.engine(files, std::make_shared<still_clock>(clock_begin_us));
+  engine_options.folder = "restored";
+  auto e = engine::open(std::move(engine_options));
+  if (!e) throw violation{"what was restored does not open: " + e.status().to_string()};
+  const auto last = compare(**e, with);
+  for (std::size_t s = 0; s < last.size(); ++s)
+    if (last[s] < promised.backups.back().durable[s])
+      throw violation{fmt::format("of shard {} LSN {} was restored, and {} was durable before the "
+                                  "backup",
+                                  s, last[s], promised.backups.back().durable[s])};
 }
 
 recovery_outcome check_disk(universe_options options, disk_image disk, const history& with,

@@ -59,6 +59,12 @@ std::vector<lsn_t> compare(storage::engine& engine, const history& with);
 /// The LSN is not below what was promised. Throws violation.
 void require_durable(const std::vector<lsn_t>& recovered, const promises& promised);
 
+inline constexpr const char* backup_folder = "backup";
+/// Every backup that was promised is there, is good, and the newest one can be restored. Throws
+/// violation.
+void check_backups(const universe_options& options, disk_image disk, const history& with,
+                   const promises& promised);
+
 /// What a recovery of a disk came to.
 struct recovery_outcome {
   std::vector<lsn_t> last; ///< by shard: the record that recovery kept last

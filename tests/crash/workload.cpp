@@ -1,10 +1,12 @@
 #include "tests/crash/workload.hpp"
 
+#include "storage/backup_repository.hpp"
 #include "storage/segment_maker.hpp"
 #include "tests/crash/stepped_call.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,7 +36,7 @@ public:
     start();
     // A walk that is interrupted needs more than one block of a checkpoint.
     if (kind_ == workload_kind::walks && number_ == 0)
-      for (int i = 0; i < 40; ++i) write_one();
+      for (std::uint32_t i = 0; i < 16 * options_.shards; ++i) write_one();
     const auto steps = kind_ == workload_kind::creation ? 4 + random_() % 12 : 30 + random_() % 60;
     for (std::uint64_t i = 0; i < steps; ++i) step(true);
     if (one_in(2))
@@ -49,13 +51,7 @@ private:
   // ---------------------------------------------------------------------------------------------
 
   void start() {
-    killed_ = false;
-    // Earlier than whatever is about to expire: what has expired cannot be compared.
-    time_ = std::make_shared<still_clock>(clock_begin_us);
-    process_ = std::make_unique<process_files>(files_, options_.left_out);
-    auto opened = engine::open(options_.engine(*process_, time_));
-    if (!opened) throw violation{"it does not open: " + opened.status().to_string()};
-    engine_ = std::move(*opened);
+    for (bool opened = false; !opened;) opened = try_start();
     auto last = compare(*engine_, histories_.back());
     require_durable(last, promised_);
     if (had_process_) {
@@ -70,13 +66,37 @@ private:
     if (one_in(2)) maker_.emplace(*engine_);
   }
 
+  /// False: the process was killed meanwhile.
+  bool try_start() {
+    // Earlier than whatever is about to expire: what has expired cannot be compared.
+    time_ = std::make_shared<still_clock>(clock_begin_us);
+    process_ = std::make_unique<process_files>(files_, options_.left_out);
+    if (one_in(6)) process_->kill_after(1 + static_cast<std::int64_t>(random_() % 50));
+    auto opened = engine::open(options_.engine(*process_, time_));
+    if (process_->killed()) {
+      files_.kill_process();
+      return false;
+    }
+    process_->let_live();
+    if (!opened) throw violation{"it does not open: " + opened.status().to_string()};
+    engine_ = std::move(*opened);
+    return true;
+  }
+
   /// The process dies with whatever it has not written. (Not as in check_disk(): here the machine
   /// goes on.)
   void kill() {
-    killed_ = true;
     process_->kill();
     files_.kill_process();
     forget();
+  }
+
+  /// The process dies somewhere in a round.
+  void kill_in_round() {
+    process_->kill_after(1 + static_cast<std::int64_t>(random_() % 5));
+    for (std::uint32_t s = 0; s < options_.shards; ++s) engine_->request_sync(shard_id{s});
+    run_streams(0ms);
+    restart(true);
   }
 
   void stop() {
@@ -94,8 +114,8 @@ private:
     acknowledged_at_.clear();
   }
 
-  void restart() {
-    if (!killed_ && one_in(2))
+  void restart(bool killed) {
+    if (!killed && one_in(2))
       stop();
     else
       kill();
@@ -118,7 +138,7 @@ private:
 
   /// Every durable LSN that the engine names, and every write that may be acknowledged.
   void observe() {
-    if (killed_) return;
+    if (process_->killed()) return;
     bool changed = false;
     const auto promise = [&](std::uint32_t s, lsn_t lsn) {
       if (lsn <= promised_.durable[s]) return;
@@ -145,7 +165,7 @@ private:
   std::string new_value(const std::string& key) {
     auto value = fmt::format("{}#{}#", key, ++number_);
     const bool fills = kind_ == workload_kind::roll || kind_ == workload_kind::checkpoints;
-    const auto size = kind_ == workload_kind::walks ? 17'000 + random_() % 20'000
+    const auto size = kind_ == workload_kind::walks ? 24'000 + random_() % 20'000
                       : fills && one_in(2)          ? 2'000 + random_() % 10'000
                       : one_in(8)                   ? random_() % 3'000
                       : one_in(40)                  ? 16'000 + random_() % 8'000
@@ -167,7 +187,7 @@ private:
     auto key =
         make_key(key_kind::plain, shard, options_.shards,
                  static_cast<std::uint32_t>(
-                     random_() % (kind_ == workload_kind::walks ? 4 * plain_keys : plain_keys)));
+                     random_() % (kind_ == workload_kind::walks ? 2 * plain_keys : plain_keys)));
     const bool erase = kind_ != workload_kind::walks && one_in(5);
     c.keys.push_back(key);
     c.values.push_back(erase ? std::string{} : new_value(key));
@@ -306,25 +326,75 @@ private:
     observe();
   }
 
-  /// A checkpoint whose every step on the disk may have writes before it.
-  void checkpoint(std::uint32_t shard, bool with_writes) {
+  /// A call whose every step on the disk may have writes before it. False: the process died.
+  bool step_by_step(const std::function<void()>& work, bool with_writes) {
     run_streams(0ms); // nothing that a stream would do by itself is left
-    op_status status;
-    stepped_call call{[&] { status = engine_->checkpoint(shard_id{shard}); }};
+    stepped_call call{work};
     files_.set_gate([&call] { call.gate(); });
     while (call.wait([&] { run_streams(0ms); })) {
-      if (with_writes && one_in(40)) { // the process dies in the middle
-        killed_ = true;
-        process_->kill();
-      }
-      for (auto n = with_writes && !killed_ ? random_() % 3 : 0; n > 0; --n) step(false);
+      if (with_writes && one_in(40)) process_->kill();
+      for (auto n = with_writes && !process_->killed() ? random_() % 3 : 0; n > 0; --n) step(false);
       settle_transactions();
       run_streams(0ms);
       call.go();
     }
     files_.set_gate({});
-    if (killed_) return restart();
+    if (!process_->killed()) return true;
+    restart(true);
+    return false;
+  }
+
+  void checkpoint(std::uint32_t shard, bool with_writes) {
+    op_status status;
+    const auto work = [&] { status = engine_->checkpoint(shard_id{shard}); };
+    if (!step_by_step(work, with_writes)) return;
     if (!status.ok()) throw violation{"a checkpoint failed: " + status.to_string()};
+  }
+
+  /// A sync of the log fails; checkpoints take the place of what is missing, and a new chain
+  /// begins.
+  void fail_and_mend() {
+    in_checkpoint_ = true;
+    process_->fail_a_log_sync();
+    for (std::uint32_t s = 0; s < options_.shards; ++s) engine_->request_sync(shard_id{s});
+    run_streams(0ms);
+    process_->fail_no_sync(); // there was perhaps nothing to sync
+    for (auto n = random_() % 4; n > 0; --n) step(false);
+    op_status status;
+    if (step_by_step([&] { status = engine_->mend_log(); }, true)) {
+      if (!status.ok()) throw violation{"a log is not mended: " + status.to_string()};
+      run_streams(0ms);
+      if (engine_->log_failed()) throw violation{"a log that was mended has failed"};
+    }
+    in_checkpoint_ = false;
+  }
+
+  void back_up() {
+    in_checkpoint_ = true;
+    const auto store = storage::open_backup_folder(*process_, backup_folder);
+    // What is removed is not promised any more.
+    const bool prunes = promised_.backups.size() > 2 && one_in(2);
+    if (prunes) {
+      promised_.backups.erase(promised_.backups.begin(), promised_.backups.end() - 1);
+      mark();
+    }
+    auto made = promised_backup{{}, promised_.durable};
+    op_status status;
+    const auto alive = step_by_step(
+        [&] {
+          if (prunes) status = storage::prune_backups(*store, 1).status();
+          if (!status.ok()) return;
+          auto done = engine_->back_up(*store);
+          status = done.status();
+          if (done) made.name = done->name;
+        },
+        true);
+    if (alive) {
+      if (!status.ok()) throw violation{"a backup failed: " + status.to_string()};
+      promised_.backups.push_back(std::move(made));
+      mark();
+    }
+    in_checkpoint_ = false;
   }
 
   /// A part in another stream would keep the checkpoint waiting until that stream flushes, which it
@@ -376,6 +446,8 @@ private:
     } else if (!free) {
       return;
     } else if (roll < 96) {
+      if (kind_ == workload_kind::failures) return fail_and_mend();
+      if (kind_ == workload_kind::backups && one_in(2)) return back_up();
       if (!checkpoints) return;
       in_checkpoint_ = true;
       checkpoint(any_shard(), true);
@@ -383,7 +455,10 @@ private:
       if (one_in(3)) time_->advance(70'000'000); // idle spares are dropped after a minute
       static_cast<void>(engine_->due_checkpoints());
     } else if (kind_ == workload_kind::restarts ? true : one_in(6)) {
-      restart();
+      if (one_in(2))
+        kill_in_round();
+      else
+        restart(false);
     }
   }
 
@@ -397,7 +472,7 @@ private:
   std::uint64_t number_;
   std::shared_ptr<still_clock> time_;
 
-  bool had_process_ = false, in_checkpoint_ = false, killed_ = false;
+  bool had_process_ = false, in_checkpoint_ = false;
   std::unique_ptr<process_files> process_;
   std::unique_ptr<engine> engine_;
   std::optional<storage::segment_maker> maker_;
@@ -408,8 +483,9 @@ private:
 } // namespace
 
 std::string_view to_string(workload_kind kind) {
-  static constexpr std::string_view names[] = {"creation",    "log",      "transactions", "roll",
-                                               "checkpoints", "restarts", "walks"};
+  static constexpr std::string_view names[] = {"creation", "log",         "transactions",
+                                               "roll",     "checkpoints", "restarts",
+                                               "backups",  "failures",    "walks"};
   return names[static_cast<std::size_t>(kind)];
 }
 

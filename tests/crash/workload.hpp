@@ -19,9 +19,11 @@ enum class workload_kind : std::uint8_t {
   roll,         ///< values that fill segments
   checkpoints,  ///< while writes go on; segments are released and used again
   restarts,     ///< clean ones and kills, with another number of streams
+  backups,      ///< into a repository on the same disk, and their removal
+  failures,     ///< of syncs, and the new chains that follow
   walks,        ///< checkpoints of large values, with writes in the middle of the walk
 };
-inline constexpr std::size_t workload_kinds = 7;
+inline constexpr std::size_t workload_kinds = 9;
 [[nodiscard]] std::string_view to_string(workload_kind kind);
 
 /// Where a life begins: a disk at rest and what it holds.

@@ -72,7 +72,7 @@ class Start(ProgramTest):
     def test_a_folder_of_a_newer_version_is_exit_code_3_and_stays_as_it_was(self):
         self.assertEqual(self.start().stop(), 0)
         manifest = self.root / "data" / "MANIFEST"
-        body = manifest.read_bytes().rsplit(b"crc32c ", 1)[0].replace(b"manifest 1\n", b"manifest 99\n", 1)
+        body = manifest.read_bytes().rsplit(b"crc32c ", 1)[0].replace(b"manifest 2\n", b"manifest 99\n", 1)
         newer = body + b"crc32c %08x\n" % crc32c(body)
         manifest.write_bytes(newer)
         code, said = self.refused()

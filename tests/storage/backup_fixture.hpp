@@ -174,8 +174,8 @@ private:
 
 /// Restores into a folder of its own, opens it with the clock at that moment, and returns what is
 /// in it.
-inline op_result<plain_contents> restored(storage::backup_store& store,
-                                          storage::file_system& files, const std::string& folder,
+inline op_result<plain_contents> restored(storage::backup_store& store, storage::file_system& files,
+                                          const std::string& folder,
                                           storage::restore_options options, std::uint64_t now_us) {
   options.threads = 2;
   auto done = storage::restore_backup(store, files, folder, options);

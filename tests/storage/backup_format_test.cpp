@@ -47,19 +47,18 @@ backup_manifest example_manifest() {
   m.new_bytes = 150;
   m.shards.resize(2);
   m.shards[0] = {.last = 3, .reserved = 1'000};
-  m.shards[1] = {.checkpoint =
-                     backup_checkpoint{{.shard = shard_id{1},
-                                        .sequence = 7,
-                                        .start_lsn = 100,
-                                        .end_lsn = 120,
-                                        .reserved_lsn = 4'096,
-                                        .start_epoch = 1,
-                                        .end_epoch = 2,
-                                        .records = 10,
-                                        .bytes = 1'234,
-                                        .created_at_ms = 1'699'999'999'000},
-                                       {"0000000000abcdef-checkpoint-00001-0000000007", 700, 1'234,
-                                        0x0a0b0c0d}},
+  m.shards[1] = {.checkpoint = backup_checkpoint{{.shard = shard_id{1},
+                                                  .sequence = 7,
+                                                  .start_lsn = 100,
+                                                  .end_lsn = 120,
+                                                  .reserved_lsn = 4'096,
+                                                  .start_epoch = 1,
+                                                  .end_epoch = 2,
+                                                  .records = 10,
+                                                  .bytes = 1'234,
+                                                  .created_at_ms = 1'699'999'999'000},
+                                                 {"0000000000abcdef-checkpoint-00001-0000000007",
+                                                  700, 1'234, 0x0a0b0c0d}},
                  .last = 130,
                  .reserved = 5'000};
   m.log.push_back({.segment = {3, 0, 12},
@@ -83,15 +82,47 @@ TEST_CASE("the example of an object in backup_format.md", "[storage][backup][for
   const auto object = (*writer)->finish();
   REQUIRE(object.ok());
   const auto bytes = files.bytes("r/objects/o");
-  CHECK(hex(bytes) == "5741525042"
-                      "4b5550");
+  CHECK(hex(bytes) == "57415250424b5550"
+                      "0100000002000000"
+                      "000102030405060708090a0b0c0d0e0f"
+                      "8877665544332211"
+                      "0100000004000000"
+                      "02000000000000000300000000000000"
+                      "efcdab89674523015000000000000000"
+                      "000000000000000000000000e3d27756"
+                      "02831d7e0500000005000000"
+                      "0000000000000000"
+                      "68656c6c6f"
+                      "02831d7e05000000"
+                      "050000000000000001000000"
+                      "c1d05dea"
+                      "57415250424b5545");
   CHECK(bytes.size() == 96 + 20 + 5 + 8 + 24);
   CHECK(*object == backup_object{"o", bytes.size(), 5, object->checksum});
 }
 
 TEST_CASE("the example of a manifest in backup_format.md", "[storage][backup][format]") {
   const auto text = encode_backup_manifest(example_manifest());
-  CHECK(text == "");
+  CHECK(text ==
+        "warpengine-backup 1\n"
+        "name 20231114T221320Z\n"
+        "universe 000102030405060708090a0b0c0d0e0f\n"
+        "generation 0000000000abcdef\n"
+        "base_us 1700000000000000\n"
+        "taken_us 1700000000250000\n"
+        "follows 20231114T211320Z\n"
+        "new_bytes 150\n"
+        "shards 2\n"
+        "shard 0 last=3 reserved=1000\n"
+        "shard 1 last=130 reserved=5000\n"
+        "checkpoint sequence=7 start_lsn=100 start_epoch=1 end_lsn=120 end_epoch=2 "
+        "reserved_lsn=4096 records=10 bytes=1234 created_at_ms=1699999999000 "
+        "object=0000000000abcdef-checkpoint-00001-0000000007 object_bytes=700 raw_bytes=1234 "
+        "checksum=0a0b0c0d\n"
+        "log start=3 stream=0 sequence=12 id=1122334455667788 from=0 to=792 closed=0 "
+        "object=0000000000abcdef-log-3-0-12-0-792 object_bytes=150 raw_bytes=792 "
+        "checksum=01020304\n"
+        "crc32c 9069d1b5\n");
   const auto back = decode_backup_manifest(text, "m", "20231114T221320Z");
   INFO(back.status().to_string());
   REQUIRE(back.ok());
@@ -145,6 +176,7 @@ TEST_CASE("an object of a newer format is told from a damaged one", "[storage][b
   bytes[8] = 2;
   CHECK(decode_backup_header(bytes).code() == op_code::corruption);
   const auto crc = backup_header_crc(bytes);
-  for (int i = 0; i < 4; ++i) bytes[static_cast<std::size_t>(92 + i)] = static_cast<char>(crc >> (8 * i));
+  for (int i = 0; i < 4; ++i)
+    bytes[static_cast<std::size_t>(92 + i)] = static_cast<char>(crc >> (8 * i));
   CHECK(decode_backup_header(bytes).code() == op_code::version_mismatch);
 }

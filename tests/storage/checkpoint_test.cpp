@@ -213,6 +213,26 @@ TEST_CASE_METHOD(file_fixture, "a block of another file or place is refused",
   CHECK(read_checkpoint(files, path).code() == op_code::corruption);
 }
 
+TEST_CASE_METHOD(file_fixture, "a checkpoint whose list of sections is wrong is not whole",
+                 "[storage][checkpoint][damage]") {
+  write_checkpoint(files, path, small_records(), true);
+  auto bytes = files.memory().bytes(path);
+  const auto header = std::string_view{bytes}.substr(0, checkpoint_header_bytes);
+  const auto size = checkpoint_footer_bytes(
+      std::string_view{bytes}.substr(bytes.size() - checkpoint_trailer_bytes));
+  REQUIRE(size.ok());
+  auto footer = decode_checkpoint_footer(
+      std::string_view{bytes}.substr(bytes.size() - static_cast<std::size_t>(*size)), header);
+  REQUIRE(footer.ok());
+  footer->sections[1].name = "other";
+  const auto forged = encode(*footer, header);
+  files.memory().set_bytes(path, bytes.substr(0, bytes.size() - static_cast<std::size_t>(*size)) +
+                                     forged);
+  auto reader = checkpoint_reader::open(files, path);
+  REQUIRE(reader.ok());
+  CHECK(reader->verify().code() == op_code::corruption);
+}
+
 TEST_CASE("decoding random payloads never reads beyond them", "[storage][checkpoint][damage]") {
   const auto seed = std::random_device{}();
   CAPTURE(seed);

@@ -1,11 +1,14 @@
 #include "storage/data_folder.hpp"
 
 #include "tests/storage/checkpoint_fixture.hpp"
+#include "tests/support/crash_states.hpp"
+#include "tests/support/recording_file_system.hpp"
 #include "tests/support/temp_folder.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
 #include <atomic>
+#include <random>
 #include <thread>
 
 using namespace warp;
@@ -74,6 +77,28 @@ TEST_CASE("an absent folder becomes a new universe", "[storage][data_folder]") {
   CHECK((*folder)->start_number() == 1);
   REQUIRE((*folder)->start().ok());
   CHECK((*folder)->start_number() == 2);
+}
+
+TEST_CASE(
+    "a folder that a killed start has made is durable once the next start has a universe in it",
+    "[storage][data_folder][crash]") {
+  recording_file_system files;
+  REQUIRE(data_folder::open(files, "some/where/data", 4).ok()); // and no further
+  {
+    auto folder = data_folder::open(files, "some/where/data", 4);
+    REQUIRE(folder.ok());
+    REQUIRE((*folder)->start().ok());
+  }
+  const auto trace = files.take_trace();
+  crash_states crash{trace};
+  while (crash.next_point()) {
+  }
+  std::mt19937_64 random{1};
+  recording_file_system left{
+      crash.disk(crash.choices(random).front())}; // nothing but what is synced
+  auto folder = data_folder::open(left, "some/where/data", 4);
+  REQUIRE(folder.ok());
+  CHECK(!(*folder)->created());
 }
 
 TEST_CASE("an empty folder becomes a new universe, even on a disk of its own",

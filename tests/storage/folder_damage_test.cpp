@@ -1,5 +1,7 @@
+#include "storage/byte_order.hpp"
 #include "storage/checkpoint_reader.hpp"
 #include "storage/checkpoint_writer.hpp"
+#include "storage/crc32c.hpp"
 #include "storage/manifest.hpp"
 #include "storage/segment_scan.hpp"
 #include "storage/wal_format.hpp"
@@ -166,4 +168,18 @@ TEST_CASE("a log that ends before its newest checkpoint does stops the start",
   newest.reserved_lsn = end.reserved_lsn;
   newest.bytes = totals->bytes;
   check_refused(u, {{manifest_path, encode_manifest(known)}, {path, scratch.bytes("b")}}, path);
+}
+
+TEST_CASE("a log whose versions are used up stops the start, and stays as it was",
+          "[storage][damage]") {
+  const damage_universe u{{.clean = false}};
+  const auto path = newest_segments(u).front();
+  auto bytes = u.files.at(path);
+  char* const frame = bytes.data() + segment_header_bytes;
+  const auto length = load_le<std::uint32_t>(frame + 12);
+  // The first line of the state table: what it reserves is its last number.
+  store_le<std::uint64_t>(frame + frame_header_bytes + 24, lsn_max);
+  set_frame_crc(frame, crc32c({frame + frame_header_bytes, length - frame_header_bytes},
+                              frame_crc_begin(frame, segment_header_bytes)));
+  check_refused(u, {{path, bytes}}, "/wal: shard");
 }

@@ -97,6 +97,31 @@ TEST_CASE("transactions that build on each other are cut together", "[storage][w
   for (const auto& shard : all.shards) CHECK(shard.values.empty());
 }
 
+TEST_CASE("a log that is cut before a transaction ends with a record, not with an LSN left out",
+          "[storage][wal][transaction]") {
+  faulty_file_system files;
+  test_log log{files, two_streams()};
+  REQUIRE(log.open().ok());
+  auto before = log.put(0, "before", "1");
+  log.rounds();
+  const bool behind_a_crash = GENERATE(true, false);
+  if (behind_a_crash) { // the rest of the reservation is left out
+    log.drop();
+    REQUIRE(log.open().ok());
+  } else { // a write that is not logged
+    before = log.put(0, "same frame", "2");
+    std::lock_guard guard{log.lock(0)};
+    static_cast<void>(log.log(0).assign_lsn());
+  }
+  const auto parts = log.put_all({0, 1}, "t", "3");
+  REQUIRE(parts[0] > before + 1);
+  REQUIRE(log.round(0));
+  const auto all = test_log::read(files, 4);
+  REQUIRE(all.status.ok());
+  CHECK(all.parts_cut == 1);
+  CHECK(all.survey.shard(shard_id{0}).end == before);
+}
+
 TEST_CASE("a transaction within one stream is durable in one round",
           "[storage][wal][transaction]") {
   faulty_file_system files;

@@ -28,6 +28,13 @@ std::uint64_t sectors(const disk_event& e) {
          crash_states::sector_bytes;
 }
 
+/// Looks random (the last steps of splitmix64).
+std::uint64_t mixed(std::uint64_t n) {
+  n = (n ^ (n >> 30)) * 0xbf58476d1ce4e5b9u;
+  n = (n ^ (n >> 27)) * 0x94d049bb133111ebu;
+  return n ^ (n >> 31);
+}
+
 /// Does the fate leave sector `i` of a write?
 bool leaves(fate f, std::uint64_t i) {
   switch (f.what) {
@@ -38,7 +45,7 @@ bool leaves(fate f, std::uint64_t i) {
   case fate_kind::back:
     return i >= f.n;
   case fate_kind::scattered:
-    return ((f.n + i) * 0x9e3779b97f4a7c15u >> 40 & 1) != 0;
+    return (mixed(f.n + i) & 1) != 0;
   case fate_kind::lost:
   case fate_kind::size_only:
     break;

@@ -84,8 +84,8 @@ private:
     note(op, reply);
   }
   void note(const operation& op, const op_reply& reply) {
-    if (reply.code != op_code::ok || reply.version == 0) return;
-    logged_change change{engine_.shard_of(op.key).value, reply.version, std::string{op.key}, {}};
+    if (reply.code != op_code::ok) return;
+    logged_change change{engine_.shard_of(op.key).value, reply.durable_at, std::string{op.key}, {}};
     if (op.kind == op_kind::put) change.value = op.value;
     journal.push_back(std::move(change));
   }
@@ -97,7 +97,7 @@ private:
   value_arena arena_;
 };
 
-universe_content content_of(engine& e) {
+universe_content content_now(engine& e) {
   universe_content all(e.shard_count());
   scan_page page;
   do {
@@ -107,6 +107,10 @@ universe_content content_of(engine& e) {
           std::string{entry.large ? entry.large.view() : entry.value}, entry.version};
   } while (page.next_cursor != 0);
   return all;
+}
+
+void add(std::vector<logged_change>& to, std::vector<logged_change>& from) {
+  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
 }
 
 void run_rounds(engine& e) {
@@ -159,6 +163,7 @@ damage_universe::damage_universe(const damage_universe_options& options) : how(o
     }
     writes.large();
     run_rounds(*e);
+    add(journal, writes.journal);
   }
   memory->crash(crash_policy::drop_all);
   { // a second one with checkpoints
@@ -178,6 +183,7 @@ damage_universe::damage_universe(const damage_universe_options& options) : how(o
       writes.some(round);
       run_rounds(*e);
     }
+    add(journal, writes.journal);
     older_content = content_of(*e);
     require(e->close(), "close");
   }
@@ -208,11 +214,44 @@ damage_universe::damage_universe(const damage_universe_options& options) : how(o
     run_rounds(*e);
   }
   rounds.push_back(content_of(*e));
-  journal = std::move(writes.journal);
+  add(journal, writes.journal);
   if (how.clean) require(e->close(), "close");
   e.reset();
   memory->crash(crash_policy::drop_all);
   files = image_of(*memory, folder);
+}
+
+universe_content content_of(engine& e) {
+  return content_now(e);
+}
+
+bool was_there(const damage_universe& u, std::size_t shard,
+               const std::map<std::string, held_value>& found) {
+  std::map<std::string, held_value> at;
+  if (found == at) return true;
+  for (const auto& change : u.journal) {
+    if (change.shard != shard) continue;
+    if (change.value)
+      at[change.key] = {*change.value, change.version};
+    else
+      at.erase(change.key);
+    if (found == at) return true;
+  }
+  return false;
+}
+
+void lay_out(const damage_universe& u, memory_file_system& files,
+             const std::map<std::string, std::optional<std::string>>& changes) {
+  for (const auto* sub : {"", "/wal", "/checkpoint"})
+    static_cast<void>(files.create_folder(std::string{damage_universe::folder} + sub));
+  for (const auto& [path, bytes] : u.files)
+    if (!changes.contains(path)) files.set_bytes(path, bytes);
+  for (const auto& [path, bytes] : changes) {
+    if (bytes)
+      files.set_bytes(path, *bytes);
+    else
+      static_cast<void>(files.remove(path));
+  }
 }
 
 // -- opening
@@ -220,20 +259,7 @@ damage_universe::damage_universe(const damage_universe_options& options) : how(o
 
 damage_opener::damage_opener(const damage_universe& of)
     : of_(of), memory_(std::make_shared<table_memory>()) {
-  damage(files_, {});
-}
-
-void damage_opener::damage(memory_file_system& files, const changes& how) const {
-  for (const auto* sub : {"", "/wal", "/checkpoint"})
-    static_cast<void>(files.create_folder(std::string{damage_universe::folder} + sub));
-  for (const auto& [path, bytes] : of_.files)
-    if (!how.contains(path)) files.set_bytes(path, bytes);
-  for (const auto& [path, bytes] : how) {
-    if (bytes)
-      files.set_bytes(path, *bytes);
-    else
-      static_cast<void>(files.remove(path));
-  }
+  lay_out(of_, files_);
 }
 
 op_result<universe_content> damage_opener::open(const changes& how) {
@@ -279,7 +305,7 @@ op_result<universe_content> damage_opener::open(const changes& how) {
 
 op_result<universe_content> damage_opener::open_whole(const changes& how) {
   memory_file_system files;
-  damage(files, how);
+  lay_out(of_, files, how);
   const auto before = image_of(files, damage_universe::folder);
   universe_content content;
   for (int again = 0; again < 2; ++again) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "storage/data_folder.hpp"
+#include "storage/engine.hpp"
 #include "storage/engine_options.hpp"
 #include "storage/table_memory.hpp"
 #include "tests/support/memory_file_system.hpp"
@@ -54,12 +55,23 @@ struct damage_universe {
   /// What it held after each of the last rounds of the log, the oldest first; the last one is what
   /// it holds. After a clean stop that is the only one.
   std::vector<universe_content> rounds;
-  /// Every change of the last life, in the order of the calls.
+  /// Every change of all lives, in the order of the calls.
   std::vector<logged_change> journal;
   /// By segment file: where in it each of these rounds began. Same order.
   std::vector<std::map<std::string, std::uint64_t>> round_begins;
   damage_universe_options how;
 };
+
+/// Was it what the shard held after one of the journal's changes, or before all of them?
+bool was_there(const damage_universe& u, std::size_t shard,
+               const std::map<std::string, held_value>& found);
+
+/// Lays all files of a universe, with these changes, into a file system.
+void lay_out(const damage_universe& u, memory_file_system& files,
+             const std::map<std::string, std::optional<std::string>>& changes = {});
+
+/// All that an engine holds.
+universe_content content_of(storage::engine& e);
 
 /// The options that its engines have.
 storage::engine_options damage_options(storage::file_system& files, std::uint32_t shards,
@@ -83,8 +95,6 @@ public:
   op_result<universe_content> open_whole(const changes& damage);
 
 private:
-  void damage(memory_file_system& files, const changes& how) const;
-
   const damage_universe& of_;
   memory_file_system files_;
   std::shared_ptr<storage::table_memory> memory_;

@@ -344,10 +344,15 @@ op_status memory_file_system::rename(const std::string& from, const std::string&
   std::lock_guard guard{state_->mutex};
   const auto it = state_->now.find(from);
   if (it == state_->now.end()) return {op_code::not_found, from + ": rename failed: no such file"};
-  if (parent(from) != parent(to))
-    throw std::invalid_argument("renames between folders are not modelled");
-  const name_change change{from, to, it->second};
+  const auto node = it->second;
+  const name_change change{from, to, node};
   redo(state_->now, change);
+  if (parent(from) != parent(to)) { // each folder's sync makes its half durable
+    state_->pending[parent(to)].push_back({{}, to, node});
+    state_->pending[parent(from)].push_back({from, {}, nullptr});
+    state_->count_used();
+    return {};
+  }
   state_->pending[parent(to)].push_back(change);
   state_->count_used();
   return {};

@@ -79,6 +79,7 @@ TEST_CASE_METHOD(universe_fixture, "a watch is told of the end of its universe a
   REQUIRE(made.ok());
   watch = std::move(*made);
   REQUIRE(u->put("a", "1").ok());
+  CHECK(told.until("put a=1") == texts{"put a=1"}); // what is not told yet is for the next universe
   REQUIRE(u->stop().ok());
   CHECK(told.until("ended shutting_down") == texts{"put a=1", "ended shutting_down"});
   CHECK(u->watch({.key = "a"}, told.callback()).code() == op_code::shutting_down);

@@ -244,6 +244,8 @@ private:
   static op_status open_log(state& s, recovered& found);
   static void open_watches(state& s);
   [[nodiscard]] op_status release_log();
+  op_code execute_transaction(std::span<const operation> operations, std::span<op_reply> replies,
+                              value_arena& arena);
   void execute_many(std::span<const operation> operations, std::span<op_reply> replies,
                     value_arena& arena);
   [[nodiscard]] bool out_of_space() const noexcept;

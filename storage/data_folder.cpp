@@ -1,6 +1,7 @@
 #include "storage/data_folder.hpp"
 
 #include "messages/limits.hpp"
+#include "storage/no_memory.hpp"
 #include "storage/path.hpp"
 
 #include <fmt/format.h>
@@ -263,7 +264,8 @@ op_status data_folder::publish(std::span<const checkpoint_info> infos, std::uint
   }
   // A file that can't be removed now is removed at the next start.
   for (const auto& old : dropped)
-    static_cast<void>(files_->remove(checkpoint_path(old.shard, old.sequence)));
+    static_cast<void>(unless_no_memory(
+        "checkpoint", [&] { return files_->remove(checkpoint_path(old.shard, old.sequence)); }));
   return {};
 }
 

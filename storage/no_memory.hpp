@@ -9,6 +9,15 @@
 
 namespace warp::storage {
 
+/// A status with this sentence; without it where there is no memory for that.
+[[nodiscard]] inline op_status say(op_code code, std::string_view sentence) noexcept {
+  try {
+    return {code, std::string{sentence}};
+  } catch (const std::bad_alloc&) {
+    return code;
+  }
+}
+
 /// no_space, with a sentence that names what found no memory; without a sentence where there is no
 /// memory for that either.
 [[nodiscard]] inline op_status no_memory(std::string_view what) noexcept {

@@ -101,8 +101,9 @@ op_status segment_builder::finish() {
     return s;
   }
   if (auto s = file_->sync(); !s.ok()) return s;
-  if (auto s = files.rename(temporary_, info_->path); !s.ok()) return s;
-  temporary_ = info_->path;
+  auto name = info_->path;
+  if (auto s = files.rename(temporary_, name); !s.ok()) return s;
+  temporary_ = std::move(name);
   if (auto s = files.sync_folder(store_->options_.folder); !s.ok()) return s;
   complete_ = true;
   return {};

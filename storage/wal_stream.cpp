@@ -421,7 +421,7 @@ void wal_stream::wake_waiters() noexcept {
   gate_->end_round();
 }
 op_status wal_stream::prepare_next() {
-  return writer_.prepare_next(0).status();
+  return unless_no_memory("log", [this] { return writer_.prepare_next(0).status(); });
 }
 
 op_status wal_stream::condition() const {
@@ -429,7 +429,11 @@ op_status wal_stream::condition() const {
   switch (gate_->condition()) {
   case stream_condition::failed:
   case stream_condition::no_space:
-    return failure_;
+    try {
+      return failure_;
+    } catch (const std::bad_alloc&) {
+      return failure_.code();
+    }
   case stream_condition::writing:
   case stream_condition::closed:
     break;

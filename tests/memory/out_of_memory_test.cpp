@@ -8,6 +8,7 @@
 #include "tests/support/engine_fixture.hpp"
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <cstdio>
 #include <random>
 
@@ -23,8 +24,19 @@ using allocation_faults::armed;
 
 constexpr std::uint32_t shards = 4, streams = 2;
 
+/// The first key that is not the same; empty: all are.
+std::string difference(const contents& shown, const contents& expected) {
+  for (const auto& [key, value] : shown)
+    if (const auto it = expected.find(key); it == expected.end() || it->second != value)
+      return key + " shows '" + value.substr(0, 30) + "' in place of " +
+             (it == expected.end() ? "nothing" : "'" + it->second.substr(0, 30) + "'");
+  for (const auto& [key, value] : expected)
+    if (!shown.contains(key)) return key + " is missing";
+  return {};
+}
+
 /// Time that stands still until it is told to go on.
-class test_clock final : public clock {
+class test_clock final : public storage::clock {
 public:
   [[nodiscard]] std::uint64_t now_us() const noexcept override { return now_us_; }
   void advance(std::uint64_t us) { now_us_ += us; }
@@ -33,7 +45,7 @@ private:
   std::atomic<std::uint64_t> now_us_{1'000'000'000'000};
 };
 
-engine_options options_on(file_system& files, std::shared_ptr<const clock> time) {
+engine_options options_on(file_system& files, std::shared_ptr<const storage::clock> time) {
   auto options = small_options("data");
   options.files = &files;
   options.time = std::move(time);
@@ -186,6 +198,7 @@ public:
 
   /// Until everything is on disk, with nothing refused any more.
   void settle() {
+    for (std::uint32_t s = 0; s < shards; ++s) engine_->sweep_expired(shard_id{s}, 1'000);
     const auto sync = [&] {
       std::vector<operation> ops;
       std::vector<std::string> keys;
@@ -215,7 +228,7 @@ public:
     if (!watch_) return;
     for (int turn = 0; turn < 100; ++turn) drive();
     if (watch_->end().ok())
-      REQUIRE(seen == model);
+      REQUIRE(difference(seen, model) == "");
     else
       REQUIRE(watch_->end() == op_code::no_space);
   }
@@ -299,8 +312,9 @@ void work(driven_engine& db, std::uint64_t now_ms) {
            false);
     db.run({with_id(put("r" + n, n))}, false);
     db.run({{.kind = op_kind::increment, .key = "count", .delta = i}}, false);
-    if (i % 3 == 0) {
+    if (i % 3 == 0)
       db.run({put("large" + n, std::string(40'000, static_cast<char>('a' + i)))}, false);
+    if (i % 3 == 0 && i <= 6) {
       auto expiring = put("e" + n, "soon gone");
       expiring.expires_at_ms = now_ms + 5'000;
       db.run({expiring}, false);
@@ -366,9 +380,9 @@ outcome live(std::uint64_t first, std::uint64_t times, bool log_fails) {
   seen.calls = allocation_faults::calls();
   seen.refused = allocation_faults::refused();
   allocation_faults::refuse(0);
-  REQUIRE(db.read_all() == db.model);
+  REQUIRE(difference(db.read_all(), db.model) == "");
   db.settle();
-  REQUIRE(db.read_all() == db.model);
+  REQUIRE(difference(db.read_all(), db.model) == "");
   db.check_watch();
   const auto expected = db.model;
   if (first % 2 == 0) {
@@ -383,24 +397,171 @@ outcome live(std::uint64_t first, std::uint64_t times, bool log_fails) {
   const auto again = db.open();
   INFO(again.to_string());
   REQUIRE(again.ok());
-  REQUIRE(db.read_all() == expected);
+  REQUIRE(difference(db.read_all(), expected) == "");
   return seen;
 }
 
 } // namespace
 
-TEST_CASE(
-    "memory that is refused at any call is a refusal of one operation, and nothing of it stays",
-    "[memory]") {
+TEST_CASE("memory that is refused at any call refuses one operation, and nothing of it stays",
+          "[memory]") {
   if (!allocation_faults::available()) SKIP("a sanitizer has a malloc of its own");
   hang_guard guard{500s};
-  const auto whole = live(0, 1, false);
-  CHECK(whole.refused == 0);
-  CHECK(whole.calls > 500);
-  for (std::uint64_t n = 1; n <= whole.calls; ++n) {
-    CAPTURE(n);
-    CHECK(live(n, 1, false).refused == 1);
+  std::uint64_t n = 0;
+  for (outcome seen{.refused = 1}; seen.refused != 0;) {
+    CAPTURE(++n);
+    seen = live(n, 1, false);
   }
-  std::printf("%lu lives in which memory is refused once\n",
-              static_cast<unsigned long>(whole.calls));
+  CHECK(n > 500);
+  std::printf("%lu lives in which memory is refused once\n", static_cast<unsigned long>(n - 1));
+}
+
+TEST_CASE("memory that is refused for a while stops neither the log nor its repair for good",
+          "[memory]") {
+  if (!allocation_faults::available()) SKIP("a sanitizer has a malloc of its own");
+  hang_guard guard{500s};
+  const bool log_fails = GENERATE(false, true);
+  for (const std::uint64_t times : {std::uint64_t{3}, std::uint64_t{40}, ~std::uint64_t{0} / 2}) {
+    outcome seen{.refused = 1};
+    for (std::uint64_t n = 1; seen.refused != 0; n += 13) {
+      CAPTURE(n, times, log_fails);
+      seen = live(n, times, log_fails);
+    }
+  }
+}
+
+TEST_CASE("a start that is refused memory says so, and the next one finds everything", "[memory]") {
+  if (!allocation_faults::available()) SKIP("a sanitizer has a malloc of its own");
+  hang_guard guard{300s};
+  faulty_file_system disk;
+  spared_file_system files{disk};
+  allocation_faults::refuse(0);
+  driven_engine before{files};
+  REQUIRE(before.open().ok());
+  work(before, 1'000'000'000);
+  before.settle();
+  const auto expected = before.model;
+  before.drop();
+  std::uint64_t refused = 0;
+  for (std::uint64_t n = 1;; ++n) {
+    CAPTURE(n);
+    driven_engine db{files};
+    allocation_faults::refuse(n);
+    const auto status = db.open();
+    const bool met = allocation_faults::refused() != 0;
+    allocation_faults::refuse(0);
+    if (!status.ok()) {
+      INFO(status.to_string());
+      REQUIRE(status == op_code::no_space);
+      ++refused;
+      continue;
+    }
+    REQUIRE(difference(db.read_all(), expected) == "");
+    db.drop();
+    if (!met) break;
+  }
+  CHECK(refused > 100);
+}
+
+TEST_CASE("threads that are refused memory now and then lose nothing that was acknowledged",
+          "[memory][threads]") {
+  if (!allocation_faults::available()) SKIP("a sanitizer has a malloc of its own");
+  hang_guard guard{300s};
+  const auto seed = std::random_device{}();
+  CAPTURE(seed);
+  faulty_file_system disk;
+  spared_file_system files{disk};
+  auto options = options_on(files, std::make_shared<test_clock>());
+  options.write_stall_max = 1s;
+  options.log_retry_min = 1ms;
+  options.log_retry_max = 5ms;
+  allocation_faults::refuse(0);
+  contents expected;
+  std::atomic<std::uint64_t> refusals{0};
+  {
+    auto opened = engine::open(options);
+    REQUIRE(opened.ok());
+    auto& db = **opened;
+    std::vector<std::jthread> background;
+    const auto loop = [&](auto turn) {
+      background.emplace_back([turn](std::stop_token stop) mutable {
+        armed now;
+        while (!stop.stop_requested()) turn();
+      });
+    };
+    for (std::uint32_t s = 0; s < streams; ++s) loop([&db, s] { db.run_stream(s, 5ms); });
+    loop([&db] {
+      static_cast<void>(db.mend_log());
+      std::this_thread::yield();
+    });
+    loop([&db, n = 0u]() mutable { static_cast<void>(db.checkpoint(shard_id{n++ % shards})); });
+    loop([&db] { db.run_watches(5ms); });
+    allocation_faults::refuse_some(50);
+    constexpr int writers = 3, writes = 3'000;
+    std::vector<contents> written(writers);
+    const auto write = [&](int t) {
+      std::mt19937_64 random{seed + static_cast<unsigned>(t)};
+      auto& mine = written[static_cast<std::size_t>(t)];
+      for (int i = 0; i < writes; ++i) {
+        const bool atomic = random() % 4 == 0;
+        std::vector<std::string> keys, values;
+        for (int k = 0; k < (atomic ? 5 : 1); ++k) {
+          keys.push_back(std::to_string(t) + "-" + std::to_string(random() % 300));
+          values.push_back(std::string(random() % 400, 'v') + std::to_string(i));
+        }
+        std::vector<operation> ops;
+        for (std::size_t k = 0; k < keys.size(); ++k)
+          if (random() % 5 == 0)
+            ops.push_back({.kind = op_kind::erase, .key = keys[k]});
+          else
+            ops.push_back({.kind = op_kind::put, .key = keys[k], .value = values[k]});
+        std::vector<op_reply> replies(ops.size());
+        value_arena arena;
+        auto whole = op_code::ok;
+        {
+          armed now;
+          if (atomic)
+            whole = db.execute_atomic(ops, replies, arena);
+          else
+            db.execute(ops, replies, arena);
+        }
+        refusals += whole == op_code::no_space || replies[0].code == op_code::no_space;
+        if (whole != op_code::ok) continue;
+        for (std::size_t k = 0; k < ops.size(); ++k)
+          if (replies[k].code == op_code::ok && ops[k].kind == op_kind::put)
+            mine[keys[k]] = values[k];
+          else if (replies[k].code == op_code::ok)
+            mine.erase(keys[k]);
+      }
+    };
+    {
+      std::vector<std::jthread> threads;
+      for (int t = 0; t < writers; ++t) threads.emplace_back(write, t);
+    }
+    allocation_faults::refuse(0);
+    for (const auto& one : written) expected.insert(one.begin(), one.end());
+    // Until all of it is on disk.
+    for (bool durable = false; !durable;) {
+      durable = true;
+      for (int i = 0; i < 40; ++i) {
+        const auto key = "end" + std::to_string(i);
+        const operation op{
+            .kind = op_kind::put, .level = durability::sync, .key = key, .value = "end"};
+        op_reply reply;
+        value_arena arena;
+        db.execute({&op, 1}, {&reply, 1}, arena);
+        durable =
+            durable && reply.code == op_code::ok &&
+            db.wait_durable({&reply, 1}, std::chrono::steady_clock::now() + 30s) == op_code::ok;
+        expected[key] = "end";
+      }
+    }
+    for (auto& thread : background) thread.request_stop();
+    background.clear();
+  }
+  CHECK(refusals > 10);
+  disk.crash(crash_policy::drop_all);
+  driven_engine db{files};
+  REQUIRE(db.open().ok());
+  CHECK(difference(db.read_all(), expected) == "");
 }

@@ -84,7 +84,7 @@ std::string checkpoint_file_name(checkpoint_name name) {
   return fmt::format("{:05}-{:010}", name.shard.value, name.sequence);
 }
 
-std::optional<checkpoint_name> parse_checkpoint_file_name(std::string_view text) noexcept {
+std::optional<checkpoint_name> parse_checkpoint_file_name(std::string_view text) {
   const auto dash = text.find('-');
   if (dash == std::string_view::npos) return {};
   std::uint32_t shard = 0;

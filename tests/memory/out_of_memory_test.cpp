@@ -374,11 +374,12 @@ outcome live(std::uint64_t first, std::uint64_t times, bool log_fails) {
   driven_engine db{files};
   allocation_faults::refuse(0);
   REQUIRE(db.open().ok());
-  if (log_fails) disk.inject({.operation = file_operation::sync, .path_part = "wal", .skip = 4});
+  if (log_fails) disk.inject({.operation = file_operation::sync, .path_part = "wal", .skip = 4, .times = 1});
   allocation_faults::refuse(first, times);
   work(db, 1'000'000'000);
   seen.calls = allocation_faults::calls();
   seen.refused = allocation_faults::refused();
+  disk.clear_faults();
   allocation_faults::refuse(0);
   REQUIRE(difference(db.read_all(), db.model) == "");
   db.settle();

@@ -47,7 +47,7 @@ public:
     std::uint16_t count = 0, writes = 0;
   };
 
-  /// Starts a new chunk over shards 0 .. shard_count - 1.
+  /// Starts a new chunk over shards 0 .. shard_count - 1. Throws std::bad_alloc, once warm not.
   void begin(std::uint32_t shard_count);
 
   /// Notes where operation i goes, when no groups are needed.

@@ -1,6 +1,7 @@
 #include "storage/data_folder.hpp"
 
 #include "messages/limits.hpp"
+#include "storage/no_memory.hpp"
 #include "storage/path.hpp"
 
 #include <fmt/format.h>
@@ -83,7 +84,7 @@ std::string checkpoint_file_name(checkpoint_name name) {
   return fmt::format("{:05}-{:010}", name.shard.value, name.sequence);
 }
 
-std::optional<checkpoint_name> parse_checkpoint_file_name(std::string_view text) noexcept {
+std::optional<checkpoint_name> parse_checkpoint_file_name(std::string_view text) {
   const auto dash = text.find('-');
   if (dash == std::string_view::npos) return {};
   std::uint32_t shard = 0;
@@ -249,7 +250,8 @@ op_status data_folder::publish(std::span<const checkpoint_info> infos, std::uint
   }
   // A file that can't be removed now is removed at the next start.
   for (const auto& old : dropped)
-    static_cast<void>(files_->remove(checkpoint_path(old.shard, old.sequence)));
+    static_cast<void>(unless_no_memory(
+        "checkpoint", [&] { return files_->remove(checkpoint_path(old.shard, old.sequence)); }));
   return {};
 }
 

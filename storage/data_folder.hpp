@@ -39,8 +39,7 @@ struct checkpoint_name {
 /// "00012-0000000007": sorts by shard, then by age, up to the shards and checkpoints anybody has.
 [[nodiscard]] std::string checkpoint_file_name(checkpoint_name name);
 /// The inverse; empty for any other text.
-[[nodiscard]] std::optional<checkpoint_name>
-parse_checkpoint_file_name(std::string_view text) noexcept;
+[[nodiscard]] std::optional<checkpoint_name> parse_checkpoint_file_name(std::string_view text);
 
 /// A data folder that this process holds: its lock, its manifest, its names. Thread-safe.
 ///

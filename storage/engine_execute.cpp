@@ -238,7 +238,15 @@ void engine::execute_chunk(batch& b, std::span<const operation> operations,
   auto& state = *state_;
 
   // Hash everything first and ask for the cache lines, so that their misses overlap.
-  b.begin(state.shard_count());
+  try {
+    b.begin(state.shard_count());
+  } catch (const std::bad_alloc&) {
+    for (auto& reply : replies) {
+      reply.reset();
+      reply.code = op_code::no_space;
+    }
+    return;
+  }
   for (std::size_t i = 0; i < operations.size(); ++i) {
     const auto& op = operations[i];
     replies[i].reset();

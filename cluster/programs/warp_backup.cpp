@@ -89,11 +89,12 @@ void list(tool& t, const backup_arguments& a) {
       if (b.status.ok())
         fmt::print(", \"universe\": \"{}\", \"generation\": \"{:016x}\", \"shards\": {}, "
                    "\"taken\": \"{}\", \"taken_us\": {}, \"from\": \"{}\", \"from_us\": {}, "
-                   "\"bytes\": {}, \"new_bytes\": {}, \"follows\": \"{}\"",
+                   "\"bytes\": {}, \"new_bytes\": {}, \"follows\": \"{}\", {}",
                    storage::to_string(b.manifest.universe), b.manifest.generation,
                    b.manifest.shards.size(), cluster::show_moment(b.manifest.taken_us),
                    b.manifest.taken_us, cluster::show_moment(b.from_us), b.from_us,
-                   b.manifest.bytes(), b.manifest.new_bytes, b.manifest.follows);
+                   b.manifest.bytes(), b.manifest.new_bytes, b.manifest.follows,
+                   json_bytes("anew", b.manifest.anew));
       else
         fmt::print(", {}", json_bytes("error", b.status.message()));
       fmt::print("}}");
@@ -109,6 +110,8 @@ void list(tool& t, const backup_arguments& a) {
                  readable_bytes(b.manifest.bytes()), readable_bytes(b.manifest.new_bytes),
                  storage::to_string(b.manifest.universe).substr(0, 8),
                  cluster::show_moment(b.from_us), cluster::show_moment(b.manifest.taken_us));
+      if (!b.manifest.anew.empty())
+        fmt::print("{:<18}  begins anew: {}\n", "", printable(b.manifest.anew));
     } else {
       fmt::print("{:<18}  {}\n", b.name, b.status.message());
       t.exit = tool_exit::failure;

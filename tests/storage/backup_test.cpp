@@ -78,9 +78,8 @@ TEST_CASE("every recorded moment is restored key by key, from a chain of backups
   for (const auto& backup : *all) {
     CAPTURE(backup.name);
     REQUIRE(backup.status.ok());
-    // It goes on from the one before, or says that it does not.
-    if (!backup.manifest.follows.empty() && &backup != all->data())
-      CHECK(backup.manifest.follows == (&backup - 1)->name);
+    // Nothing was let go before it was copied, so the chain has no gap.
+    CHECK(backup.manifest.follows == (&backup == all->data() ? "" : (&backup - 1)->name));
     const auto& expected = taken.at(backup.name);
     const auto got = restored(*store, files, "by-name" + std::to_string(number++),
                               {.name = backup.name}, expected.us);
@@ -145,6 +144,7 @@ TEST_CASE("a restored universe goes on, under versions that nobody has seen", "[
   INFO(again.status().to_string());
   REQUIRE(again.ok());
   CHECK(again->follows.empty());
+  CHECK(again->anew.find("another generation") != std::string::npos);
   CHECK(problems(*store) == std::vector<std::string>{});
   REQUIRE(restore_backup(*store, files, "restored-again").ok());
   options.folder = "restored-again";
@@ -223,6 +223,7 @@ TEST_CASE("log that was let go before it was copied is a gap in time, not in the
   const auto between = source.time->now_us() - 3'000'000;
   const auto second = source.back_up(*store);
   CHECK(second.follows.empty());
+  CHECK(second.anew.find("had been let go by the log before a backup had") != std::string::npos);
   const auto all = list_backups(*store);
   REQUIRE(all.ok());
   REQUIRE(all->size() == 2);
@@ -293,6 +294,7 @@ TEST_CASE("a backup that is cut short leaves those before it, and the next one g
     REQUIRE(old.ok());
     CHECK(*old == then.contents);
     if (!made.ok()) continue;
+    CHECK(made->follows == first->name);
     const auto got = restored(*store, files, "new", {}, source.time->now_us());
     REQUIRE(got.ok());
     CHECK(*got == source.contents());

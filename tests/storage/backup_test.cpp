@@ -254,6 +254,67 @@ TEST_CASE("log stays until a backup has it, while there is room", "[storage][bac
   CHECK((*source.db)->stats_of_log().closed_bytes < held);
 }
 
+TEST_CASE("a chain of backups goes on after a restart as long as no log was let go",
+          "[storage][backup]") {
+  const bool crash = GENERATE(false, true);
+  const bool holds = GENERATE(false, true);
+  CAPTURE(crash, holds);
+  faulty_file_system files;
+  const auto store = open_backup_folder(files, "backups");
+  backup_source source{files, seed_of(11)};
+  source.hold_log = holds;
+  source.write(80);
+  auto last = source.back_up(*store).name;
+  const auto restart = [&] {
+    crash ? source.crash() : source.stop();
+    source.start();
+  };
+  const auto checkpoint_all = [&] {
+    for (std::uint32_t i = 0; i < 4; ++i) REQUIRE((*source.db)->checkpoint(shard_id{i}).ok());
+  };
+  // Nothing to be copied of the segments that were let go: of one that a crash ended not even an
+  // end mark.
+  restart();
+  checkpoint_all();
+  source.write(5);
+  auto made = source.back_up(*store);
+  INFO(made.anew);
+  CHECK(made.follows == last);
+  CHECK(made.anew.empty());
+  last = made.name;
+  // Writes that nobody copied before their checkpoint was there.
+  source.write(20);
+  restart();
+  checkpoint_all();
+  made = source.back_up(*store);
+  CHECK(made.follows == (holds ? last : ""));
+  CHECK((made.anew.find("before a backup had") == std::string::npos) == holds);
+  CHECK(problems(*store) == std::vector<std::string>{});
+}
+
+TEST_CASE("a backup behind a log that had failed begins a chain anew and says so",
+          "[storage][backup][fault]") {
+  faulty_file_system files, archive;
+  const auto store = open_backup_folder(archive, "backups");
+  backup_source source{files, seed_of(12)};
+  source.write(50);
+  source.back_up(*store);
+  files.inject({.operation = file_operation::sync, .path_part = ".wal", .times = 1});
+  auto& db = *source.db;
+  while (db.put("k", "not on disk", durability::sync).code == op_code::ok) {
+  }
+  while (db.put("k", "again", durability::sync).code != op_code::ok) {
+  }
+  const auto made = source.back_up(*store);
+  CHECK(made.follows.empty());
+  CHECK(made.anew.find("never got to the log, which had failed") != std::string::npos);
+  CHECK(problems(*store) == std::vector<std::string>{});
+  const auto got = restored(*store, files, "restored", {}, source.time->now_us());
+  REQUIRE(got.ok());
+  CHECK(got->at("k").value == "again");
+  CHECK(source.back_up(*store).follows == made.name);
+}
+
 TEST_CASE("a backup that is cut short leaves those before it, and the next one goes on",
           "[storage][backup][crash]") {
   const auto policy =

@@ -48,6 +48,7 @@ private:
       logs_; ///< of the parts; complete before the first shard's lock is given back
   std::atomic<std::uint32_t> missing_;
   std::atomic<std::uint32_t> failures_{0}; ///< parts in failed streams
+  std::atomic<bool> pressed_{false};       ///< somebody waits for it: its streams were asked
 };
 
 } // namespace warp::storage

@@ -213,7 +213,9 @@ op_code shard_log::wait_written(lsn_t lsn, std::chrono::steady_clock::time_point
 }
 
 void shard_log::request_sync() noexcept {
-  if (gate_) gate_->request_round();
+  if (!gate_) return;
+  if (!wished_.load(std::memory_order_seq_cst)) wished_.store(true, std::memory_order_seq_cst);
+  gate_->request_round();
 }
 
 bool shard_log::has_room() const noexcept {
@@ -302,6 +304,7 @@ bool shard_log::advance_locked(transactions& settled) {
     if (!std::exchange(front.counted, true) && front.transaction->count_part())
       settled.push_back(front.transaction);
     if (!front.transaction->settled() && !planted(mistake::durable_before_all_parts)) break;
+    holds_pressed_ -= std::min<std::size_t>(holds_pressed_, 1);
   }
   auto to = on_disk_;
   bool failed = false;
@@ -331,7 +334,40 @@ void shard_log::revive(lsn_t assigned, transactions& settled) {
   for (auto& hold : holds_) // the checkpoint holds them too
     if (!hold.counted && hold.transaction->count_part()) settled.push_back(hold.transaction);
   holds_.clear();
+  holds_pressed_ = 0;
   advance_locked(settled);
+}
+
+bool shard_log::is_on_disk(lsn_t lsn) const {
+  std::lock_guard guard{publish_mutex_};
+  return on_disk_ >= lsn;
+}
+
+void shard_log::press() {
+  // Never with two logs locked. A part that is not on disk yet is asked for, with all that is in
+  // its way in its own log; one that is may be held back there by transactions before it.
+  std::vector<shard_log*> logs{this};
+  while (!logs.empty()) {
+    auto& log = *logs.back();
+    logs.pop_back();
+    transactions in_the_way;
+    {
+      std::lock_guard guard{log.publish_mutex_};
+      for (; log.holds_pressed_ < log.holds_.size(); ++log.holds_pressed_)
+        in_the_way.push_back(log.holds_[log.holds_pressed_].transaction);
+    }
+    for (const auto& transaction : in_the_way) {
+      if (transaction->settled() || transaction->pressed_.exchange(true)) continue;
+      for (auto* other : transaction->logs_) {
+        const auto is_its = [&](const auto& part) { return part.shard == other->shard_; };
+        const auto part = std::ranges::find_if(transaction->parts_, is_its);
+        if (other->is_on_disk(part->last))
+          logs.push_back(other);
+        else
+          other->request_sync();
+      }
+    }
+  }
 }
 
 } // namespace warp::storage

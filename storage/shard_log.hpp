@@ -135,7 +135,8 @@ public:
   [[nodiscard]] bool stream_failed() const noexcept {
     return (failed_.load(std::memory_order_acquire) & failed_stream) != 0;
   }
-  /// Asks the stream for a round now.
+  /// Asks the stream for a round now, and, where transactions hold back what it has written, the
+  /// streams of their other parts.
   void request_sync() noexcept;
   /// After admit() said overloaded, without the lock: blocks until it is worth asking again (ok),
   /// or until the deadline (overloaded). no_space, io_error: at once.
@@ -187,6 +188,15 @@ private:
   /// then.
   bool publish(const taken_round& round, transactions& settled);
   bool advance(transactions& settled); ///< some transaction has changed its state
+  /// Was request_sync() called since this was last asked?
+  [[nodiscard]] bool take_wish() noexcept {
+    return wished_.load(std::memory_order_seq_cst) &&
+           wished_.exchange(false, std::memory_order_seq_cst);
+  }
+  /// Somebody waits for what is on disk here: asks for rounds of the streams that have yet to write
+  /// a part of a transaction that is in the way, once for each transaction.
+  void press();
+  [[nodiscard]] bool is_on_disk(lsn_t lsn) const;
   void fail();                         ///< nothing more gets to disk
   void revive(lsn_t assigned,
               transactions& settled); ///< a checkpoint holds everything up to `assigned`
@@ -223,6 +233,7 @@ private:
   std::atomic<epoch_t> durable_epoch_;
   std::atomic<std::uint8_t> failed_{0};
   std::atomic<bool> starved_{false}; ///< admit() found too few reserved LSNs
+  std::atomic<bool> wished_{false};  ///< by request_sync()
   std::atomic<std::uint64_t> records_{0}, bytes_{0};
   std::atomic<std::uint64_t> dirty_since_ns_{0}, taken_since_ns_{0};
 
@@ -234,6 +245,7 @@ private:
   lsn_t cut_to_ = lsn_max; ///< lowest cut that a round in progress may not know of
   std::deque<hold>
       holds_; ///< parts on disk, by LSN, from the first whose transaction is not settled
+  std::size_t holds_pressed_ = 0; ///< so many of them, from the front
 };
 
 } // namespace warp::storage

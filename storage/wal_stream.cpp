@@ -126,6 +126,8 @@ bool wal_stream::take_round() {
   sync_owed_ = false;
   flush_due_ = {};
   gate_->begin_round();
+  for (auto& m : members_) // before what they wrote is taken: what was wished for is among it
+    if (m.log->take_wish()) wishes_.push_back(m.log);
   round_members_.clear();
   frames_.clear();
   next_frame_ = 0;
@@ -133,7 +135,10 @@ bool wal_stream::take_round() {
     for (auto marks = gate_->take_dirty(word); marks != 0; marks &= marks - 1)
       take_member(static_cast<std::uint32_t>(word * 64 +
                                              static_cast<std::size_t>(std::countr_zero(marks))));
-  if (round_members_.empty()) return false;
+  if (round_members_.empty()) {
+    press(); // what somebody waits for is on disk already
+    return false;
+  }
   flush_due_ = begin + options_.flush_interval; // for what is appended from now on
   return true;
 }
@@ -220,7 +225,15 @@ void wal_stream::publish_round() {
   }
   advance(std::move(settled));
   gate_->end_round();
+  press();
   if (options_.on_round) options_.on_round();
+}
+
+/// A write that was asked to be durable, and is on disk, may stand behind a transaction of which
+/// another stream has a part that nobody has asked it to write.
+void wal_stream::press() {
+  for (auto* log : wishes_) log->press();
+  wishes_.clear();
 }
 
 /// Lets the shards of these transactions go on, those of other streams too. One that is settled may
@@ -297,6 +310,7 @@ void wal_stream::drop_everything() {
     drop(m.round);
   }
   round_members_.clear();
+  wishes_.clear();
   frames_.clear();
   next_frame_ = 0;
   gate_->remove_bytes(bytes);

@@ -122,6 +122,7 @@ private:
   void take_member(std::uint32_t index);
   bool write_round();
   void publish_round();
+  void press();
   void advance(transactions changed);
   void fail(op_status why);
   void drop_everything();
@@ -134,6 +135,7 @@ private:
 
   // The running thread's.
   std::vector<std::uint32_t> round_members_;
+  std::vector<shard_log*> wishes_; ///< shards that somebody waits for
   std::vector<outgoing_frame> frames_;
   std::size_t next_frame_ = 0; ///< those before it are on disk
   time_point flush_due_{};     ///< of the first unflushed append; zero: none seen

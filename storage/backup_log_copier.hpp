@@ -31,8 +31,8 @@ public:
   backup_log_copier(segment_store& segments, file_system& files, backup_store& store,
                     const backup_inventory& inventory, const backup_subject& subject,
                     backup_pace& pace)
-      : segments_(segments), files_(files), store_(store), inventory_(inventory),
-        subject_(subject), pace_(pace), continuity_(subject.shard_count) {}
+      : segments_(segments), files_(files), store_(store), inventory_(inventory), subject_(subject),
+        pace_(pace), continuity_(subject.shard_count) {}
 
   /// Notes what log there is. Before the checkpoints are chosen: a segment that is gone by then is
   /// one that the chosen ones do not need.

@@ -33,7 +33,8 @@ public:
   [[nodiscard]] lsn_t missing_up_to(std::uint32_t shard) const noexcept {
     return missing_up_to_[shard];
   }
-  /// A sentence about the first frame that did not go on where the log before it ended; empty: none.
+  /// A sentence about the first frame that did not go on where the log before it ended; empty:
+  /// none.
   [[nodiscard]] const std::string& first_gap() const noexcept { return first_gap_; }
 
 private:

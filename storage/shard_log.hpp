@@ -197,7 +197,7 @@ private:
   /// a part of a transaction that is in the way, once for each transaction.
   void press();
   [[nodiscard]] bool is_on_disk(lsn_t lsn) const;
-  void fail();                         ///< nothing more gets to disk
+  void fail(); ///< nothing more gets to disk
   void revive(lsn_t assigned,
               transactions& settled); ///< a checkpoint holds everything up to `assigned`
   bool advance_locked(transactions& settled);

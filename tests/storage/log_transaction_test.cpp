@@ -184,7 +184,8 @@ TEST_CASE("who waits behind a transaction wakes the streams that have yet to wri
   faulty_file_system files;
   test_log_options options;
   options.shards = options.streams = 4;
-  options.stream.flush_interval = std::chrono::hours{1}; // nothing is written unless it is asked for
+  options.stream.flush_interval =
+      std::chrono::hours{1}; // nothing is written unless it is asked for
   test_log log{files, options};
   REQUIRE(log.open().ok());
   const auto run = [&](std::uint32_t stream) {
@@ -219,7 +220,8 @@ TEST_CASE("who waits behind a transaction wakes the streams that have yet to wri
     const auto parts = log.put_all({1, 2}, "t", "1");
     log.put_all({0, 1}, "u", "2");
     const auto lsn = log.put(0, "waits", "3");
-    for (const auto s : {0u, 1u}) CHECK(log.round(s)); // asks for the stream, and waits for no shard
+    for (const auto s : {0u, 1u})
+      CHECK(log.round(s)); // asks for the stream, and waits for no shard
     CHECK_FALSE(run(2));
     log.log(0).request_sync();
     CHECK_FALSE(run(0)); // nothing to write

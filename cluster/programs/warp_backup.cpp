@@ -7,14 +7,14 @@
 
 #include <filesystem>
 #include <fmt/format.h>
-#include <thread>
 #include <unistd.h>
 
 namespace warp::programs {
 
 namespace {
 
-constexpr std::chrono::milliseconds poll_interval{50};
+/// The server answers when there is something to show, or after so long that it is asked again.
+constexpr std::chrono::seconds wait_max{30};
 
 struct backup_arguments {
   std::string repository, name, folder, to;
@@ -56,13 +56,11 @@ void create(tool& t, const backup_arguments& a) {
   const auto begin = std::chrono::steady_clock::now();
   const auto ticket = c->admin().order_backup(folder);
   if (!t.check(ticket.status(), "backup create")) return;
-  op_result<backup_summary> state = op_code::unavailable;
-  for (;;) {
-    state = c->admin().backup(*ticket);
+  op_result<backup_summary> state = backup_summary{};
+  while (!state->done) {
+    state = c->admin().wait_backup(*ticket, state->bytes_done, wait_max);
     if (!t.check(state.status(), "backup create")) return;
-    if (state->done) break;
     show_progress(t, state->bytes_done, state->bytes_total);
-    std::this_thread::sleep_for(poll_interval);
   }
   end_progress(t);
   if (!t.check(state->result, "backup create")) return;
@@ -70,12 +68,15 @@ void create(tool& t, const backup_arguments& a) {
       std::chrono::steady_clock::now() - begin);
   if (t.json)
     fmt::print("{{\"name\": \"{}\", \"bytes\": {}, \"new_bytes\": {}, \"taken\": \"{}\", "
-               "\"taken_us\": {}, \"elapsed_ms\": {}}}\n",
+               "\"taken_us\": {}, {}, \"elapsed_ms\": {}}}\n",
                state->name, state->bytes, state->new_bytes, cluster::show_moment(state->taken_us),
-               state->taken_us, took.count());
+               state->taken_us, json_bytes("anew", state->anew), took.count());
   else
     fmt::print("backup {}: {}, {} of it new, in {}\n", state->name, readable_bytes(state->bytes),
                readable_bytes(state->new_bytes), readable_duration(took));
+  if (!t.json && !state->anew.empty())
+    fmt::print("no moment between the backup before and this one can be restored: {}\n",
+               printable(state->anew));
 }
 
 void list(tool& t, const backup_arguments& a) {

@@ -3,6 +3,7 @@
 #include "messages/ids.hpp"
 #include "messages/status.hpp"
 #include "storage/file_system.hpp"
+#include "storage/folder_chain.hpp"
 #include "storage/manifest.hpp"
 #include "storage/universe_id.hpp"
 
@@ -120,9 +121,7 @@ private:
   universe_id universe_;
   std::uint64_t generation_ = 0;
   std::uint32_t shard_count_ = 0;
-  std::vector<std::string> unsynced_parents_; ///< of a folder that open() made
-  std::vector<std::string> doubtful_parents_; ///< an earlier start that was cut short may have
-                                              ///< made what is in them
+  std::optional<folder_chain> unsynced_; ///< of a folder that has no manifest yet
 
   mutable std::mutex mutex_; ///< guards what is below, and the manifest file
   manifest manifest_;

@@ -374,7 +374,8 @@ outcome live(std::uint64_t first, std::uint64_t times, bool log_fails) {
   driven_engine db{files};
   allocation_faults::refuse(0);
   REQUIRE(db.open().ok());
-  if (log_fails) disk.inject({.operation = file_operation::sync, .path_part = "wal", .skip = 4, .times = 1});
+  if (log_fails)
+    disk.inject({.operation = file_operation::sync, .path_part = "wal", .skip = 4, .times = 1});
   allocation_faults::refuse(first, times);
   work(db, 1'000'000'000);
   seen.calls = allocation_faults::calls();

@@ -1,0 +1,30 @@
+#include "physics/miniature_horizon.hpp"
+
+namespace warp::physics {
+
+bool miniature_horizon::access(std::uint64_t key_hash, std::uint32_t bytes) {
+  const auto found = index_.find(key_hash, [&](resident_id id) { return hashes_[id] == key_hash; });
+  if (found != reference_index::none) {
+    horizon_.hit(found);
+    return true;
+  }
+  const auto id = horizon_.admit(key_hash, bytes);
+  forget_gone();
+  if (id == event_horizon::none) return false;
+  if (id >= hashes_.size()) hashes_.resize(id + 1);
+  hashes_[id] = key_hash;
+  index_.insert(key_hash, id, [this](resident_id r) { return hashes_[r]; });
+  return false;
+}
+
+void miniature_horizon::set_capacity(std::uint64_t capacity) {
+  horizon_.set_capacity(capacity);
+  forget_gone();
+}
+
+void miniature_horizon::forget_gone() {
+  for (const auto& [id, hash] : horizon_.gone())
+    index_.erase(hash, id, [this](resident_id r) { return hashes_[r]; });
+}
+
+} // namespace warp::physics

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cmath>
 
 namespace warp::physics {
 
@@ -17,21 +16,19 @@ event_horizon::event_horizon(std::uint64_t capacity, horizon_settings settings)
   set_limits();
 }
 
-resident_id event_horizon::admit(std::uint64_t key_hash, std::uint32_t bytes) {
+resident_id event_horizon::admit(std::uint64_t owner, std::uint32_t bytes, bool ghost) {
   assert(bytes <= bytes_max);
   gone_.clear();
-  const bool returned = ghosts_.take(key_hash);
   if (bytes > capacity_) return none;
   make_room(bytes);
-  const auto id = take_slot(key_hash, bytes);
+  const auto id = take_slot(owner, bytes);
   used_ += bytes;
   ++residents_;
-  if (returned) {
+  if (ghost) {
     set_hits(id, no_hit);
     push(main_, id);
   } else {
-    set_hits(id, too_young);
-    push(small_, id);
+    push(small_, id); // too young
     if (window_count_++ == 0) window_ = id;
     age_window();
   }
@@ -49,10 +46,8 @@ void event_horizon::remove(resident_id id) {
 }
 
 void event_horizon::apply(const horizon_settings& settings) {
-  gone_.clear();
   settings_ = settings;
   set_limits();
-  ghosts_.shrink(ghost_limit());
 }
 
 void event_horizon::set_capacity(std::uint64_t capacity) {
@@ -68,10 +63,7 @@ void event_horizon::set_limits() noexcept {
   small_limit_ = static_cast<std::uint64_t>(static_cast<double>(capacity_) * settings_.small_share);
   small_limit_ = std::clamp<std::uint64_t>(small_limit_, 1, std::max<std::uint64_t>(capacity_, 1));
   main_limit_ = capacity_ - std::min(capacity_, small_limit_);
-}
-
-std::size_t event_horizon::ghost_limit() const noexcept {
-  return static_cast<std::size_t>(settings_.ghost_share * static_cast<double>(residents_));
+  window_limit_ = settings_.window_share * static_cast<double>(small_limit_);
 }
 
 void event_horizon::make_room(std::uint64_t bytes) {
@@ -99,8 +91,9 @@ void event_horizon::demote_from_small() {
       stays = true;
     }
     if (!stays) {
-      ghosts_.remember(slots_[id].key_hash, ghost_limit());
-      return depart(id);
+      demotions_ = (demotions_ + 1) & stamp_mask;
+      demotions_ += demotions_ == no_stamp;
+      return depart(id, demotions_);
     }
     set_hits(id, no_hit);
     push(main_, id);
@@ -115,14 +108,14 @@ void event_horizon::demote_from_main() {
       free(id);
       continue;
     }
-    if (hits(id) == no_hit) return depart(id);
+    if (hits(id) == no_hit) return depart(id, no_stamp);
     set_hits(id, hits(id) - 1);
     push(main_, id);
   }
 }
 
-void event_horizon::depart(resident_id id) {
-  gone_.push_back({id, slots_[id].key_hash});
+void event_horizon::depart(resident_id id, ghost_stamp stamp) {
+  gone_.push_back({id, slots_[id].owner, stamp});
   used_ -= bytes(id);
   --residents_;
   slots_[id].next_and_dead = free_ << 1;
@@ -135,7 +128,7 @@ void event_horizon::free(resident_id id) noexcept {
   free_ = id;
 }
 
-resident_id event_horizon::take_slot(std::uint64_t key_hash, std::uint32_t bytes) {
+resident_id event_horizon::take_slot(std::uint64_t owner, std::uint32_t bytes) {
   auto id = free_;
   if (id != end) {
     free_ = next(id);
@@ -144,7 +137,7 @@ resident_id event_horizon::take_slot(std::uint64_t key_hash, std::uint32_t bytes
     assert(id < end);
     slots_.emplace_back();
   }
-  slots_[id] = {key_hash, end << 1, bytes << 2};
+  slots_[id] = {owner, end << 1, bytes << 2 | too_young};
   return id;
 }
 
@@ -170,13 +163,11 @@ resident_id event_horizon::pop(queue& q) noexcept {
 }
 
 // The window is a share of the small queue's bytes; how many residents that is, their mean size
-// says.
+// says: so many that fewer than these bytes have come after each of them.
 void event_horizon::age_window() noexcept {
-  const auto mean =
-      small_.bytes == 0 ? 1 : static_cast<double>(small_.bytes) / static_cast<double>(small_.count);
-  const auto limit = static_cast<std::size_t>(
-      std::ceil(settings_.window_share * static_cast<double>(small_limit_) / mean));
-  while (window_count_ > limit) {
+  const auto limit = window_limit_ * static_cast<double>(small_.count);
+  const auto bytes = static_cast<double>(small_.bytes);
+  while (window_count_ > 1 && static_cast<double>(window_count_ - 1) * bytes >= limit) {
     if (hits(window_) == too_young) set_hits(window_, no_hit);
     window_ = --window_count_ == 0 ? end : next(window_);
   }

@@ -43,8 +43,8 @@ struct fit_options {
 /// (McNemar's test). So a fit is decided by accesses that lie before all that it is used for, and a
 /// stream that shows no difference changes nothing.
 ///
-/// Memory: miniatures of all settings, (1 + tried) / one_in residents with 40 bytes each for one
-/// resident of the whole: 2 bytes with the defaults. Time: one multiplication an access, and
+/// Memory: miniatures of all settings, (1 + tried) / one_in residents with 50 bytes each for one
+/// resident of the whole: 2.5 bytes with the defaults. Time: one multiplication an access, and
 /// (1 + tried) miniature accesses for one in `one_in`. Not thread-safe: where the data path has
 /// several threads, watched accesses are handed over in batches (is_watched()), and dropped under
 /// pressure.
@@ -55,7 +55,7 @@ public:
   explicit horizon_fitter(std::uint64_t capacity, const horizon_settings& start = {},
                           fit_options options = {});
 
-  /// An access to a key, resident or not; hash and bytes as for event_horizon::admit. True:
+  /// An access to a key, resident or not; see miniature_horizon::access. True:
   /// settings() are others than before.
   bool observe(std::uint64_t key_hash, std::uint32_t bytes) {
     return is_watched(key_hash) && observe_watched(key_hash, bytes);

@@ -1,4 +1,5 @@
-// Ours (physics/event_horizon.hpp), driven like the others: a table from key to resident beside it.
+// Ours (physics/event_horizon.hpp), driven like the others: a table beside it says of each key
+// which resident it is or with which stamp it left.
 
 #include "physics/event_horizon.hpp"
 #include "physics/horizon_fitter.hpp"
@@ -10,36 +11,32 @@ namespace warp::bench::physics {
 namespace {
 
 using warp::physics::event_horizon;
-using warp::physics::resident_id;
 
 template <bool fitted>
 class horizon final : public cache_policy {
 public:
   horizon(std::size_t keys, std::size_t capacity)
-      : horizon_(capacity), fitter_(capacity), resident_(keys, event_horizon::none) {}
+      : horizon_(capacity), fitter_(capacity), state_(keys, event_horizon::no_stamp) {}
 
   bool access(std::uint32_t key) override {
-    const auto hash = warp::physics::mix(key);
     if constexpr (fitted)
-      if (fitter_.observe(hash, 1)) horizon_.apply(fitter_.settings());
-    if (resident_[key] != event_horizon::none) {
-      horizon_.hit(resident_[key]);
+      if (fitter_.observe(warp::physics::mix(key), 1)) horizon_.apply(fitter_.settings());
+    const auto state = state_[key];
+    if (state & resident) {
+      horizon_.hit(state & ~resident);
       return true;
     }
-    const auto id = horizon_.admit(hash, 1);
-    for (const auto& gone : horizon_.gone()) resident_[key_of_[gone.id]] = event_horizon::none;
-    if (id == event_horizon::none) return false;
-    if (id >= key_of_.size()) key_of_.resize(id + 1);
-    key_of_[id] = key;
-    resident_[key] = id;
+    const auto id = horizon_.admit(key, 1, horizon_.is_ghost(state));
+    for (const auto& gone : horizon_.gone()) state_[gone.owner] = gone.stamp;
+    state_[key] = id == event_horizon::none ? event_horizon::no_stamp : id | resident;
     return false;
   }
 
 private:
+  static constexpr std::uint32_t resident = std::uint32_t{1} << 31; // else a stamp
   event_horizon horizon_;
   warp::physics::horizon_fitter fitter_;
-  std::vector<resident_id> resident_;
-  std::vector<std::uint32_t> key_of_;
+  std::vector<std::uint32_t> state_;
 };
 
 } // namespace

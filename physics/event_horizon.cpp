@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 
 namespace warp::physics {
 
@@ -30,6 +31,7 @@ resident_id event_horizon::admit(std::uint64_t owner, std::uint32_t bytes, bool 
   } else {
     push(small_, id); // too young
     if (window_count_++ == 0) window_ = id;
+    window_bytes_ += bytes;
     age_window();
   }
   return id;
@@ -63,7 +65,9 @@ void event_horizon::set_limits() noexcept {
   small_limit_ = static_cast<std::uint64_t>(static_cast<double>(capacity_) * settings_.small_share);
   small_limit_ = std::clamp<std::uint64_t>(small_limit_, 1, std::max<std::uint64_t>(capacity_, 1));
   main_limit_ = capacity_ - std::min(capacity_, small_limit_);
-  window_limit_ = settings_.window_share * static_cast<double>(small_limit_);
+  window_limit_ = static_cast<std::uint64_t>(
+      std::ceil(settings_.window_share * static_cast<double>(small_limit_)));
+  ghosts_a_resident_ = static_cast<std::uint64_t>(std::min(settings_.ghost_share, 1e3) * 0x1p16);
 }
 
 void event_horizon::make_room(std::uint64_t bytes) {
@@ -156,21 +160,21 @@ resident_id event_horizon::pop(queue& q) noexcept {
   q.oldest = next(id);
   --q.count;
   q.bytes -= bytes(id);
-  if (id == window_) { // the queue has become shorter than its window
-    window_ = --window_count_ == 0 ? end : next(id);
-  }
+  if (id == window_) leave_window(); // the queue has become shorter than its window
   return id;
 }
 
-// The window is a share of the small queue's bytes; how many residents that is, their mean size
-// says: so many that fewer than these bytes have come after each of them.
+// Those after which fewer bytes have come than the window's share of the small queue are too young.
 void event_horizon::age_window() noexcept {
-  const auto limit = window_limit_ * static_cast<double>(small_.count);
-  const auto bytes = static_cast<double>(small_.bytes);
-  while (window_count_ > 1 && static_cast<double>(window_count_ - 1) * bytes >= limit) {
+  while (window_count_ != 0 && window_bytes_ - bytes(window_) >= window_limit_) {
     if (hits(window_) == too_young) set_hits(window_, no_hit);
-    window_ = --window_count_ == 0 ? end : next(window_);
+    leave_window();
   }
+}
+
+void event_horizon::leave_window() noexcept {
+  window_bytes_ -= bytes(window_);
+  window_ = --window_count_ == 0 ? end : next(window_);
 }
 
 void event_horizon::sweep() {
@@ -179,9 +183,11 @@ void event_horizon::sweep() {
   // What is too young stands at the end of the small queue.
   window_ = end;
   window_count_ = 0;
+  window_bytes_ = 0;
   for (auto id = small_.oldest; id != end; id = next(id)) {
     if (window_count_ == 0 && hits(id) != too_young) continue;
     if (window_count_++ == 0) window_ = id;
+    window_bytes_ += bytes(id);
   }
 }
 

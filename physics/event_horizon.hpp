@@ -132,14 +132,14 @@ private:
   }
 
   void set_limits() noexcept;
-  [[nodiscard]] std::uint32_t ghost_limit() const noexcept {
-    const auto limit = settings_.ghost_share * static_cast<double>(residents_);
-    return static_cast<std::uint32_t>(limit < stamp_mask / 2 ? limit : stamp_mask / 2);
+  [[nodiscard]] std::uint64_t ghost_limit() const noexcept {
+    return residents_ * ghosts_a_resident_ >> 16;
   }
   resident_id take_slot(std::uint64_t owner, std::uint32_t bytes);
   void push(queue& q, resident_id id) noexcept;
   resident_id pop(queue& q) noexcept;
   void age_window() noexcept;
+  void leave_window() noexcept;
   void make_room(std::uint64_t bytes);
   void demote_from_small();
   void demote_from_main();
@@ -150,7 +150,8 @@ private:
 
   horizon_settings settings_;
   std::uint64_t capacity_ = 0, small_limit_ = 0, main_limit_ = 0; // bytes
-  double window_limit_ = 0;                                       // bytes
+  std::uint64_t window_limit_ = 0;                                // bytes, see age_window()
+  std::uint64_t ghosts_a_resident_ = 0;                           // times 2^16
   std::uint64_t used_ = 0;
   std::size_t residents_ = 0, removed_ = 0;
   bool filled_ = false;
@@ -160,7 +161,8 @@ private:
   queue small_, main_;
   resident_id window_ = end;     // the oldest one of the window
   std::size_t window_count_ = 0; // those from there on
-  ghost_stamp demotions_ = 0;    // from the small queue
+  std::uint64_t window_bytes_ = 0;
+  ghost_stamp demotions_ = 0; // from the small queue
   std::vector<departure> gone_;
 };
 

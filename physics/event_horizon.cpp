@@ -17,6 +17,128 @@ event_horizon::event_horizon(std::uint64_t capacity, horizon_settings settings)
   set_limits();
 }
 
+void event_horizon::set_limits() noexcept {
+  assert(settings_.small_share > 0 && settings_.small_share < 1 && settings_.ghost_share >= 0);
+  assert(settings_.window_share >= 0 && settings_.window_share < 1);
+  small_limit_ = static_cast<std::uint64_t>(static_cast<double>(capacity_) * settings_.small_share);
+  small_limit_ = std::clamp<std::uint64_t>(small_limit_, 1, std::max<std::uint64_t>(capacity_, 1));
+  main_limit_ = capacity_ - std::min(capacity_, small_limit_);
+  window_limit_ = static_cast<std::uint64_t>(
+      std::ceil(settings_.window_share * static_cast<double>(small_limit_)));
+  ghosts_a_resident_ = static_cast<std::uint64_t>(std::min(settings_.ghost_share, 1e3) * 0x1p16);
+}
+
+// -- queues, all of it part of an admission: inline, or position-independent code would call it ---
+
+inline void event_horizon::push(queue& q, resident_id id) noexcept {
+  slots_[id].next_and_dead = end << 1;
+  if (q.count++ == 0)
+    q.oldest = id;
+  else
+    slots_[q.youngest].next_and_dead = id << 1 | (slots_[q.youngest].next_and_dead & 1);
+  q.youngest = id;
+  q.bytes += bytes(id);
+}
+
+inline void event_horizon::leave_window() noexcept {
+  window_bytes_ -= bytes(window_);
+  window_ = --window_count_ == 0 ? end : next(window_);
+}
+
+inline resident_id event_horizon::pop(queue& q) noexcept {
+  const auto id = q.oldest;
+  q.oldest = next(id);
+  --q.count;
+  q.bytes -= bytes(id);
+  if (id == window_) leave_window(); // the queue has become shorter than its window
+  return id;
+}
+
+inline resident_id event_horizon::take_slot(std::uint64_t owner, std::uint32_t bytes) {
+  auto id = free_;
+  if (id != end) {
+    free_ = next(id);
+  } else {
+    id = static_cast<resident_id>(slots_.size());
+    assert(id < end);
+    slots_.emplace_back();
+  }
+  slots_[id] = {owner, end << 1, bytes << 2 | too_young};
+  return id;
+}
+
+inline void event_horizon::free(resident_id id) noexcept {
+  --removed_;
+  slots_[id].next_and_dead = free_ << 1;
+  free_ = id;
+}
+
+inline void event_horizon::depart(resident_id id, ghost_stamp stamp) {
+  gone_.push_back({id, slots_[id].owner, stamp});
+  used_ -= bytes(id);
+  --residents_;
+  slots_[id].next_and_dead = free_ << 1;
+  free_ = id;
+}
+
+// Those after which fewer bytes have come than the window's share of the small queue are too young.
+inline void event_horizon::age_window() noexcept {
+  while (window_count_ != 0 && window_bytes_ - bytes(window_) >= window_limit_) {
+    if (hits(window_) == too_young) set_hits(window_, no_hit);
+    leave_window();
+  }
+}
+
+// Until one is demoted; those with hits stay.
+inline void event_horizon::demote_from_small() {
+  while (small_.count != 0) {
+    const auto id = pop(small_);
+    if (dead(id)) {
+      free(id);
+      continue;
+    }
+    bool stays = hits(id) > settings_.hits_to_stay;
+    if (!stays && settings_.fill_every != 0 && main_.bytes + bytes(id) <= main_limit_ &&
+        ++since_fill_ >= settings_.fill_every) {
+      since_fill_ = 0;
+      stays = true;
+    }
+    if (!stays) {
+      demotions_ = (demotions_ + 1) & stamp_mask;
+      demotions_ += demotions_ == no_stamp;
+      return depart(id, demotions_);
+    }
+    set_hits(id, no_hit);
+    push(main_, id);
+  }
+}
+
+// Until one is demoted; a hit is worth one more round.
+inline void event_horizon::demote_from_main() {
+  while (main_.count != 0) {
+    const auto id = pop(main_);
+    if (dead(id)) {
+      free(id);
+      continue;
+    }
+    if (hits(id) == no_hit) return depart(id, no_stamp);
+    set_hits(id, hits(id) - 1);
+    push(main_, id);
+  }
+}
+
+inline void event_horizon::make_room(std::uint64_t bytes) {
+  while (used_ + bytes > capacity_) {
+    filled_ = true;
+    if (main_.bytes > main_limit_ || small_.count == 0)
+      demote_from_main();
+    else
+      demote_from_small();
+  }
+}
+
+// -- calls ----------------------------------------------------------------------------------------
+
 resident_id event_horizon::admit(std::uint64_t owner, std::uint32_t bytes, bool ghost) {
   assert(bytes <= bytes_max);
   gone_.clear();
@@ -57,124 +179,6 @@ void event_horizon::set_capacity(std::uint64_t capacity) {
   capacity_ = capacity;
   set_limits();
   make_room(0);
-}
-
-void event_horizon::set_limits() noexcept {
-  assert(settings_.small_share > 0 && settings_.small_share < 1 && settings_.ghost_share >= 0);
-  assert(settings_.window_share >= 0 && settings_.window_share < 1);
-  small_limit_ = static_cast<std::uint64_t>(static_cast<double>(capacity_) * settings_.small_share);
-  small_limit_ = std::clamp<std::uint64_t>(small_limit_, 1, std::max<std::uint64_t>(capacity_, 1));
-  main_limit_ = capacity_ - std::min(capacity_, small_limit_);
-  window_limit_ = static_cast<std::uint64_t>(
-      std::ceil(settings_.window_share * static_cast<double>(small_limit_)));
-  ghosts_a_resident_ = static_cast<std::uint64_t>(std::min(settings_.ghost_share, 1e3) * 0x1p16);
-}
-
-void event_horizon::make_room(std::uint64_t bytes) {
-  while (used_ + bytes > capacity_) {
-    filled_ = true;
-    if (main_.bytes > main_limit_ || small_.count == 0)
-      demote_from_main();
-    else
-      demote_from_small();
-  }
-}
-
-// Until one is demoted; those with hits stay.
-void event_horizon::demote_from_small() {
-  while (small_.count != 0) {
-    const auto id = pop(small_);
-    if (dead(id)) {
-      free(id);
-      continue;
-    }
-    bool stays = hits(id) > settings_.hits_to_stay;
-    if (!stays && settings_.fill_every != 0 && main_.bytes + bytes(id) <= main_limit_ &&
-        ++since_fill_ >= settings_.fill_every) {
-      since_fill_ = 0;
-      stays = true;
-    }
-    if (!stays) {
-      demotions_ = (demotions_ + 1) & stamp_mask;
-      demotions_ += demotions_ == no_stamp;
-      return depart(id, demotions_);
-    }
-    set_hits(id, no_hit);
-    push(main_, id);
-  }
-}
-
-// Until one is demoted; a hit is worth one more round.
-void event_horizon::demote_from_main() {
-  while (main_.count != 0) {
-    const auto id = pop(main_);
-    if (dead(id)) {
-      free(id);
-      continue;
-    }
-    if (hits(id) == no_hit) return depart(id, no_stamp);
-    set_hits(id, hits(id) - 1);
-    push(main_, id);
-  }
-}
-
-void event_horizon::depart(resident_id id, ghost_stamp stamp) {
-  gone_.push_back({id, slots_[id].owner, stamp});
-  used_ -= bytes(id);
-  --residents_;
-  slots_[id].next_and_dead = free_ << 1;
-  free_ = id;
-}
-
-void event_horizon::free(resident_id id) noexcept {
-  --removed_;
-  slots_[id].next_and_dead = free_ << 1;
-  free_ = id;
-}
-
-resident_id event_horizon::take_slot(std::uint64_t owner, std::uint32_t bytes) {
-  auto id = free_;
-  if (id != end) {
-    free_ = next(id);
-  } else {
-    id = static_cast<resident_id>(slots_.size());
-    assert(id < end);
-    slots_.emplace_back();
-  }
-  slots_[id] = {owner, end << 1, bytes << 2 | too_young};
-  return id;
-}
-
-void event_horizon::push(queue& q, resident_id id) noexcept {
-  slots_[id].next_and_dead = end << 1;
-  if (q.count++ == 0)
-    q.oldest = id;
-  else
-    slots_[q.youngest].next_and_dead = id << 1 | (slots_[q.youngest].next_and_dead & 1);
-  q.youngest = id;
-  q.bytes += bytes(id);
-}
-
-resident_id event_horizon::pop(queue& q) noexcept {
-  const auto id = q.oldest;
-  q.oldest = next(id);
-  --q.count;
-  q.bytes -= bytes(id);
-  if (id == window_) leave_window(); // the queue has become shorter than its window
-  return id;
-}
-
-// Those after which fewer bytes have come than the window's share of the small queue are too young.
-void event_horizon::age_window() noexcept {
-  while (window_count_ != 0 && window_bytes_ - bytes(window_) >= window_limit_) {
-    if (hits(window_) == too_young) set_hits(window_, no_hit);
-    leave_window();
-  }
-}
-
-void event_horizon::leave_window() noexcept {
-  window_bytes_ -= bytes(window_);
-  window_ = --window_count_ == 0 ? end : next(window_);
 }
 
 void event_horizon::sweep() {

@@ -19,6 +19,7 @@ using namespace warp::bench;
 using physics::part;
 
 const std::array parts{
+    &physics::demon_part,
     &physics::gravity_part,
     &physics::horizon_part,
 };

@@ -250,6 +250,7 @@ TEST_CASE("refinement never cuts more and keeps to the limits", "[physics][assig
     refine_pairs(in, where, 3, 1);
     CHECK(between < before);
     CHECK(w.graph.cut(where) <= between + 1e-6);
+    refine(in, where, 1, 1);
     CHECK(fullest(w.groups, where, w.sites) <= 1.2 + 1e-9);
   }
 }

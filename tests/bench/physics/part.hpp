@@ -26,6 +26,7 @@ struct part {
   void (*run)(report& out, const part_options& options);
 };
 
+extern const part demon_part;   ///< demon_part.cpp
 extern const part gravity_part; ///< gravity_part.cpp
 extern const part horizon_part; ///< horizon_part.cpp
 

@@ -109,6 +109,15 @@ private:
     return bytes + groups_[g].bytes <= limits_.bytes_max && moves_.size() < limits_.moves_max;
   }
 
+  /// Is a move to a place without room good for both of them together, and neither as full after
+  /// it as the giver is now?
+  [[nodiscard]] bool relieves(std::uint32_t g, place_index from, place_index to) const noexcept {
+    const double load = groups_[g].load;
+    const double excess_after = std::max(load_[from] - load - limit_[from], 0.0) +
+                                std::max(load_[to] + load - limit_[to], 0.0);
+    return (load_[to] + load) / mean_[to] < use(from) * (1 - 1e-9) && excess_after <= over(from);
+  }
+
   /// The fullest place gives, move by move, until the aim is reached or nothing helps.
   void descend() {
     std::vector<std::uint8_t> moved(groups_.size(), 0), stuck(load_.size(), 0);
@@ -126,8 +135,7 @@ private:
       for (const auto g : of_[from]) {
         if (moved[g] || !affordable(bytes, g)) continue;
         const bool fits = load_[to] + groups_[g].load <= limit_[to];
-        // Without room: only if the receiver ends below where the giver was.
-        if (!fits && (load_[to] + groups_[g].load) / mean_[to] >= use(from) * (1 - 1e-9)) continue;
+        if (!fits && !relieves(g, from, to)) continue;
         const double price = cost(g) / std::min(groups_[g].load, over(from));
         if (best == UINT32_MAX || fits > best_fits || (fits == best_fits && price < best_price)) {
           best = g;

@@ -22,6 +22,7 @@ const std::array parts{
     &physics::demon_part,
     &physics::gravity_part,
     &physics::horizon_part,
+    &physics::routes_part,
 };
 
 std::string usage() {

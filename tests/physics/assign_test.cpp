@@ -138,15 +138,14 @@ TEST_CASE("ties stay: groups without history and teams that are whole do not mov
   CHECK(plan.goal == places_of(groups));
 }
 
-TEST_CASE("a placement that is at its goal stays there, also for another seed",
+TEST_CASE("a placement that is at its goal stays there unless one is found that cuts 1 % less",
           "[physics][assign]") {
   seeded_random random;
   world w{random, 500, 5, 5};
   const auto first = assign(w.graph, w.groups, w.sites, {}, {.moved_mass_share_max = 1});
   for (std::size_t g = 0; g < w.groups.size(); ++g) w.groups[g].place = first.goal[g];
   const auto second = assign(w.graph, w.groups, w.sites, first.goal, {.seed = 99});
-  CHECK(second.moves.empty());
-  CHECK(second.cut_at_goal <= second.cut_now);
+  CHECK((second.moves.empty() || second.cut_at_goal <= second.cut_now * 0.99));
 }
 
 TEST_CASE("the same input and seed give the same assignment", "[physics][assign]") {

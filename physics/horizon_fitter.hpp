@@ -27,7 +27,7 @@ struct fit_options {
   struct shares {
     double small, ghost; ///< see horizon_settings
   };
-  std::vector<shares> tried = {{0.03, 0.9}, {0.3, 0.9}, {0.03, 0.3}, {0.1, 0.3}};
+  std::vector<shares> tried = {{0.03, 0.9}, {0.3, 0.9}, {0.03, 0.3}, {0.12, 0.3}};
 };
 
 /// Re-fits the small queue's and the ghosts' share of an event horizon from a sample of its

@@ -3,6 +3,7 @@
 #include "messages/ids.hpp"
 #include "messages/status.hpp"
 #include "storage/file_system.hpp"
+#include "storage/folder_chain.hpp"
 #include "storage/manifest.hpp"
 #include "storage/universe_id.hpp"
 
@@ -38,8 +39,7 @@ struct checkpoint_name {
 /// "00012-0000000007": sorts by shard, then by age, up to the shards and checkpoints anybody has.
 [[nodiscard]] std::string checkpoint_file_name(checkpoint_name name);
 /// The inverse; empty for any other text.
-[[nodiscard]] std::optional<checkpoint_name>
-parse_checkpoint_file_name(std::string_view text) noexcept;
+[[nodiscard]] std::optional<checkpoint_name> parse_checkpoint_file_name(std::string_view text);
 
 /// A data folder that this process holds: its lock, its manifest, its names. Thread-safe.
 ///
@@ -116,9 +116,7 @@ private:
   universe_id universe_;
   std::uint64_t generation_ = 0;
   std::uint32_t shard_count_ = 0;
-  std::vector<std::string> unsynced_parents_; ///< of a folder that open() made
-  std::vector<std::string> doubtful_parents_; ///< an earlier start that was cut short may have
-                                              ///< made what is in them
+  std::optional<folder_chain> unsynced_; ///< of a folder that has no manifest yet
 
   mutable std::mutex mutex_; ///< guards what is below, and the manifest file
   manifest manifest_;

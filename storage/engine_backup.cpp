@@ -5,6 +5,7 @@
 #include "storage/checkpoint_reader.hpp"
 #include "storage/engine_state.hpp"
 #include "storage/file_window.hpp"
+#include "storage/no_memory.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -557,7 +558,7 @@ op_result<backup_manifest> engine::back_up(backup_store& store, const backup_opt
   if (!state_->folder)
     return op_status{op_code::not_supported,
                      "a universe in memory only has no backups: use warp dump"};
-  return backup_maker{*state_, store, options}.go();
+  return unless_no_memory("backup", [&] { return backup_maker{*state_, store, options}.go(); });
 }
 
 } // namespace warp::storage

@@ -2,6 +2,7 @@
 
 #include "storage/checkpoint_attempt.hpp"
 #include "storage/engine_state.hpp"
+#include "storage/no_memory.hpp"
 #include "storage/planted.hpp"
 
 #include <algorithm>
@@ -31,6 +32,10 @@ void drop_idle_spares(engine::state& state, std::uint64_t now_ms) {
 } // namespace
 
 op_status engine::checkpoint(shard_id id) {
+  return unless_no_memory("checkpoint", [&] { return save_checkpoint(id); });
+}
+
+op_status engine::save_checkpoint(shard_id id) {
   auto& state = *state_;
   if (!state.folder)
     return {op_code::not_supported, "a universe in memory only has no checkpoints"};
@@ -118,6 +123,14 @@ bool engine::log_presses() const {
 }
 
 std::vector<shard_id> engine::due_checkpoints() {
+  try {
+    return find_due_checkpoints();
+  } catch (const std::bad_alloc&) { // asked again soon
+    return {};
+  }
+}
+
+std::vector<shard_id> engine::find_due_checkpoints() {
   auto& state = *state_;
   for (auto& s : state.shards) {
     std::lock_guard hold{s->lock()};

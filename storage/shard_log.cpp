@@ -4,7 +4,6 @@
 #include "storage/wal_format.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <mutex>
 
@@ -95,18 +94,24 @@ void shard_log::append(const log_record& record) {
   last_appended_.store(record.lsn, std::memory_order_release);
 }
 
+void shard_log::reserve_more(std::size_t records, std::size_t bytes, std::size_t blobs) {
+  active_.reserve(gate_->pool(), bytes + records * record_head_bytes_max, blobs);
+}
+
+void shard_log::reserve_part(const log_transaction& transaction, std::size_t records,
+                             std::size_t bytes, std::size_t blobs) {
+  if (spare_parts_.empty()) spare_parts_.emplace_back();
+  reserve_more(records, transaction.record().size() + bytes, blobs);
+}
+
 void shard_log::begin_part(const std::shared_ptr<log_transaction>& transaction) {
+  if (spare_parts_.empty()) spare_parts_.emplace_back();
   if (!active_.frame_open()) open_frame();
-  const auto& parts = transaction->parts();
-  const auto size = parts_record_bytes(parts.size());
-  std::array<char, 1024> small;
-  std::vector<char> large(size > small.size() ? size : 0);
-  char* bytes = large.empty() ? small.data() : large.data();
-  encode_parts(parts, bytes);
-  active_.write(gate_->pool(), {bytes, size});
+  active_.write(gate_->pool(), transaction->record());
   active_.current().has_parts = true;
-  for (const auto& part : parts)
-    if (part.shard == shard_) active_parts_.push_back({transaction, part.first, false});
+  for (const auto& part : transaction->parts())
+    if (part.shard == shard_) spare_parts_.front() = {transaction, part.first, false};
+  active_parts_.splice(active_parts_.end(), spare_parts_, spare_parts_.begin());
   transaction->logs_.push_back(this);
 }
 
@@ -248,7 +253,7 @@ void shard_log::attach(std::shared_ptr<stream_gate> gate, std::uint32_t index,
   reserved_.store(reserved, std::memory_order_release);
 }
 
-void shard_log::take(taken_round& round) {
+void shard_log::take(taken_round& round) noexcept {
   std::lock_guard guard{lock_};
   if (active_.frame_open()) active_.close_frame(gate_->pool(), frame_alignment);
   std::swap(round.buffer, active_);
@@ -275,7 +280,7 @@ void shard_log::take(taken_round& round) {
   bytes_.fetch_add(round.buffer.bytes(), std::memory_order_relaxed);
 }
 
-bool shard_log::publish(const taken_round& round, transactions& settled) {
+bool shard_log::publish(taken_round& round, settled_transactions& settled) noexcept {
   raise(reserved_, round.reserved);
   raise(durable_epoch_, round.epoch);
   starved_.store(false, std::memory_order_seq_cst);
@@ -287,20 +292,20 @@ bool shard_log::publish(const taken_round& round, transactions& settled) {
   else // taken before a cut: what it wrote above the cut is void
     assigned = std::min(assigned, cut_to_);
   on_disk_ = std::max(on_disk_, assigned);
-  holds_.insert(holds_.end(), round.parts.begin(), round.parts.end());
+  holds_.splice(holds_.end(), round.parts);
   return advance_locked(settled);
 }
 
-bool shard_log::advance(transactions& settled) {
+bool shard_log::advance(settled_transactions& settled) noexcept {
   std::lock_guard guard{publish_mutex_};
   return advance_locked(settled);
 }
 
-bool shard_log::advance_locked(transactions& settled) {
+bool shard_log::advance_locked(settled_transactions& settled) noexcept {
   for (; !holds_.empty(); holds_.pop_front()) {
     auto& front = holds_.front();
     if (!std::exchange(front.counted, true) && front.transaction->count_part())
-      settled.push_back(front.transaction);
+      settled.push(front.transaction);
     if (!front.transaction->settled() && !planted(mistake::durable_before_all_parts)) break;
   }
   auto to = on_disk_;
@@ -320,16 +325,16 @@ bool shard_log::advance_locked(transactions& settled) {
   return changed || ((before & failed_transaction) != 0) != failed;
 }
 
-void shard_log::fail() {
+void shard_log::fail() noexcept {
   failed_.fetch_or(failed_stream, std::memory_order_release);
 }
 
-void shard_log::revive(lsn_t assigned, transactions& settled) {
+void shard_log::revive(lsn_t assigned, settled_transactions& settled) noexcept {
   failed_.fetch_and(static_cast<std::uint8_t>(~failed_stream), std::memory_order_release);
   std::lock_guard guard{publish_mutex_};
   on_disk_ = std::max(on_disk_, assigned);
   for (auto& hold : holds_) // the checkpoint holds them too
-    if (!hold.counted && hold.transaction->count_part()) settled.push_back(hold.transaction);
+    if (!hold.counted && hold.transaction->count_part()) settled.push(hold.transaction);
   holds_.clear();
   advance_locked(settled);
 }

@@ -12,10 +12,8 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
-#include <vector>
 
 namespace warp::storage {
 
@@ -82,9 +80,23 @@ public:
     return epoch_.load(std::memory_order_relaxed);
   } ///< any thread
 
+  /// After this neither the append() of a record with `bytes` of key and value (without a value
+  /// that is `large`), nor the commit() behind it can fail. Throws std::bad_alloc, and has changed
+  /// nothing then. Cheap as a rule.
+  void reserve(std::size_t bytes, bool large = false) {
+    if (large || !active_.has_room_for(bytes + record_head_bytes_max)) [[unlikely]]
+      reserve_more(1, bytes, large);
+  }
+  /// The same for the part of a transaction: begin_part() and `records` with `bytes` in all,
+  /// `blobs` of them large.
+  void reserve_part(const log_transaction& transaction, std::size_t records, std::size_t bytes,
+                    std::size_t blobs);
+  /// For that many records that are no part of a transaction.
+  void reserve_more(std::size_t records, std::size_t bytes, std::size_t blobs);
+
   /// Encodes the record into the buffer. record.lsn: above that of the last appended record; a
   /// follower appends the LSNs of its primary, and the count goes on after them. Allocates nothing
-  /// once warm. Key within the limits.
+  /// once warm; throws std::bad_alloc unless reserve() was called. Key within the limits.
   void append(const log_record& record);
   /// This shard's part of `transaction` follows: its records must be appended next, with the LSNs
   /// named in it.
@@ -159,17 +171,10 @@ public:
 private:
   friend class wal_stream;
 
-  /// A transaction's part that is appended but not settled.
-  struct hold {
-    std::shared_ptr<log_transaction> transaction;
-    lsn_t first = 0;
-    bool counted = false; ///< it has come to the front, and its transaction knows
-  };
-  using transactions = std::vector<std::shared_ptr<log_transaction>>;
   /// What the stream takes for a round.
   struct taken_round {
     log_buffer buffer;
-    std::vector<hold> parts;
+    held_parts parts;
     lsn_t assigned = 0; ///< all LSNs handed out so far
     lsn_t last = 0;     ///< last appended record
     lsn_t reserved = 0;
@@ -181,16 +186,16 @@ private:
 
   void attach(std::shared_ptr<stream_gate> gate, std::uint32_t index, std::uint64_t frame_bytes,
               lsn_t reserved, std::uint64_t block);
-  void take(taken_round& round); ///< takes the lock
+  void take(taken_round& round) noexcept; ///< takes the lock; `round` is empty
   /// Its bytes are on disk. True: the durable LSN or the state of failure changed. Adds to
   /// `settled` the transactions of which the last part was here: all their shards must advance()
   /// then.
-  bool publish(const taken_round& round, transactions& settled);
-  bool advance(transactions& settled); ///< some transaction has changed its state
-  void fail();                         ///< nothing more gets to disk
+  bool publish(taken_round& round, settled_transactions& settled) noexcept;
+  bool advance(settled_transactions& settled) noexcept; ///< some transaction has changed its state
+  void fail() noexcept;                                 ///< nothing more gets to disk
   void revive(lsn_t assigned,
-              transactions& settled); ///< a checkpoint holds everything up to `assigned`
-  bool advance_locked(transactions& settled);
+              settled_transactions& settled) noexcept; ///< a checkpoint holds all up to `assigned`
+  bool advance_locked(settled_transactions& settled) noexcept;
   void open_frame();
   void mark_dirty() noexcept;
 
@@ -211,7 +216,7 @@ private:
   lsn_t reserve_to_ = 0; ///< what the next frames will reserve
   lsn_t renew_at_ = 0;   ///< when next_ gets here another block is reserved
   log_buffer active_;
-  std::vector<hold> active_parts_;
+  held_parts active_parts_, spare_parts_;
   bool dirty_ = false, force_frame_ = false, renew_ = false, cut_ = false;
   std::uint64_t accounted_ = 0; ///< bytes of active_ that the stream knows of
   std::uint64_t cuts_made_ = 0;
@@ -232,8 +237,7 @@ private:
                   ///< way
   std::uint64_t cuts_ = 0;
   lsn_t cut_to_ = lsn_max; ///< lowest cut that a round in progress may not know of
-  std::deque<hold>
-      holds_; ///< parts on disk, by LSN, from the first whose transaction is not settled
+  held_parts holds_; ///< parts on disk, by LSN, from the first whose transaction is not settled
 };
 
 } // namespace warp::storage

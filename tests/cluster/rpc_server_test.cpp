@@ -546,5 +546,34 @@ TEST_CASE("a write that cannot reach the disk in time is unknown", "[cluster][rp
   CHECK((*c)->execute_atomic(batch).status == op_code::outcome_unknown);
 }
 
+TEST_CASE("a client with too many calls that wait for the disk is told so, and goes on",
+          "[cluster][rpc]") {
+  // An engine whose log nobody drives, at first.
+  testing::temp_folder folder;
+  auto opened = storage::engine::open(testing::small_options(folder / "data"));
+  REQUIRE(opened.ok());
+  auto server =
+      rpc_server::start({.listen = "127.0.0.1:0", .waiting_calls_max = 1}, **opened, nullptr);
+  REQUIRE(server.ok());
+  client_options options;
+  options.addresses = {"127.0.0.1:" + std::to_string((*server)->port())};
+  options.deadline = 60s;
+  const auto c = rpc_fixture::connect(options);
+  const auto sync_put = [&](const char* key) {
+    return std::async(std::launch::async,
+                      [&c, key] { return c->put(key, "v", {.level = durability::sync}).code(); });
+  };
+  auto first = sync_put("first");
+  while ((*server)->counters().waiting_durable == 0) std::this_thread::yield();
+  auto second = sync_put("second");
+  while ((*server)->counters().calls_refused == 0) std::this_thread::yield();
+  const storage::stream_threads threads{**opened};
+  CHECK(first.get() == op_code::ok);
+  const auto refused = second.get(); // or tried again by the client
+  CHECK((refused == op_code::overloaded || refused == op_code::ok));
+  CHECK(c->put("third", "v", {.level = durability::sync}).ok());
+  CHECK((*server)->counters().connections_opened == 1);
+}
+
 } // namespace
 } // namespace warp::cluster

@@ -1,6 +1,7 @@
 // Event horizon: miss ratios behind a cache of 0.1, 1, 10 and 20 % of the distinct keys, unit
 // sizes, beside well-known policies, and what an access costs beside S3-FIFO.
 
+#include "physics/horizon_fitter.hpp"
 #include "tests/bench/physics/cache_policy.hpp"
 #include "tests/bench/physics/part.hpp"
 #include "tests/bench/physics/trace.hpp"
@@ -201,12 +202,13 @@ double ns_an_access(make_policy make, const trace& t, std::size_t capacity) {
 
 void add_times(report& out, const std::vector<trace>& traces) {
   out.section("time of an access above S3-FIFO's, in turns");
+  if (!out.wanted_section()) return;
   const int rounds = out.quick() ? 3 : 7;
   for (const auto& t : traces)
     for (const auto size : {0.01, 0.1, 0.2}) {
       const auto name = fmt::format("{}, {}", t.name, percent(size));
       const auto capacity = capacity_of(t, size);
-      if (capacity < 10 || !out.wanted(name)) continue;
+      if (capacity < 10) continue;
       figure f{name, "ns", {}};
       std::vector<double> mine, theirs;
       for (int i = 0; i < rounds; ++i) {
@@ -219,16 +221,17 @@ void add_times(report& out, const std::vector<trace>& traces) {
       out.add(std::move(f));
       out.note(fmt::format("    {:.1f} ns, S3-FIFO {:.1f} ns", median(mine), median(theirs)));
     }
-  out.note("each access of ours includes the sampling and the miniatures of the fitter");
+  out.note("thread CPU time; ours includes the sampling and the miniatures of the fitter");
 }
 
 void run(report& out, const part_options& options) {
   out.begin("event horizon: miss ratios behind a cache, unit sizes, beside known policies", 240);
   const auto traces = load(out, options);
   if (traces.empty()) return;
-  out.setting("memory",
-              "2 bits a resident; ghosts: at most 0.9 a resident, as S3-FIFO; miniatures of "
-              "1 in 100 keys");
+  const auto settings = 1 + warp::physics::fit_options{}.tried.size();
+  out.setting("memory", fmt::format("2 bits a resident; 31 bits for each of at most 0.9 ghosts a "
+                                    "resident; {} miniatures of 1 in {} keys",
+                                    settings, warp::physics::fit_options{}.one_in));
   out.section("miss ratios");
   if (out.wanted_section()) {
     const auto cells = judge(out, traces);

@@ -5,7 +5,7 @@
 
 using namespace warp::physics;
 
-TEST_CASE("grades fall with strength and cover all of (0, 1]", "[physics][prefetch]") {
+TEST_CASE("grades fall with strength, and every strength has one", "[physics][prefetch]") {
   CHECK(prefetch_governor::of(1) == 0);
   CHECK(prefetch_governor::of(0.5) == 2);
   CHECK(prefetch_governor::of(1e-9) == prefetch_governor::grades - 1);

@@ -19,7 +19,8 @@ using namespace warp::bench;
 using physics::part;
 
 const std::array parts{
-    &physics::horizon_part,
+    &physics::demon_part,   &physics::entanglement_part, &physics::gravity_part,
+    &physics::horizon_part, &physics::routes_part,
 };
 
 std::string usage() {

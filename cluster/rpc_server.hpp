@@ -68,8 +68,8 @@ struct alignas(64) rpc_counters {
   std::atomic<std::uint64_t> slow_consumers_dropped{0}; ///< of those: for answers left unread
   std::atomic<std::uint64_t> logins_refused{0};
   std::atomic<std::uint64_t> calls_refused{0}; ///< over waiting_calls_max
-  std::atomic<std::uint64_t> calls{0};      ///< RPC calls
-  std::atomic<std::uint64_t> operations{0}; ///< operations in them
+  std::atomic<std::uint64_t> calls{0};         ///< RPC calls
+  std::atomic<std::uint64_t> operations{0};    ///< operations in them
   std::atomic<std::uint64_t> errors{
       0}; ///< operations and calls answered with a code that is a failure
   std::atomic<std::uint64_t> bytes_received{0};

@@ -21,9 +21,9 @@ namespace warp::cluster {
 class rpc_watch;
 struct rpc_context;
 
-/// What one connection holds: its calls that wait for the disk; its watches, and the bytes that they
-/// may have sent without an answer. So a client that does not answer costs a bounded amount, however
-/// many watches it has.
+/// What one connection holds: its calls that wait for the disk; its watches, and the bytes that
+/// they may have sent without an answer. So a client that does not answer costs a bounded amount,
+/// however many watches it has.
 struct connection_watches {
   std::size_t calls_waiting = 0;
   std::size_t count = 0;

@@ -24,6 +24,8 @@ namespace warp::storage {
 ///     MANIFEST                      table of contents, see manifest_format.md
 ///     wal/                          the log's segments, see wal_format.md
 ///     checkpoint/00012-0000000007   checkpoint 7 of shard 12, see checkpoint_format.md
+///     damaged-20261121-163000/      what `warp repair` has replaced then: MANIFEST, wal/,
+///                                   checkpoint/; no start looks at it, remove it when you like
 ///     *.tmp *.part *.damaged        being written, being received, put aside
 inline constexpr std::string_view wal_folder_name = "wal";
 inline constexpr std::string_view checkpoint_folder_name = "checkpoint";
@@ -52,9 +54,11 @@ public:
   /// `shard_count` shards (0: 64). An existing one must have `shard_count` (0: whatever it has).
   /// Fails with
   ///   unavailable       another process has it
-  ///   invalid_argument  the folder holds something else and nothing of ours, or has another shard
-  ///   count corruption        a damaged manifest, none beside log or checkpoint files, or one
-  ///   without its log folder version_mismatch  written by a newer version io_error, no_space
+  ///   invalid_argument  it holds something else and nothing of ours, or has another shard count
+  ///   corruption        a damaged manifest, none beside log or checkpoint files, or one without
+  ///                     its log folder
+  ///   version_mismatch  written by a newer version
+  ///   io_error, no_space
   /// `files` must outlive the object.
   static op_result<std::unique_ptr<data_folder>> open(file_system& files, std::string path,
                                                       std::uint32_t shard_count);

@@ -85,13 +85,9 @@ op_status engine::release_log() {
   auto& state = *state_;
   // Asked for before the release, which may not wait under its lock: the log's writers need it too.
   const auto release = [&](bool oldest_kept, std::uint64_t bytes_max) {
-    auto from = needed_from(oldest_kept);
-    if (oldest_kept) {
-      std::lock_guard hold{state.upkeep_mutex};
-      for (std::size_t i = 0; i < state.archived.size(); ++i)
-        from[i] = std::min(from[i], state.archived[i] + 1);
-    }
-    return state.segments->release([&](shard_id id) { return from[id.value]; }, bytes_max);
+    const auto from = needed_from(oldest_kept);
+    return state.segments->release([&](shard_id id) { return from[id.value]; }, bytes_max,
+                                   oldest_kept && state.holds_log_for_backups.load());
   };
   // The log from the newest checkpoint always stays; from the oldest one, and what no backup has
   // yet, as far as half of the limit allows. No more goes at once than must, so that segments come

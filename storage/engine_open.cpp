@@ -154,7 +154,7 @@ op_status engine::open_log(state& s, recovered& found) {
   if (!segments) return segments.status();
   s.segments = std::move(*segments);
 
-  if (options.hold_log_for_backups) s.archived.assign(count, 0);
+  s.holds_log_for_backups = options.hold_log_for_backups;
 
   std::vector<std::vector<shard_log*>> logs_of_stream(options.wal_streams);
   for (std::uint32_t i = 0; i < count; ++i) {

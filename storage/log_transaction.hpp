@@ -57,6 +57,7 @@ private:
       logs_; ///< of the parts; complete before the first shard's lock is given back
   std::atomic<std::uint32_t> missing_;
   std::atomic<std::uint32_t> failures_{0}; ///< parts in failed streams
+  std::atomic<bool> pressed_{false};       ///< somebody waits for it: its streams were asked
   std::shared_ptr<log_transaction> next_;  ///< in the list of settled ones that it is in
 };
 
@@ -77,6 +78,7 @@ struct held_part {
   std::shared_ptr<log_transaction> transaction;
   lsn_t first = 0;
   bool counted = false; ///< it has come to the front, and its transaction knows
+  bool pressed = false; ///< somebody waits for what is behind it
 };
 using held_parts = std::list<held_part>; ///< moves from hand to hand without taking memory
 

@@ -277,7 +277,7 @@ void segment_store::discard(std::unique_ptr<segment_builder> builder) {
 }
 
 op_status segment_store::release(const std::function<lsn_t(shard_id)>& needed_from,
-                                 std::uint64_t bytes_max) {
+                                 std::uint64_t bytes_max, bool archived_only) {
   std::vector<std::shared_ptr<segment_info>> released;
   std::vector<std::string> spares;
   std::uint64_t released_bytes = 0;
@@ -285,6 +285,7 @@ op_status segment_store::release(const std::function<lsn_t(shard_id)>& needed_fr
     std::lock_guard guard{mutex_};
     const auto needed = [&](const std::shared_ptr<segment_info>& segment) {
       if (!segment->closed || segment.use_count() > 1) return true;
+      if (archived_only && segment->archived < segment->data_end) return true;
       return std::any_of(segment->runs.begin(), segment->runs.end(), [&](const shard_run& run) {
         return run.records != 0 && run.first <= run.keep &&
                std::min(run.last, run.keep) >= needed_from(run.shard);
@@ -320,6 +321,14 @@ op_status segment_store::release(const std::function<lsn_t(shard_id)>& needed_fr
   std::lock_guard guard{mutex_};
   count_closed(0, released_bytes);
   return failure;
+}
+
+void segment_store::set_archived(const std::map<segment_name, std::uint64_t>& ends) {
+  std::lock_guard guard{mutex_};
+  for (const auto& s : segments_) {
+    const auto end = ends.find({s->header.start, s->header.stream, s->header.sequence});
+    if (end != ends.end()) s->archived = std::max(s->archived, end->second);
+  }
 }
 
 op_status segment_store::drop_idle_spares(std::size_t keep) {

@@ -55,6 +55,9 @@ public:
 
   void prefetch_bucket(std::uint64_t hash) const noexcept { table_.prefetch_bucket(hash); }
   void prefetch_record(std::uint64_t hash) const noexcept { table_.prefetch_record(hash); }
+  /// What prefetch_record() left out of a long one. That should have arrived, for this reads it.
+  /// Defined in shard_read.hpp.
+  void prefetch_rest(std::uint64_t hash) const noexcept;
 
   /// A get or exists below level sync, without the lock: true when it is answered, but for the
   /// expiry in the reply, which is the caller's to look at. False, and the reply's content is
@@ -138,7 +141,7 @@ public:
   /// need. Now and then.
   void settle_memory() noexcept;
   /// What a record takes at most beside its key and value, and its place in the index.
-  static constexpr std::uint64_t record_overhead_max = 64;
+  static constexpr std::uint64_t record_overhead_max = 64 + cell_allocator::rounding_max;
 
   /// Tells `tap` (borrowed) of every change from now on; null: nobody.
   void watch_with(watch_tap* tap) noexcept { tap_ = tap; }

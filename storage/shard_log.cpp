@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <mutex>
+#include <vector>
 
 namespace warp::storage {
 
@@ -218,7 +219,9 @@ op_code shard_log::wait_written(lsn_t lsn, std::chrono::steady_clock::time_point
 }
 
 void shard_log::request_sync() noexcept {
-  if (gate_) gate_->request_round();
+  if (!gate_) return;
+  if (!wished_.load(std::memory_order_seq_cst)) wished_.store(true, std::memory_order_seq_cst);
+  gate_->request_round();
 }
 
 bool shard_log::has_room() const noexcept {
@@ -337,6 +340,40 @@ void shard_log::revive(lsn_t assigned, settled_transactions& settled) noexcept {
     if (!hold.counted && hold.transaction->count_part()) settled.push(hold.transaction);
   holds_.clear();
   advance_locked(settled);
+}
+
+bool shard_log::is_on_disk(lsn_t lsn) const {
+  std::lock_guard guard{publish_mutex_};
+  return on_disk_ >= lsn;
+}
+
+void shard_log::press() {
+  // Never with two logs locked. A part that is not on disk yet is asked for, with all that is in
+  // its way in its own log; one that is may be held back there by transactions before it.
+  std::vector<shard_log*> logs{this};
+  while (!logs.empty()) {
+    auto& log = *logs.back();
+    logs.pop_back();
+    std::vector<std::shared_ptr<log_transaction>> in_the_way;
+    {
+      std::lock_guard guard{log.publish_mutex_};
+      for (auto it = log.holds_.rbegin(); it != log.holds_.rend() && !it->pressed; ++it) {
+        in_the_way.push_back(it->transaction);
+        it->pressed = true;
+      }
+    }
+    for (const auto& transaction : in_the_way) {
+      if (transaction->settled() || transaction->pressed_.exchange(true)) continue;
+      for (auto* other : transaction->logs_) {
+        const auto is_its = [&](const auto& part) { return part.shard == other->shard_; };
+        const auto part = std::ranges::find_if(transaction->parts_, is_its);
+        if (other->is_on_disk(part->last))
+          logs.push_back(other);
+        else
+          other->request_sync();
+      }
+    }
+  }
 }
 
 } // namespace warp::storage

@@ -147,7 +147,8 @@ public:
   [[nodiscard]] bool stream_failed() const noexcept {
     return (failed_.load(std::memory_order_acquire) & failed_stream) != 0;
   }
-  /// Asks the stream for a round now.
+  /// Asks the stream for a round now, and, where transactions hold back what it has written, the
+  /// streams of their other parts.
   void request_sync() noexcept;
   /// After admit() said overloaded, without the lock: blocks until it is worth asking again (ok),
   /// or until the deadline (overloaded). no_space, io_error: at once.
@@ -192,7 +193,17 @@ private:
   /// then.
   bool publish(taken_round& round, settled_transactions& settled) noexcept;
   bool advance(settled_transactions& settled) noexcept; ///< some transaction has changed its state
-  void fail() noexcept;                                 ///< nothing more gets to disk
+  /// Was request_sync() called since this was last asked?
+  [[nodiscard]] bool take_wish() noexcept {
+    return wished_.load(std::memory_order_seq_cst) &&
+           wished_.exchange(false, std::memory_order_seq_cst);
+  }
+  /// Somebody waits for what is on disk here: asks for rounds of the streams that have yet to write
+  /// a part of a transaction that is in the way, once for each transaction. Throws std::bad_alloc:
+  /// then those streams write when their time has come.
+  void press();
+  [[nodiscard]] bool is_on_disk(lsn_t lsn) const;
+  void fail() noexcept; ///< nothing more gets to disk
   void revive(lsn_t assigned,
               settled_transactions& settled) noexcept; ///< a checkpoint holds all up to `assigned`
   bool advance_locked(settled_transactions& settled) noexcept;
@@ -228,6 +239,7 @@ private:
   std::atomic<epoch_t> durable_epoch_;
   std::atomic<std::uint8_t> failed_{0};
   std::atomic<bool> starved_{false}; ///< admit() found too few reserved LSNs
+  std::atomic<bool> wished_{false};  ///< by request_sync()
   std::atomic<std::uint64_t> records_{0}, bytes_{0};
   std::atomic<std::uint64_t> dirty_since_ns_{0}, taken_since_ns_{0};
 

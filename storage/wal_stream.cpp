@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <fmt/format.h>
+#include <new>
 
 namespace warp::storage {
 
@@ -24,6 +25,7 @@ wal_stream::wal_stream(segment_store& store, wal_stream_options options,
       members_(logs.size()), store_(store) {
   for (std::size_t i = 0; i < logs.size(); ++i) members_[i].log = logs[i];
   round_members_.reserve(logs.size());
+  wishes_.reserve(logs.size());
 }
 
 wal_stream::~wal_stream() {
@@ -142,6 +144,9 @@ bool wal_stream::take_round() noexcept {
   sync_owed_ = false;
   flush_due_ = {};
   gate_->begin_round();
+  for (auto& m : members_) // before what they wrote is taken: what was wished for is among it
+    if (m.log->take_wish() && std::ranges::find(wishes_, m.log) == wishes_.end())
+      wishes_.push_back(m.log);
   round_members_.clear();
   frames_.clear();
   next_frame_ = 0;
@@ -152,7 +157,10 @@ bool wal_stream::take_round() noexcept {
       members_[index].log->take(members_[index].round);
       round_members_.push_back(index);
     }
-  if (round_members_.empty()) return false;
+  if (round_members_.empty()) {
+    press(); // what somebody waits for is on disk already
+    return false;
+  }
   flush_due_ = begin + options_.flush_interval; // for what is appended from now on
   return true;
 }
@@ -262,7 +270,19 @@ void wal_stream::publish_round() noexcept {
   }
   advance(settled);
   gate_->end_round();
+  press();
   if (options_.on_round) options_.on_round();
+}
+
+/// A write that was asked to be durable, and is on disk, may stand behind a transaction of which
+/// another stream has a part that nobody has asked it to write.
+void wal_stream::press() noexcept {
+  try {
+    for (auto* log : wishes_) log->press();
+  } catch (const std::bad_alloc&) {
+    // Those other streams write a flush interval later then.
+  }
+  wishes_.clear();
 }
 
 /// Lets the shards of these transactions go on, those of other streams too. One that is settled may
@@ -345,6 +365,7 @@ void wal_stream::drop_everything() noexcept {
     drop(m.round);
   }
   round_members_.clear();
+  wishes_.clear();
   frames_.clear();
   next_frame_ = 0;
   gate_->remove_bytes(bytes);

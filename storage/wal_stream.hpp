@@ -124,6 +124,7 @@ private:
   op_status write_frames();
   bool write_round();
   void publish_round() noexcept;
+  void press() noexcept;
   void advance(settled_transactions& settled) noexcept;
   void tell(const log_transaction& transaction, settled_transactions& settled) noexcept;
   void wait_for_space(op_status why) noexcept;
@@ -138,6 +139,7 @@ private:
 
   // The running thread's.
   std::vector<std::uint32_t> round_members_;
+  std::vector<shard_log*> wishes_; ///< shards that somebody waits for
   std::vector<outgoing_frame> frames_;
   std::size_t next_frame_ = 0; ///< those before it are on disk
   time_point flush_due_{};     ///< of the first unflushed append; zero: none seen

@@ -367,6 +367,9 @@ TEST_CASE("operators ask from beside the data path", "[cluster][rpc]") {
   CHECK(backup->result == op_code::no_space);
   CHECK(backup->name == "name");
   CHECK(backup->taken_us == 10);
+  CHECK(backup->anew == "a gap");
+  CHECK(admin.wait_backup(*ticket, 5, 1min)->done);
+  CHECK(admin.wait_verified(3, 1min)->finished == 3);
   CHECK(admin.backup(8).status() == op_code::not_found);
 
   const auto log = admin.log_frames(shard_id{0}, 10, 500, true);
@@ -573,6 +576,49 @@ TEST_CASE("a client with too many calls that wait for the disk is told so, and g
   CHECK((refused == op_code::overloaded || refused == op_code::ok));
   CHECK(c->put("third", "v", {.level = durability::sync}).ok());
   CHECK((*server)->counters().connections_opened == 1);
+}
+
+TEST_CASE("who waits for a backup or a check is answered when it comes on, not by a clock",
+          "[cluster][rpc]") {
+  rpc_fixture f{false};
+  const auto c = f.connect();
+  const auto after_looks = [&](int count) {
+    while (f.admin.looks < count) std::this_thread::yield();
+  };
+  auto backup = std::async(std::launch::async, [&] { return c->admin().wait_backup(9, 5, 1min); });
+  after_looks(1);
+  CHECK(c->admin().tree().ok()); // holds nobody up
+  CHECK(c->put("key", "value").ok());
+  f.admin.job_changes.ring(); // of something else
+  after_looks(2);
+  f.admin.bytes_done = 6;
+  f.admin.job_changes.ring();
+  CHECK(backup.get()->bytes_done == 6);
+  CHECK(f.admin.looks == 3);
+
+  auto check = std::async(std::launch::async, [&] { return c->admin().wait_verified(4, 1min); });
+  after_looks(4);
+  f.admin.checks_finished = 4;
+  f.admin.job_changes.ring();
+  CHECK(check.get()->finished == 4);
+  CHECK(f.admin.looks == 5);
+  // Nothing comes on: answered when the time is up.
+  CHECK(c->admin().wait_backup(9, 6, 1ms)->bytes_done == 6);
+  CHECK(f.admin.job_changes.listening() == 0);
+}
+
+TEST_CASE("a server that stops does not wait for those who wait for a backup", "[cluster][rpc]") {
+  rpc_fixture f{false};
+  auto options = f.options();
+  options.deadline = 1ms;
+  const auto c = f.connect(options);
+  auto waits = std::async(std::launch::async, [&] { return c->admin().wait_backup(9, 5, 1s); });
+  while (f.admin.looks == 0 && waits.wait_for(0s) != std::future_status::ready)
+    std::this_thread::yield();
+  f.server.reset();
+  CHECK(f.admin.job_changes.listening() == 0);
+  CHECK_FALSE(waits.get().ok());
+  f.admin.job_changes.ring();
 }
 
 } // namespace

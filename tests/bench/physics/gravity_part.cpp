@@ -1,0 +1,200 @@
+// Gravity: where groups live. Two applications with known entities, their co-access learned from
+// one stream of requests and judged on another; hashing and METIS on the same graph beside it.
+
+#include "physics/assign.hpp"
+#include "physics/entropy.hpp"
+#include "tests/bench/physics/metis_partition.hpp"
+#include "tests/bench/physics/part.hpp"
+#include "tests/bench/physics/request_model.hpp"
+#include "tests/bench/process_usage.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <numeric>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace warp::bench::physics {
+
+namespace {
+
+using namespace warp::physics;
+
+struct learned {
+  coaccess_graph graph;
+  std::vector<double> loads; ///< accesses of each group
+};
+
+/// A request of n keys binds each pair with 1 / (n - 1): a key's links then sum up to its accesses.
+learned learn(request_model& model, std::size_t requests, double hour) {
+  std::vector<coaccess_graph::pair> pairs;
+  learned out;
+  out.loads.assign(model.groups(), 0);
+  request r;
+  for (std::size_t i = 0; i < requests; ++i) {
+    model.next(hour, r);
+    for (std::size_t a = 0; a < r.size(); ++a) {
+      out.loads[r[a]] += 1;
+      for (std::size_t b = a + 1; b < r.size(); ++b)
+        pairs.push_back({r[a], r[b], 1.0f / static_cast<float>(r.size() - 1)});
+    }
+  }
+  out.graph = coaccess_graph{model.groups(), pairs};
+  return out;
+}
+
+/// Share of the requests of several keys that have to go to more than one place.
+double crossing_share(request_model& model, std::size_t requests, double hour,
+                      std::span<const place_index> placement) {
+  std::size_t several = 0, crossing = 0;
+  request r;
+  for (std::size_t i = 0; i < requests; ++i) {
+    model.next(hour, r);
+    if (r.size() < 2) continue;
+    ++several;
+    crossing += std::ranges::any_of(r, [&](auto k) { return placement[k] != placement[r[0]]; });
+  }
+  return static_cast<double>(crossing) / static_cast<double>(several);
+}
+
+double imbalance(std::span<const double> loads, std::span<const place_index> placement,
+                 std::size_t places) {
+  std::vector<place_load> of(places);
+  for (std::size_t g = 0; g < loads.size(); ++g) of[placement[g]].load += loads[g];
+  return max_over_mean(of);
+}
+
+std::vector<placement_site> sites_of(std::size_t places) {
+  std::vector<placement_site> sites(places);
+  for (std::size_t p = 0; p < places; ++p) sites[p].id = p + 1;
+  return sites;
+}
+
+std::vector<placed_group> hashed_start(std::span<const double> loads, std::size_t places) {
+  std::vector<placed_group> groups(loads.size());
+  for (std::size_t g = 0; g < groups.size(); ++g)
+    groups[g] = {g, loads[g], loads[g], static_cast<place_index>(fast_random{g + 1}() % places)};
+  return groups;
+}
+
+std::vector<place_index> placement_of(std::span<const placed_group> groups) {
+  std::vector<place_index> out;
+  for (const auto& g : groups) out.push_back(g.place);
+  return out;
+}
+
+void judge(report& out, const std::string& name, request_model& model, request_model& fresh,
+           std::size_t places, std::size_t requests) {
+  out.section(fmt::format("gravity, {}, {} places", name, places));
+  if (!out.wanted_section()) return;
+  const auto known = learn(model, requests, 0);
+  auto groups = hashed_start(known.loads, places);
+  const auto sites = sites_of(places);
+  const auto hashed = placement_of(groups);
+  const auto judged = requests / 4;
+
+  std::vector<place_index> goal;
+  double mass = 0, most_moved = 0, seconds = 0;
+  for (const auto& g : groups) mass += g.mass;
+  int rounds = 0;
+  for (; rounds < 40; ++rounds) {
+    const double begin = process_usage::of_thread().cpu_seconds;
+    auto plan = assign(known.graph, groups, sites, goal, {});
+    seconds = std::max(seconds, process_usage::of_thread().cpu_seconds - begin);
+    goal = std::move(plan.goal);
+    double moved = 0;
+    for (const auto& m : plan.moves) {
+      groups[m.group].place = m.to;
+      moved += groups[m.group].mass;
+    }
+    most_moved = std::max(most_moved, moved / mass);
+    if (plan.moves.empty()) break;
+  }
+  const auto ours = placement_of(groups);
+  const double crossing = crossing_share(fresh, judged, 0, ours);
+  const double crossing_hashed = crossing_share(fresh, judged, 0, hashed);
+  out.note(
+      fmt::format("{} groups, {} links, {} rounds, the largest moved {:.2f} % of the mass, the "
+                  "longest took {:.2f} s CPU",
+                  groups.size(), known.graph.links() / 2, rounds, 100 * most_moved, seconds));
+  out.note(
+      fmt::format("requests that cross places: hashing {:.4f}, ours {:.4f}; cut: hashing {:.0f}",
+                  crossing_hashed, crossing, known.graph.cut(hashed)));
+  out.add({.name = "fewer crossing requests than hashing",
+           .unit = "x",
+           .runs = {crossing_hashed / std::max(crossing, 1e-9)},
+           .bar = 5});
+  const double heaviest =
+      *std::ranges::max_element(known.loads) / (mass / static_cast<double>(places));
+  if (heaviest > 1.05)
+    out.note(fmt::format("the heaviest group alone is {:.2f} of the mean place", heaviest));
+  out.add({.name = "max/mean load",
+           .unit = "",
+           .runs = {imbalance(known.loads, ours, places)},
+           .bar = 1.05,
+           .at_most = true});
+  if (const auto metis = metis_partition(known.graph, known.loads, places, 1.05)) {
+    const double crossing_metis = crossing_share(fresh, judged, 0, *metis);
+    out.note(fmt::format("METIS: {:.4f} of the requests cross, max/mean {:.3f}", crossing_metis,
+                         imbalance(known.loads, *metis, places)));
+    out.add({.name = "cut, beside METIS",
+             .unit = "weight",
+             .runs = {known.graph.cut(ours)},
+             .at_most = true,
+             .peer_runs = {known.graph.cut(*metis)},
+             .peer = "METIS",
+             .ratio_bar = 1.1});
+  } else {
+    out.note("METIS is not installed (deploy/setup --bench): its cut is left out");
+  }
+}
+
+/// How long one round of planning takes, from a hashed start: both ways, and the choice.
+void scale(report& out, const learned& known, std::size_t places) {
+  const std::string name = fmt::format("a round of planning, {} places", places);
+  if (!out.wanted(name)) return;
+  const auto groups = hashed_start(known.loads, places);
+  const auto sites = sites_of(places);
+  const double begin = process_usage::of_thread().cpu_seconds;
+  const auto plan = assign(known.graph, groups, sites, {}, {});
+  const double seconds = process_usage::of_thread().cpu_seconds - begin;
+  out.note(fmt::format("{} places: cut {:.4f} of hashing's at max/mean {:.3f}, {} first moves",
+                       places, plan.cut_at_goal / plan.cut_now,
+                       imbalance(known.loads, plan.goal, places), plan.moves.size()));
+  out.add({.name = name,
+           .unit = "s CPU, one core",
+           .runs = {seconds},
+           .bar = places == 1000 && !out.quick() ? 10.0 : 0.0,
+           .at_most = true});
+}
+
+void run(report& out, const part_options&) {
+  out.begin("gravity: where groups live", 900);
+  const std::size_t requests = out.quick() ? 100'000 : 2'000'000;
+  for (const std::size_t places : {8, 64}) {
+    model_options options{.entities = out.quick() ? 2'000u : 20'000u, .theta = 0.6};
+    {
+      shop_model model{options};
+      judge(out, "shop", model, model, places, requests);
+    }
+    {
+      social_model model{options};
+      judge(out, "social", model, model, places, requests);
+    }
+  }
+  out.section(out.quick() ? "gravity, scale" : "gravity, scale: 1 M groups");
+  if (!out.wanted_any({"a round of planning, 1000 places"})) return;
+  shop_model model{{.entities = out.quick() ? 2'000u : 125'000u, .theta = 0.6}};
+  const auto known = learn(model, out.quick() ? 100'000 : 6'000'000, 0);
+  out.note(fmt::format("{} groups, {} links", known.loads.size(), known.graph.links() / 2));
+  for (const std::size_t places : {10, 100, 1000, 10000}) scale(out, known, places);
+}
+
+} // namespace
+
+const part gravity_part{"gravity", "where groups live: crossings beside hashing and METIS", run};
+
+} // namespace warp::bench::physics

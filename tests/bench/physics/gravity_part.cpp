@@ -29,6 +29,14 @@ struct learned {
 };
 
 /// A request of n keys binds each pair with 1 / (n - 1): a key's links then sum up to its accesses.
+void bind(const request& r, std::vector<coaccess_graph::pair>& pairs, std::vector<double>& loads) {
+  for (std::size_t a = 0; a < r.size(); ++a) {
+    loads[r[a]] += 1;
+    for (std::size_t b = a + 1; b < r.size(); ++b)
+      pairs.push_back({r[a], r[b], 1.0f / static_cast<float>(r.size() - 1)});
+  }
+}
+
 learned learn(request_model& model, std::size_t requests, double hour) {
   std::vector<coaccess_graph::pair> pairs;
   learned out;
@@ -36,11 +44,7 @@ learned learn(request_model& model, std::size_t requests, double hour) {
   request r;
   for (std::size_t i = 0; i < requests; ++i) {
     model.next(hour, r);
-    for (std::size_t a = 0; a < r.size(); ++a) {
-      out.loads[r[a]] += 1;
-      for (std::size_t b = a + 1; b < r.size(); ++b)
-        pairs.push_back({r[a], r[b], 1.0f / static_cast<float>(r.size() - 1)});
-    }
+    bind(r, pairs, out.loads);
   }
   out.graph = coaccess_graph{model.groups(), pairs};
   return out;
@@ -152,6 +156,76 @@ void judge(report& out, const std::string& name, request_model& model, request_m
   }
 }
 
+/// One round an hour while popularity drifts, crowds come and go and the load waves: what is known
+/// is what the last three hours asked for, what is judged is the hour that follows.
+void follow(report& out, const std::string& name, request_model& model, std::size_t places,
+            std::size_t requests_an_hour) {
+  out.section(fmt::format("gravity, {}, {} places, drifting, with crowds and waves", name, places));
+  if (!out.wanted_section()) return;
+  constexpr int hours = 36, judged_from = 24, memory = 3;
+  const auto sites = sites_of(places);
+  std::vector<std::vector<request>> heard;
+  std::vector<placed_group> groups;
+  std::vector<place_index> goal, hashed;
+  double several = 0, crossing = 0, crossing_hashed = 0, mass = 0, moved = 0, uneven = 0;
+  double uneven_hashed = 0;
+  for (int hour = 0; hour < hours; ++hour) {
+    auto& now = heard.emplace_back();
+    const auto count =
+        static_cast<std::size_t>(static_cast<double>(requests_an_hour) * model.rate(hour));
+    now.resize(count);
+    for (std::size_t i = 0; i < count; ++i)
+      model.next(hour + static_cast<double>(i) / static_cast<double>(count), now[i]);
+    if (hour >= judged_from) { // by where the groups were put before it began
+      std::vector<double> loads(model.groups(), 0);
+      std::vector<place_index> ours = placement_of(groups);
+      for (const auto& r : now) {
+        for (const auto k : r) loads[k] += 1;
+        if (r.size() < 2) continue;
+        const auto apart = [&](const std::vector<place_index>& where) {
+          return std::ranges::any_of(r, [&](auto k) { return where[k] != where[r[0]]; });
+        };
+        several += 1;
+        crossing += apart(ours);
+        crossing_hashed += apart(hashed);
+      }
+      uneven += imbalance(loads, ours, places) / (hours - judged_from);
+      uneven_hashed += imbalance(loads, hashed, places) / (hours - judged_from);
+    }
+    std::vector<coaccess_graph::pair> pairs;
+    std::vector<double> loads(model.groups(), 0);
+    for (auto h = heard.size() - std::min<std::size_t>(heard.size(), memory); h < heard.size(); ++h)
+      for (const auto& r : heard[h]) bind(r, pairs, loads);
+    if (groups.empty()) {
+      groups = hashed_start(loads, places);
+      hashed = placement_of(groups);
+    }
+    for (std::size_t g = 0; g < groups.size(); ++g) groups[g].mass = groups[g].load = loads[g];
+    const auto plan = assign(coaccess_graph{model.groups(), pairs}, groups, sites, goal, {});
+    goal = plan.goal;
+    for (const auto& m : plan.moves) {
+      groups[m.group].place = m.to;
+      if (hour >= judged_from) moved += groups[m.group].mass;
+    }
+    if (hour >= judged_from)
+      for (const auto& g : groups) mass += g.mass;
+  }
+  out.note(
+      fmt::format("requests of the next hour that cross: hashing {:.4f}, ours {:.4f}; {:.2f} % of "
+                  "the mass moves in an hour",
+                  crossing_hashed / several, crossing / several, 100 * moved / mass));
+  out.add({.name = "fewer crossing requests than hashing",
+           .unit = "x",
+           .runs = {crossing_hashed / std::max(crossing, 1.0)},
+           .bar = 5});
+  out.add({.name = "max/mean load of the next hour",
+           .unit = "",
+           .runs = {uneven},
+           .at_most = true,
+           .peer_runs = {uneven_hashed},
+           .peer = "hashing"});
+}
+
 /// How long one round of planning takes, from a hashed start: both ways, and the choice.
 void scale(report& out, const learned& known, std::size_t places) {
   const std::string name = fmt::format("a round of planning, {} places", places);
@@ -185,6 +259,16 @@ void run(report& out, const part_options&) {
       judge(out, "social", model, model, places, requests);
     }
   }
+  const model_options moving{.entities = out.quick() ? 2'000u : 20'000u,
+                             .theta = 0.6,
+                             .drift_per_hour = 0.05,
+                             .flash_share = 0.02,
+                             .diurnal_swing = 0.5};
+  const std::size_t an_hour = out.quick() ? 50'000 : 300'000;
+  shop_model moving_shop{moving};
+  follow(out, "shop", moving_shop, 16, an_hour);
+  social_model moving_social{moving};
+  follow(out, "social", moving_social, 16, an_hour);
   out.section(out.quick() ? "gravity, scale" : "gravity, scale: 1 M groups");
   if (!out.wanted_any({"a round of planning, 1000 places"})) return;
   shop_model model{{.entities = out.quick() ? 2'000u : 125'000u, .theta = 0.6}};

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstring>
-#include <span>
 #include <string_view>
 #include <utility>
 
@@ -26,7 +25,6 @@ public:
   [[nodiscard]] bool empty() const noexcept { return end_ == begin_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   [[nodiscard]] std::string_view view() const noexcept { return {data_ + begin_, size()}; }
-  [[nodiscard]] std::span<char> bytes() noexcept { return {data_ + begin_, size()}; }
 
   /// Room for `bytes` more behind the content; commit() says how many of them were written.
   char* reserve(std::size_t bytes) {

@@ -90,7 +90,7 @@ bool take_word(char*& from, char* end, std::string_view& word) {
 } // namespace
 
 /// The number of the line at at_, behind its first byte; at_ moves behind the line.
-resp_parser::line resp_parser::read_number(std::span<const char> input, std::int64_t& number) {
+resp_parser::line resp_parser::read_number(std::string_view input, std::int64_t& number) {
   const char* const begin = input.data() + at_ + 1;
   const char* const end = input.data() + input.size();
   // Nearly all lengths have a few digits.
@@ -122,7 +122,7 @@ resp_parser::outcome resp_parser::fail(std::string_view text) {
 }
 
 /// What has been read of the command is kept as offsets: the input may lie elsewhere next time.
-resp_parser::outcome resp_parser::suspend(std::span<char> input,
+resp_parser::outcome resp_parser::suspend(std::string_view input,
                                           std::vector<std::string_view>& arguments,
                                           std::size_t wanted) {
   for (const auto argument : arguments)
@@ -132,9 +132,11 @@ resp_parser::outcome resp_parser::suspend(std::span<char> input,
   return outcome::incomplete;
 }
 
-resp_parser::outcome resp_parser::next(std::span<char> input,
+resp_parser::outcome resp_parser::next(std::string_view input,
                                        std::vector<std::string_view>& arguments) {
   arguments.clear();
+  if (!unquoted_.empty()) [[unlikely]]
+    std::string{}.swap(unquoted_);
   if (left_ == 0) {
     at_ = 0;
     if (input.empty()) return suspend(input, arguments, 1);
@@ -202,26 +204,37 @@ resp_parser::outcome resp_parser::next(std::span<char> input,
   return outcome::command;
 }
 
-resp_parser::outcome resp_parser::next_inline(std::span<char> input,
+resp_parser::outcome resp_parser::next_inline(std::string_view input,
                                               std::vector<std::string_view>& arguments) {
-  auto* const begin = input.data();
-  auto* const feed = static_cast<char*>(std::memchr(begin, '\n', input.size()));
-  if (feed == nullptr)
+  const auto feed = input.find('\n');
+  if (feed == std::string_view::npos)
     return input.size() > limits_->line_bytes_max ? fail("Protocol error: too big inline request")
                                                   : suspend(input, arguments, input.size() + 1);
-  char* end = feed;
-  if (end != begin && end[-1] == '\r') --end;
+  consumed_ = feed + 1;
+  auto line = input.substr(0, feed);
+  if (line.ends_with('\r')) line.remove_suffix(1);
   // As in Redis, a zero byte ends the line for whoever takes it apart.
-  if (auto* const zero =
-          static_cast<char*>(std::memchr(begin, 0, static_cast<std::size_t>(end - begin))))
-    end = zero;
-  consumed_ = static_cast<std::size_t>(feed + 1 - begin);
-  for (char* at = begin;;) {
-    while (at != end && is_space(*at)) ++at;
-    if (at == end) return outcome::command;
-    std::string_view word;
-    if (!take_word(at, end, word)) return fail("Protocol error: unbalanced quotes in request");
-    arguments.push_back(word);
+  line = line.substr(0, line.find('\0'));
+  const bool quoted = line.find_first_of("\"'") != std::string_view::npos;
+  if (quoted) {
+    unquoted_ = line;
+    line = unquoted_;
+  }
+  for (std::size_t at = 0;;) {
+    while (at != line.size() && is_space(line[at])) ++at;
+    if (at == line.size()) return outcome::command;
+    if (quoted) {
+      std::string_view word;
+      char* from = unquoted_.data() + at;
+      if (!take_word(from, unquoted_.data() + unquoted_.size(), word))
+        return fail("Protocol error: unbalanced quotes in request");
+      arguments.push_back(word);
+      at = static_cast<std::size_t>(from - unquoted_.data());
+    } else {
+      const auto begin = at;
+      while (at != line.size() && !is_space(line[at])) ++at;
+      arguments.push_back(line.substr(begin, at - begin));
+    }
   }
 }
 

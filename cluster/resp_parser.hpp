@@ -2,7 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -16,8 +16,8 @@ struct resp_limits {
 };
 
 /// Takes the requests of a client apart: arrays of bulk strings, and lines as people type them
-/// (inline commands, with Redis's rules for quotes). Nothing is copied: arguments are views into
-/// the input, where inline commands are also unquoted in place.
+/// (inline commands, with Redis's rules for quotes). Nothing is copied but what has quotes:
+/// arguments are views into the input.
 ///
 /// A command may arrive in pieces of any size: next() then says `incomplete`, remembers how far it
 /// has come, and goes on when it is called with the same bytes and more behind them (at whatever
@@ -36,8 +36,10 @@ public:
 
   /// The next command of `input`, which begins where the last one ended. A command without
   /// arguments (an empty line, an array of none) has none and is to be passed over.
-  outcome next(std::span<char> input, std::vector<std::string_view>& arguments);
+  outcome next(std::string_view input, std::vector<std::string_view>& arguments);
 
+  /// The arguments of the last command are copies, which live until the next call.
+  [[nodiscard]] bool copied() const noexcept { return !unquoted_.empty(); }
   [[nodiscard]] std::size_t consumed() const noexcept { return consumed_; }
   /// After `incomplete`: how many bytes, from the beginning of the input, the command has at least.
   [[nodiscard]] std::size_t wanted() const noexcept { return wanted_; }
@@ -52,10 +54,10 @@ private:
   };
   enum class line : std::uint8_t { number, incomplete, too_long, bad };
 
-  line read_number(std::span<const char> input, std::int64_t& number);
-  outcome next_inline(std::span<char> input, std::vector<std::string_view>& arguments);
+  line read_number(std::string_view input, std::int64_t& number);
+  outcome next_inline(std::string_view input, std::vector<std::string_view>& arguments);
   outcome fail(std::string_view text);
-  outcome suspend(std::span<char> input, std::vector<std::string_view>& arguments,
+  outcome suspend(std::string_view input, std::vector<std::string_view>& arguments,
                   std::size_t wanted);
 
   const resp_limits* limits_;
@@ -65,7 +67,8 @@ private:
   std::size_t at_ = 0;
   std::int64_t left_ = 0, bulk_ = -1;
   std::vector<piece> partial_;
-  char error_[64];
+  std::string unquoted_; // an inline command with quotes
+  char error_[64] = {};
   std::size_t error_size_ = 0;
 };
 

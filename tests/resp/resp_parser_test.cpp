@@ -32,8 +32,7 @@ parsed feed(const std::string& input, std::vector<std::size_t> cuts,
     buffer.swap(moved);
     std::size_t at = 0;
     for (;;) {
-      const auto outcome =
-          parser.next(std::span<char>{buffer.data() + at, buffer.size() - at}, arguments);
+      const auto outcome = parser.next(std::string_view{buffer}.substr(at), arguments);
       if (outcome == resp_parser::outcome::incomplete) {
         CHECK(parser.wanted() > buffer.size() - at);
         break;
@@ -126,7 +125,7 @@ TEST_CASE("an announced length takes no memory") {
   resp_parser parser{limits};
   std::vector<std::string_view> arguments;
   std::string input = "*2147483647\r\n$536870912\r\nabc";
-  CHECK(parser.next({input.data(), input.size()}, arguments) == resp_parser::outcome::incomplete);
+  CHECK(parser.next(input, arguments) == resp_parser::outcome::incomplete);
   CHECK(parser.wanted() > 536'870'912);
   CHECK(parser.memory() < 4096);
 }

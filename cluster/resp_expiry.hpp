@@ -12,6 +12,9 @@ namespace warp::cluster {
 struct expiry_option {
   std::string_view text;
   bool seconds = false, absolute = false;
+  [[nodiscard]] bool is_like(const expiry_option& other) const noexcept {
+    return seconds == other.seconds && absolute == other.absolute;
+  }
 };
 
 /// The option of that name (EX, PX, EXAT, PXAT), if it is one.

@@ -133,7 +133,7 @@ constexpr resp_subcommand parts[] = {
     {"INFO", -2, [](resp_call& c) { describe_all(c, named(c)); }},
     {"DOCS", -2, docs},
     {"LIST", -2, list},
-    {"GETKEYS", -3, getkeys},
+    {"GETKEYS", -4, getkeys},
 };
 
 void command(resp_call& c) {

@@ -2,7 +2,6 @@
 
 #include "cluster/resp_io_thread.hpp"
 #include "cluster/resp_text.hpp"
-#include "storage/number.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -161,14 +160,7 @@ void resp_io_thread::write_batched(resp_connection& c, std::size_t i) {
     bump(counters_.errors);
     bump(command_counts_[numbers_[i]].failed);
     if (code == op_code::wrong_type) {
-      // Which of the two it was the value tells.
-      const operation get{
-          .kind = op_kind::get, .key = operations_[i].key, .value = {}, .request = {}};
-      storage::op_reply value;
-      shared_.engine.execute({&get, 1}, {&value, 1}, arena_);
-      c.out.error(value.code == op_code::ok && storage::parse_number(value.value)
-                      ? "ERR increment or decrement would overflow"
-                      : not_an_integer);
+      c.out.error(reply.number != 0 ? "ERR increment or decrement would overflow" : not_an_integer);
     } else {
       c.out.error(failure_text(code, shared_.engine));
     }

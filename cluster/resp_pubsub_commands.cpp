@@ -3,6 +3,7 @@
 #include "cluster/resp_io_thread.hpp"
 #include "cluster/resp_text.hpp"
 
+#include <fmt/format.h>
 #include <map>
 #include <memory>
 
@@ -145,7 +146,10 @@ void publish(resp_call& c) {
 
 template <channel_kind Kind>
 void list_channels(resp_call& c) {
-  if (c.args.size() > 3) return arity_error(c.out, "pubsub|channels");
+  if (c.args.size() > 3)
+    return c.out.error(fmt::format("ERR unknown subcommand or wrong number of arguments for "
+                                   "'{}'. Try PUBSUB HELP.",
+                                   shown(c.args[1])));
   const auto names =
       c.shared.pubsub.channels(Kind, c.args.size() == 3 ? c.args[2] : std::string_view{});
   c.out.array(names.size());

@@ -71,10 +71,14 @@ void keys(resp_call& c) {
 
 void scan(resp_call& c) {
   std::uint64_t cursor = 0;
-  const auto text = c.args[1];
+  auto text = c.args[1];
+  // As C reads a number without a sign, which Redis does: one with a sign counts from the end.
+  const bool negative = text.size() > 1 && text.front() == '-';
+  if (negative || (text.size() > 1 && text.front() == '+')) text.remove_prefix(1);
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), cursor);
   if (error != std::errc{} || end != text.data() + text.size())
     return c.out.error("ERR invalid cursor");
+  if (negative) cursor = 0 - cursor;
   std::string_view pattern = "*", type;
   std::int64_t count = 10;
   for (std::size_t i = 2; i < c.args.size(); i += 2) {

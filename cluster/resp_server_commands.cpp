@@ -74,8 +74,9 @@ constexpr resp_subcommand slowlog_parts[] = {
        std::int64_t count = 10;
        if (c.args.size() > 3) return arity_error(c.out, "slowlog|get");
        if (c.args.size() == 3) {
-         if (!take_integer(c, c.args[2], count)) return;
-         if (count < -1) return c.out.error("ERR count should be greater than or equal to -1");
+         constexpr std::string_view refused = "ERR count should be greater than or equal to -1";
+         if (!take_integer(c, c.args[2], count, refused)) return;
+         if (count < -1) return c.out.error(refused);
        }
        const auto found =
            c.shared.slow_log.newest(count < 0 ? SIZE_MAX : static_cast<std::size_t>(count));

@@ -53,13 +53,13 @@ bool take_options(resp_call& c, std::size_t from, bool of_getex, set_options& o)
   for (auto i = from; i < c.args.size(); ++i) {
     const auto word = c.args[i];
     const bool more = i + 1 < c.args.size();
-    const bool conditional = o.if_absent || o.if_present || o.if_equal.has_value();
-    const bool timed = o.expiry.has_value() || o.keep_expiry || o.persist;
-    if (!of_getex && !conditional && same_word(word, "NX")) {
+    const auto expiry = expiry_option_named(word);
+    // The same option may come twice, and the last one counts; different ones exclude each other.
+    if (!of_getex && !o.if_present && !o.if_equal && same_word(word, "NX")) {
       o.if_absent = true;
-    } else if (!of_getex && !conditional && same_word(word, "XX")) {
+    } else if (!of_getex && !o.if_absent && !o.if_equal && same_word(word, "XX")) {
       o.if_present = true;
-    } else if (!of_getex && !conditional && more && same_word(word, "IFEQ")) {
+    } else if (!of_getex && !o.if_absent && !o.if_present && more && same_word(word, "IFEQ")) {
       o.if_equal = c.args[++i];
     } else if (!of_getex && same_word(word, "GET")) {
       o.give_old = true;
@@ -67,7 +67,8 @@ bool take_options(resp_call& c, std::size_t from, bool of_getex, set_options& o)
       o.keep_expiry = true;
     } else if (of_getex && !o.expiry && same_word(word, "PERSIST")) {
       o.persist = true;
-    } else if (const auto expiry = expiry_option_named(word); expiry && more && !timed) {
+    } else if (expiry && more && !o.keep_expiry && !o.persist &&
+               (!o.expiry || o.expiry->is_like(*expiry))) {
       o.expiry = expiry;
       o.expiry->text = c.args[++i];
     } else {
@@ -101,7 +102,10 @@ void set(resp_call& c) {
     if (!o.give_old) c.out.null();
     return;
   }
-  c.keys.put(key, value, o.keep_expiry ? before.expires_at_ms : expires_at_ms);
+  if (expires_at_ms != 0 && expires_at_ms <= c.keys.now_ms())
+    c.keys.erase(key); // it would never be seen
+  else
+    c.keys.put(key, value, o.keep_expiry ? before.expires_at_ms : expires_at_ms);
   if (!o.give_old) c.out.ok();
 }
 
@@ -128,7 +132,7 @@ bool gather_set(resp_arguments args, std::uint64_t now_ms, operation& op, reply_
   expiry->text = args[4];
   std::string error;
   const auto at = resolve_expiry(*expiry, now_ms, "set", error);
-  if (!at) return false;
+  if (!at || *at <= now_ms) return false;
   op.expires_at_ms = *at;
   return true;
 }

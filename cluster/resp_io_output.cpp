@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -88,7 +89,7 @@ void resp_io_thread::fail_front_mark(resp_connection& c, op_code code) {
   const auto from = static_cast<std::size_t>(mark.begin - c.sent);
   const auto to = static_cast<std::size_t>(mark.end - c.sent);
   std::string text{mark.instead};
-  if (text.empty()) text = "-" + failure_text(code, shared_.engine) + "\r\n";
+  if (text.empty()) text = fmt::format("-{}\r\n", failure_text(code, shared_.engine));
   c.output.replace(from, to, text);
   bump(counters_.errors);
   const auto shift = text.size() - (to - from); // modulo 2^64, as it is used

@@ -151,12 +151,9 @@ constexpr resp_subcommand memory_parts[] = {
          if (!take_integer(c, c.args[i + 1], samples)) return;
          if (samples < 0) return c.out.error(syntax_error);
        }
-       const operation get{.kind = op_kind::get, .key = c.args[2], .value = {}, .request = {}};
-       storage::op_reply reply;
-       storage::value_arena arena;
-       c.shared.engine.execute({&get, 1}, {&reply, 1}, arena);
-       if (reply.code != op_code::ok) return c.out.null();
-       c.out.integer(static_cast<std::int64_t>(c.args[2].size() + reply.value.size()) +
+       const auto v = c.keys.get(c.args[2]);
+       if (!v.present) return c.out.null();
+       c.out.integer(static_cast<std::int64_t>(c.args[2].size() + v.value.size()) +
                      record_overhead_bytes);
      }},
     {"DOCTOR", 2,
@@ -513,6 +510,10 @@ constexpr resp_command rows[] = {
     {.name = "memory",
      .arity = -2,
      .flags = readonly,
+     .first_key = 2,
+     .last_key = 2,
+     .key_step = 1,
+     .kind = command_kind::data,
      .run = memory,
      .group = "server",
      .since = "4.0.0",

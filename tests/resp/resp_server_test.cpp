@@ -6,6 +6,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <fstream>
 #include <random>
+#include <set>
 #include <sstream>
 #include <thread>
 

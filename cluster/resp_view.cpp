@@ -38,12 +38,22 @@ resp_view::entry& resp_view::find(std::string_view key) {
   return entries_.back();
 }
 
+/// The newest one of each shard is enough.
+void resp_view::wait_for(const storage::op_reply& reply) {
+  if (reply.durable_at == 0) return;
+  const auto at = std::ranges::find(waits_, reply.shard, &durable_target::shard);
+  if (at == waits_.end())
+    waits_.push_back({reply.shard, reply.durable_at});
+  else
+    at->lsn = std::max(at->lsn, reply.durable_at);
+}
+
 void resp_view::fill(entry& e, storage::op_reply& reply, bool with_value) {
   if (reply.code != op_code::ok && reply.code != op_code::not_found) {
     failed_ = reply.code;
     return;
   }
-  if (reply.durable_at != 0) waits_.push_back({reply.shard, reply.durable_at});
+  wait_for(reply);
   const bool present =
       reply.code == op_code::ok && (reply.expires_at_ms == 0 || reply.expires_at_ms > now_ms_);
   // Read before: then it must still be the same one, or what was computed from it is not true.
@@ -187,8 +197,7 @@ op_code resp_view::execute_writes() {
     code = engine_->execute_atomic(operations_, replies_, arena_);
   }
   if (code != op_code::ok) return code;
-  for (const auto& reply : replies_)
-    if (reply.durable_at != 0) waits_.push_back({reply.shard, reply.durable_at});
+  for (const auto& reply : replies_) wait_for(reply);
   return op_code::ok;
 }
 

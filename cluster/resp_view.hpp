@@ -84,6 +84,7 @@ private:
   };
 
   entry& find(std::string_view key);
+  void wait_for(const storage::op_reply& reply);
   void fill(entry& e, storage::op_reply& reply, bool with_value);
   void read(entry& e, op_kind kind);
   [[nodiscard]] op_code execute_writes();

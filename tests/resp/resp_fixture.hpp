@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
+#include <chrono>
 #include <functional>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -173,7 +174,11 @@ private:
 
 /// Waits for what another thread is about to do; only for what must come.
 inline void await(const std::function<bool()>& holds) {
-  while (!holds()) ::usleep(500);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{20};
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() > end) FAIL("it did not come");
+    ::usleep(500);
+  }
 }
 
 } // namespace warp::cluster

@@ -146,6 +146,23 @@ void resp_io_thread::post(std::function<void()> work) {
   wake();
 }
 
+void resp_io_thread::post_message(std::function<void()> work, bool wakes) {
+  {
+    std::lock_guard hold{posts_mutex_};
+    messages_.push_back(std::move(work));
+  }
+  if (wakes) wake();
+}
+
+void resp_io_thread::take_messages() {
+  std::vector<std::function<void()>> messages;
+  {
+    std::lock_guard hold{posts_mutex_};
+    messages.swap(messages_);
+  }
+  for (auto& work : messages) work();
+}
+
 void resp_io_thread::adopt(int fd) {
   connections_.fetch_add(1, std::memory_order_relaxed);
   post([this, fd] { serve(fd); });
@@ -260,6 +277,7 @@ void resp_io_thread::take_posts() {
     posts.swap(posts_);
   }
   for (auto& work : posts) work();
+  take_messages();
 }
 
 void resp_io_thread::tick(clock::time_point now) {

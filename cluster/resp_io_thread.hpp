@@ -81,6 +81,9 @@ public:
   // -- any thread
   void adopt(int fd); ///< it has been counted in connections_open
   void post(std::function<void()> work);
+  /// As post(), for messages to subscribers, which stay in order; `wakes`: or else the caller is
+  /// this thread, and calls take_messages().
+  void post_message(std::function<void()> work, bool wakes);
   [[nodiscard]] std::size_t connections() const noexcept {
     return connections_.load(std::memory_order_relaxed);
   }
@@ -111,6 +114,7 @@ public:
   void reset(resp_connection& c);
   void run_data(resp_call& call);
   void unsubscribe_all(resp_connection& c);
+  void take_messages();
 
 private:
   using clock = std::chrono::steady_clock;
@@ -156,7 +160,7 @@ private:
   resp_limits limits_;
 
   std::mutex posts_mutex_;
-  std::vector<std::function<void()>> posts_;
+  std::vector<std::function<void()>> posts_, messages_;
   std::atomic<bool> woken_{false};
   std::atomic<std::uint32_t> waiting_count_{0}; // connections with marks, for the log's writers
 

@@ -25,7 +25,8 @@ void resp_pubsub::unsubscribe(channel_kind kind, std::string_view name, subscrib
 
 std::size_t resp_pubsub::publish(
     channel_kind kind, std::string_view channel,
-    const std::function<void(const subscriber&, const std::string* pattern)>& deliver) {
+    const std::function<void(const subscriber&, const std::string* pattern)>& deliver,
+    const std::function<void()>& finish) {
   std::lock_guard hold{mutex_};
   std::size_t count = 0;
   const auto& all = of(kind);
@@ -34,13 +35,14 @@ std::size_t resp_pubsub::publish(
       deliver(who, nullptr);
       ++count;
     }
-  if (kind != channel_kind::channel) return count;
-  for (const auto& [pattern, subscribers] : of(channel_kind::pattern))
-    if (matches_pattern(pattern, channel))
-      for (const auto& who : subscribers) {
-        deliver(who, &pattern);
-        ++count;
-      }
+  if (kind == channel_kind::channel)
+    for (const auto& [pattern, subscribers] : of(channel_kind::pattern))
+      if (matches_pattern(pattern, channel))
+        for (const auto& who : subscribers) {
+          deliver(who, &pattern);
+          ++count;
+        }
+  finish();
   return count;
 }
 

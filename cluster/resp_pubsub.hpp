@@ -29,10 +29,11 @@ public:
 
   /// Calls `deliver(who, pattern)` for each subscriber of the channel (pattern empty) and of each
   /// pattern that it matches, under the lock: so all subscribers of a channel hear its messages in
-  /// one order. Returns how many there were.
+  /// one order; then, under it still, `finish`. Returns how many there were.
   std::size_t
   publish(channel_kind kind, std::string_view channel,
-          const std::function<void(const subscriber&, const std::string* pattern)>& deliver);
+          const std::function<void(const subscriber&, const std::string* pattern)>& deliver,
+          const std::function<void()>& finish);
 
   /// Names of channels with subscribers that match the pattern (empty: all).
   [[nodiscard]] std::vector<std::string> channels(channel_kind kind,

@@ -121,22 +121,24 @@ void publish(resp_call& c) {
   const auto channel = c.args[1], message = c.args[2];
   std::map<std::uint32_t, std::shared_ptr<parcel>> parcels;
   const auto count = c.shared.pubsub.publish(
-      Kind, channel, [&](const subscriber& who, const std::string* pattern) {
+      Kind, channel,
+      [&](const subscriber& who, const std::string* pattern) {
         auto& p = parcels[who.thread];
         if (!p)
           p = std::make_shared<parcel>(
               parcel{Kind, std::string{channel}, std::string{message}, {}});
         p->receivers.push_back(
             {who.client, pattern ? *pattern : std::string{}, pattern != nullptr});
+      },
+      [&] {
+        for (auto& [number, p] : parcels) {
+          auto& thread = *c.shared.threads[number];
+          thread.post_message([&thread, p = std::move(p)] { deliver(thread, *p); },
+                              number != c.thread.number());
+        }
       });
-  for (auto& [number, p] : parcels) {
-    if (number == c.thread.number()) {
-      deliver(c.thread, *p);
-    } else {
-      auto& thread = *c.shared.threads[number];
-      thread.post([&thread, p = std::move(p)] { deliver(thread, *p); });
-    }
-  }
+  // Those of others that came before are heard before, and all before the answer.
+  c.thread.take_messages();
   bump(c.thread.counts().published);
   c.out.integer(static_cast<std::int64_t>(count));
 }

@@ -25,13 +25,14 @@ void forget(resp_connection& client) {
 
 /// The newest removal in the shard of a key that is absent, as far as the engine tells: it is what
 /// a read at level sync would wait for.
-lsn_t last_removal(resp_shared& shared, std::string_view key) {
+std::optional<lsn_t> last_removal(resp_shared& shared, std::string_view key) {
   const operation op{
       .kind = op_kind::exists, .level = durability::sync, .key = key, .value = {}, .request = {}};
   storage::op_reply reply;
   storage::value_arena arena;
   shared.engine.execute({&op, 1}, {&reply, 1}, arena);
-  return reply.code == op_code::not_found ? reply.durable_at : 0;
+  if (reply.code != op_code::not_found) return std::nullopt;
+  return reply.durable_at;
 }
 
 /// Carries out a transaction: in one part, or, when some of its commands work on all keys, in the
@@ -61,8 +62,7 @@ private:
     for (const auto& w : t_.keys) {
       const bool present = c_.keys.look(w.key).present;
       if ((present ? c_.keys.version_met(w.key) : 0) != w.version) return true;
-      if (w.version == 0 && w.removed_until != 0 &&
-          last_removal(c_.shared, w.key) > w.removed_until)
+      if (w.version == 0 && w.removed_until && last_removal(c_.shared, w.key) != w.removed_until)
         return true;
     }
     return false;
@@ -219,7 +219,7 @@ void watch(resp_call& c) {
     if (std::ranges::find(t.keys, key, &resp_transaction::watched::key) != t.keys.end()) continue;
     c.keys.begin(c.client.level, c.shared.now_ms());
     bool present = c.keys.look(key).present;
-    lsn_t removed = 0;
+    std::optional<lsn_t> removed;
     if (!present) {
       // The removal first: one that comes between the two is then taken for a change.
       removed = last_removal(c.shared, key);

@@ -4,6 +4,7 @@
 #include "messages/ids.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,8 +31,8 @@ struct resp_transaction {
   /// key of that shard counts too, for a key that is absent.
   struct watched {
     std::string key;
-    lsn_t version = 0;       ///< 0: absent
-    lsn_t removed_until = 0; ///< newest removal in its shard; 0: not known
+    lsn_t version = 0;                  ///< 0: absent
+    std::optional<lsn_t> removed_until; ///< newest removal in its shard; nothing: not known
   };
 
   bool open = false;    ///< between MULTI and EXEC

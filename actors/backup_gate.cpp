@@ -15,6 +15,8 @@ using steady = std::chrono::steady_clock;
 constexpr std::size_t orders_max = 16, states_max = 64;
 /// After a failure a scheduled backup is tried again so soon, if its interval is longer.
 constexpr std::chrono::seconds retry_after{60};
+/// Progress below it is not worth waking anybody.
+constexpr std::uint64_t step_bytes_min = 1u << 20;
 
 storage::file_system& files_of(const storage::engine& engine) {
   auto* files = engine.options().files;
@@ -112,10 +114,15 @@ void backup_gate::run(std::chrono::milliseconds wait_max) {
   if (!take(wait_max, next)) return;
   auto made = make(next);
   if (made.result.ok())
-    spdlog::info("backup {} into {}: {} bytes, {} of them new", made.name, next.folder, made.bytes,
-                 made.new_bytes);
+    spdlog::info("backup {} into {}: {} bytes, {} of them new{}{}", made.name, next.folder,
+                 made.bytes, made.new_bytes, made.anew.empty() ? "" : "; begins anew: ", made.anew);
   else
     spdlog::warn("backup into {} failed: {}", next.folder, made.result.to_string());
+  note_end(next, std::move(made));
+  progress_.ring();
+}
+
+void backup_gate::note_end(const job& next, backup_state made) {
   std::lock_guard hold{mutex_};
   if (made.result.ok()) {
     ++counters_.made;
@@ -137,11 +144,17 @@ backup_state backup_gate::make(const job& j) {
   storage::backup_options options;
   options.rate_bytes = schedule_.rate_bytes;
   options.cancelled = [this] { return give_up_.load() || stopping_.load(); };
-  options.on_progress = [this, &j](const storage::backup_progress& p) {
-    std::lock_guard hold{mutex_};
-    auto& s = states_[j.ticket];
-    s.bytes_done = p.bytes_done;
-    s.bytes_total = p.bytes_total;
+  options.on_progress = [this, &j,
+                         told = std::uint64_t{0}](const storage::backup_progress& p) mutable {
+    {
+      std::lock_guard hold{mutex_};
+      auto& s = states_[j.ticket];
+      s.bytes_done = p.bytes_done;
+      s.bytes_total = p.bytes_total;
+    }
+    if (p.bytes_done - told < std::max(step_bytes_min, p.bytes_total / 100)) return;
+    told = p.bytes_done;
+    progress_.ring();
   };
   backup_state state;
   state.done = true;
@@ -152,6 +165,7 @@ backup_state backup_gate::make(const job& j) {
   state.bytes = made->bytes();
   state.new_bytes = made->new_bytes;
   state.taken_us = made->taken_us;
+  state.anew = made->anew;
   if (j.scheduled && schedule_.keep != 0)
     if (const auto pruned = storage::prune_backups(*store, schedule_.keep); !pruned)
       spdlog::warn("old backups in {} stay: {}", j.folder, pruned.status().to_string());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/change_bell.hpp"
 #include "messages/status.hpp"
 #include "storage/engine.hpp"
 
@@ -29,6 +30,7 @@ struct backup_state {
   op_status result;                              ///< when done
   std::string name;                              ///< of the backup
   std::uint64_t bytes = 0, new_bytes = 0, taken_us = 0;
+  std::string anew; ///< why no moment between it and the backup before can be restored; or empty
 };
 
 /// What the metrics show.
@@ -42,7 +44,9 @@ struct backup_counters {
 /// Thread-safe. A killed driver never loses an order that has not begun; one under way fails.
 class backup_gate {
 public:
-  explicit backup_gate(storage::engine& engine) : engine_(engine) {}
+  /// Borrows both; rings whenever a backup has come on by a hundredth, or has ended.
+  backup_gate(storage::engine& engine, change_bell& changes)
+      : engine_(engine), progress_(changes) {}
 
   /// Before run().
   void configure(backup_schedule schedule);
@@ -72,8 +76,10 @@ private:
   bool take(std::chrono::milliseconds wait_max, job& next);
   void find_due();
   [[nodiscard]] backup_state make(const job& j);
+  void note_end(const job& next, backup_state made);
 
   storage::engine& engine_;
+  change_bell& progress_;
   backup_schedule schedule_;
 
   mutable std::mutex mutex_; ///< guards what follows

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/backup_gate.hpp"
+#include "actors/change_bell.hpp"
 #include "actors/checkpoint_gate.hpp"
 #include "actors/scrub.hpp"
 #include "actors/service_slot.hpp"
@@ -21,16 +22,17 @@ namespace warp::actors {
 struct node {
   explicit node(std::unique_ptr<storage::engine> opened)
       : engine(std::move(opened)), registry(std::make_shared<tree_registry>()),
-        checkpoints(*engine), backups(*engine), sweep_again(engine->shard_count()) {
+        checkpoints(*engine), backups(*engine, job_changes), sweep_again(engine->shard_count()) {
     for (std::uint32_t i = 0; i < engine->stream_count(); ++i)
       streams.push_back(std::make_unique<stream_lease>(*engine, i));
     if (streams.empty()) return;
     segments = std::make_unique<storage::segment_maker>(*engine);
-    scrubs = std::make_unique<scrub>(*engine);
+    scrubs = std::make_unique<scrub>(*engine, job_changes);
   }
 
   std::unique_ptr<storage::engine> engine;
   std::shared_ptr<tree_registry> registry;
+  change_bell job_changes; ///< a backup or a scrub has progressed or ended
   std::vector<std::unique_ptr<stream_lease>> streams;
   std::unique_ptr<storage::segment_maker> segments; ///< null in memory only
   std::unique_ptr<scrub> scrubs;                    ///< null in memory only

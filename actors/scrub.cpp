@@ -6,8 +6,8 @@
 
 namespace warp::actors {
 
-scrub::scrub(storage::engine& engine)
-    : engine_(engine), interval_(engine.options().scrub_interval),
+scrub::scrub(storage::engine& engine, change_bell& ended)
+    : engine_(engine), ended_(ended), interval_(engine.options().scrub_interval),
       // A server that is started every day is to be scrubbed too.
       due_(steady::now() + interval_ / 10) {}
 
@@ -36,11 +36,16 @@ void scrub::run() {
     running_ = &paced;
   }
   auto report = storage::verify_folder(paced, options.folder);
+  note_end(std::move(report), paced.bytes());
+  ended_.ring();
+}
+
+void scrub::note_end(op_result<storage::verify_report> report, std::uint64_t bytes) {
   const storage::system_clock time;
   std::lock_guard hold{mutex_};
   running_ = nullptr;
   due_ = steady::now() + interval_;
-  status_.bytes += paced.bytes();
+  status_.bytes += bytes;
   ++status_.finished;
   status_.finished_at_ms = time.now_ms();
   status_.failure = report.ok() ? std::string{} : report.status().to_string();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/change_bell.hpp"
 #include "actors/scrub_status.hpp"
 #include "storage/engine.hpp"
 #include "storage/paced_file_system.hpp"
@@ -16,7 +17,8 @@ namespace warp::actors {
 /// loop on a thread of its own. Thread-safe.
 class scrub {
 public:
-  explicit scrub(storage::engine& engine);
+  /// Borrows both; rings whenever a run has ended.
+  scrub(storage::engine& engine, change_bell& ended);
 
   /// Waits up to `wait_max` until a run is due or asked for, then makes it.
   void turn(std::chrono::milliseconds wait_max);
@@ -30,7 +32,10 @@ private:
   using steady = std::chrono::steady_clock;
   void run();
 
+  void note_end(op_result<storage::verify_report> report, std::uint64_t bytes);
+
   storage::engine& engine_;
+  change_bell& ended_;
   const std::chrono::seconds interval_; ///< 0: only when asked
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -200,6 +200,10 @@ op_result<actors::backup_state> universe::backup(std::uint64_t ticket) const {
   return state_->node.backups.state(ticket);
 }
 
+std::shared_ptr<void> universe::on_job_change(std::function<void()> changed) {
+  return state_->node.job_changes.listen(std::move(changed));
+}
+
 std::string universe::metrics() const {
   return actors::prometheus_text(state_->metrics.Collect());
 }

@@ -212,6 +212,9 @@ public:
   op_result<std::uint64_t> order_backup(std::string folder = {});
   /// How far it is; not_found: no such ticket, or one of long ago.
   [[nodiscard]] op_result<actors::backup_state> backup(std::uint64_t ticket) const;
+  /// Calls `changed` once, when a backup or a check of everything at rest next comes on or ends, on
+  /// its thread: it must not block. Dropping what is returned ends that. Listen first, then look.
+  [[nodiscard]] std::shared_ptr<void> on_job_change(std::function<void()> changed);
   /// What checking everything at rest has found; `now`: asks for another run, which has ended when
   /// `finished` reaches the number in `begun`. not_supported in memory only.
   op_result<actors::scrub_status> scrubbed(bool now);

@@ -5,6 +5,8 @@
 #include "messages/status.hpp"
 
 #include <cstddef>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -41,8 +43,12 @@ public:
   /// Orders a backup into a folder of this machine (empty: the configured one) and returns its
   /// ticket. unauthorized: not into that folder. Does not wait for it.
   virtual op_result<std::uint64_t> order_backup(const std::string& folder) = 0;
-  /// What became of it.
+  /// What became of it. Returns at once.
   virtual op_result<backup_summary> backup(std::uint64_t ticket) = 0;
+
+  /// Calls `changed` once, on any thread, when the answer of verify() or backup() may next have
+  /// changed. Dropping what is returned ends that.
+  virtual std::shared_ptr<void> on_job_change(std::function<void()> changed) = 0;
 };
 
 } // namespace warp::cluster

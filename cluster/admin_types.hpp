@@ -87,6 +87,7 @@ struct backup_summary {
   op_status result; ///< when done
   std::string name;
   std::uint64_t bytes = 0, new_bytes = 0, taken_us = 0;
+  std::string anew; ///< why the moments since the backup before can't be restored; empty: they can
 };
 
 } // namespace warp

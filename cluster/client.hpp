@@ -155,6 +155,9 @@ public:
   /// What checking everything at rest has found; `now`: asks for another run, which has ended when
   /// `finished` reaches the `begun` of this answer.
   [[nodiscard]] op_result<verify_summary> verify(bool now);
+  /// The same when run number `run` has ended, or after `wait` (a minute at most).
+  [[nodiscard]] op_result<verify_summary> wait_verified(std::uint64_t run,
+                                                        std::chrono::milliseconds wait);
   /// Ends an actor on purpose; never retried.
   op_status chaos(std::string_view path);
   [[nodiscard]] op_result<log_page> log_frames(shard_id shard, lsn_t from,
@@ -163,9 +166,14 @@ public:
   /// ticket at once; never retried.
   [[nodiscard]] op_result<std::uint64_t> order_backup(std::string_view folder);
   [[nodiscard]] op_result<backup_summary> backup(std::uint64_t ticket);
+  /// The same when it is done or has come on beyond `seen_bytes` of bytes_done, or after `wait` (a
+  /// minute at most).
+  [[nodiscard]] op_result<backup_summary>
+  wait_backup(std::uint64_t ticket, std::uint64_t seen_bytes, std::chrono::milliseconds wait);
 
 private:
   friend class client;
+  op_result<verify_summary> ask_verify(bool now, std::uint64_t run, std::chrono::milliseconds wait);
   explicit client_admin(client& owner) : owner_(&owner) {}
   client* owner_;
 };

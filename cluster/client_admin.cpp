@@ -153,23 +153,38 @@ op_result<std::vector<actor_summary>> client_admin::tree() {
 }
 
 op_result<verify_summary> client_admin::verify(bool now) {
-  return owner_->state_->call<verify_summary>([now](wire::Session::Client session, auto out) {
-    return with_admin(std::move(session), [now, out](wire::Admin::Client admin) {
-      auto request = admin.verifyRequest();
-      request.setNow(now);
-      return request.send().then([out](capnp::Response<wire::Admin::VerifyResults>&& answer) {
-        if (answer.hasStatus()) return read_status(answer.getStatus());
-        *out = {};
-        out->begun = answer.getBegun();
-        out->finished = answer.getFinished();
-        out->files = answer.getFiles();
-        out->bytes = answer.getBytes();
-        for (const auto text : answer.getFindings()) out->findings.emplace_back(as_view(text));
-        out->failure = std::string{as_view(answer.getFailure())};
-        return op_status{};
-      });
-    });
-  });
+  return ask_verify(now, 0, {});
+}
+
+op_result<verify_summary> client_admin::wait_verified(std::uint64_t run,
+                                                      std::chrono::milliseconds wait) {
+  return ask_verify(false, run, wait);
+}
+
+op_result<verify_summary> client_admin::ask_verify(bool now, std::uint64_t run,
+                                                   std::chrono::milliseconds wait) {
+  auto& state = *owner_->state_;
+  return state.call<verify_summary>(
+      [now, run, wait](wire::Session::Client session, auto out) {
+        return with_admin(std::move(session), [now, run, wait, out](wire::Admin::Client admin) {
+          auto request = admin.verifyRequest();
+          request.setNow(now);
+          request.setRun(run);
+          request.setWaitMs(static_cast<std::uint32_t>(wait.count()));
+          return request.send().then([out](capnp::Response<wire::Admin::VerifyResults>&& answer) {
+            if (answer.hasStatus()) return read_status(answer.getStatus());
+            *out = {};
+            out->begun = answer.getBegun();
+            out->finished = answer.getFinished();
+            out->files = answer.getFiles();
+            out->bytes = answer.getBytes();
+            for (const auto text : answer.getFindings()) out->findings.emplace_back(as_view(text));
+            out->failure = std::string{as_view(answer.getFailure())};
+            return op_status{};
+          });
+        });
+      },
+      state.core.options().deadline + wait);
 }
 
 op_status client_admin::chaos(std::string_view path) {
@@ -225,26 +240,39 @@ op_result<std::uint64_t> client_admin::order_backup(std::string_view folder) {
 }
 
 op_result<backup_summary> client_admin::backup(std::uint64_t ticket) {
-  return owner_->state_->call<backup_summary>([ticket](wire::Session::Client session, auto out) {
-    return with_admin(std::move(session), [ticket, out](wire::Admin::Client admin) {
-      auto request = admin.backupStateRequest();
-      request.setTicket(ticket);
-      return request.send().then([out](capnp::Response<wire::Admin::BackupStateResults>&& answer) {
-        if (answer.hasStatus()) return read_status(answer.getStatus());
-        const auto from = answer.getState();
-        *out = {};
-        out->done = from.getDone();
-        out->bytes_done = from.getBytesDone();
-        out->bytes_total = from.getBytesTotal();
-        if (from.hasResult()) out->result = read_status(from.getResult());
-        out->name = std::string{as_view(from.getName())};
-        out->bytes = from.getBytes();
-        out->new_bytes = from.getNewBytes();
-        out->taken_us = from.getTakenUs();
-        return op_status{};
-      });
-    });
-  });
+  return wait_backup(ticket, 0, {});
+}
+
+op_result<backup_summary> client_admin::wait_backup(std::uint64_t ticket, std::uint64_t seen_bytes,
+                                                    std::chrono::milliseconds wait) {
+  auto& state = *owner_->state_;
+  return state.call<backup_summary>(
+      [ticket, seen_bytes, wait](wire::Session::Client session, auto out) {
+        return with_admin(std::move(session),
+                          [ticket, seen_bytes, wait, out](wire::Admin::Client admin) {
+                            auto request = admin.backupStateRequest();
+                            request.setTicket(ticket);
+                            request.setSeenBytes(seen_bytes);
+                            request.setWaitMs(static_cast<std::uint32_t>(wait.count()));
+                            return request.send().then(
+                                [out](capnp::Response<wire::Admin::BackupStateResults>&& answer) {
+                                  if (answer.hasStatus()) return read_status(answer.getStatus());
+                                  const auto from = answer.getState();
+                                  *out = {};
+                                  out->done = from.getDone();
+                                  out->bytes_done = from.getBytesDone();
+                                  out->bytes_total = from.getBytesTotal();
+                                  if (from.hasResult()) out->result = read_status(from.getResult());
+                                  out->name = std::string{as_view(from.getName())};
+                                  out->bytes = from.getBytes();
+                                  out->new_bytes = from.getNewBytes();
+                                  out->taken_us = from.getTakenUs();
+                                  out->anew = std::string{as_view(from.getAnew())};
+                                  return op_status{};
+                                });
+                          });
+      },
+      state.core.options().deadline + wait);
 }
 
 } // namespace warp

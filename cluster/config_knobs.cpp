@@ -338,6 +338,15 @@ const std::vector<knob>& table() {
            .min = 1,
            .max = 1'000'000,
            .unit = "watches"}),
+      bind<WARP_FIELD(rpc.waiting_calls_max)>(
+          {.section = "rpc",
+           .key = "waiting_calls_max",
+           .kind = count,
+           .explanation =
+               "Calls of one client that wait for the disk at the same time; one more is refused",
+           .min = 1,
+           .max = 1'000'000,
+           .unit = "calls"}),
       bind<WARP_FIELD(rpc.login_max)>(
           {.section = "rpc",
            .key = "login_max",

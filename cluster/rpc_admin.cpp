@@ -3,7 +3,9 @@
 #include "messages/conversion.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <string>
+#include <utility>
 
 namespace warp::cluster {
 
@@ -11,6 +13,7 @@ namespace {
 
 constexpr std::size_t log_records_default = 1'000, log_records_max = 10'000;
 constexpr std::size_t findings_max = 1'000;
+constexpr std::uint32_t wait_ms_max = 60'000;
 
 void write_shard(std::uint32_t number, const storage::shard_stats& from,
                  wire::ShardInfo::Builder to) {
@@ -119,6 +122,45 @@ kj::Promise<void> rpc_admin::beside(Job job, Answer answer) {
       .attach(kj::defer([&context = context_] { --context.admin_calls; }));
 }
 
+template <class Job, class Over, class Answer>
+kj::Promise<void> rpc_admin::in_time(Job job, Over over, Answer answer, std::uint32_t wait_ms) {
+  const auto wait = std::min(wait_ms, wait_ms_max) * kj::MILLISECONDS;
+  return in_time(std::move(job), std::move(over), std::move(answer), context_.timer.now() + wait);
+}
+
+template <class Job, class Over, class Answer>
+kj::Promise<void> rpc_admin::in_time(Job job, Over over, Answer answer, kj::TimePoint deadline) {
+  auto change = kj::newPromiseAndCrossThreadFulfiller<void>();
+  const auto changed =
+      std::make_shared<kj::Own<kj::CrossThreadPromiseFulfiller<void>>>(kj::mv(change.fulfiller));
+  using result = decltype(job());
+  struct looked_at {
+    std::shared_ptr<void> listener;
+    result found;
+  };
+  auto listen_and_look = [admin = context_.admin, job, changed] {
+    auto listener = admin->on_job_change([changed] { (*changed)->fulfill(); });
+    return looked_at{std::move(listener), job()};
+  };
+  // What was found is answered when the look is over, or looked at again after the change.
+  auto again = kj::heap<kj::Promise<void>>(kj::READY_NOW);
+  auto* next = again.get();
+  return beside(std::move(listen_and_look),
+                [this, job, over, answer, deadline, next,
+                 change = kj::mv(change.promise)](kj::Own<looked_at> looked) mutable {
+                  if (over(looked->found) || context_.timer.now() >= deadline) {
+                    answer(kj::heap<result>(std::move(looked->found)));
+                    return;
+                  }
+                  auto first = change.exclusiveJoin(context_.timer.atTime(deadline));
+                  *next = first.attach(std::move(looked->listener))
+                              .then([this, job, over, answer, deadline]() mutable {
+                                return in_time(job, over, answer, deadline);
+                              });
+                })
+      .then([again = kj::mv(again)]() mutable { return kj::mv(*again); });
+}
+
 kj::Promise<void> rpc_admin::shards(ShardsContext call) {
   context_.counters.calls.fetch_add(1, std::memory_order_relaxed);
   const auto& engine = context_.engine;
@@ -212,27 +254,40 @@ kj::Promise<void> rpc_admin::backup(BackupContext call) {
 }
 
 kj::Promise<void> rpc_admin::backupState(BackupStateContext call) {
-  return beside([admin = context_.admin,
-                 ticket = call.getParams().getTicket()] { return admin->backup(ticket); },
-                [this, call](kj::Own<op_result<backup_summary>> asked) mutable {
-                  auto& from = *asked;
-                  auto results = call.getResults();
-                  if (!from.ok()) return answer_status(from.status(), results);
-                  auto to = results.initState();
-                  to.setDone(from->done);
-                  to.setBytesDone(from->bytes_done);
-                  to.setBytesTotal(from->bytes_total);
-                  if (!from->result.ok()) write_status(from->result, to.initResult());
-                  to.setName(as_text(from->name));
-                  to.setBytes(from->bytes);
-                  to.setNewBytes(from->new_bytes);
-                  to.setTakenUs(from->taken_us);
-                });
+  const auto params = call.getParams();
+  return in_time(
+      [admin = context_.admin, ticket = params.getTicket()] { return admin->backup(ticket); },
+      [seen = params.getSeenBytes()](const op_result<backup_summary>& found) {
+        return !found.ok() || found->done || found->bytes_done > seen;
+      },
+      [this, call](kj::Own<op_result<backup_summary>> asked) mutable {
+        auto& from = *asked;
+        auto results = call.getResults();
+        if (!from.ok()) return answer_status(from.status(), results);
+        auto to = results.initState();
+        to.setDone(from->done);
+        to.setBytesDone(from->bytes_done);
+        to.setBytesTotal(from->bytes_total);
+        if (!from->result.ok()) write_status(from->result, to.initResult());
+        to.setName(as_text(from->name));
+        to.setBytes(from->bytes);
+        to.setNewBytes(from->new_bytes);
+        to.setTakenUs(from->taken_us);
+        if (!from->anew.empty()) to.setAnew(as_text(from->anew));
+      },
+      params.getWaitMs());
 }
 
 kj::Promise<void> rpc_admin::verify(VerifyContext call) {
-  return beside(
-      [admin = context_.admin, now = call.getParams().getNow()] { return admin->verify(now); },
+  const auto params = call.getParams();
+  return in_time(
+      // Another run is asked for by the first look alone.
+      [admin = context_.admin, now = std::make_shared<bool>(params.getNow())] {
+        return admin->verify(std::exchange(*now, false));
+      },
+      [run = params.getRun()](const op_result<verify_summary>& found) {
+        return !found.ok() || found->finished >= run;
+      },
       [this, call](kj::Own<op_result<verify_summary>> asked) mutable {
         auto& found = *asked;
         auto results = call.getResults();
@@ -246,7 +301,8 @@ kj::Promise<void> rpc_admin::verify(VerifyContext call) {
             static_cast<unsigned>(std::min(found->findings.size(), findings_max)));
         for (unsigned i = 0; i < list.size(); ++i) list.set(i, as_text(found->findings[i]));
         if (!found->failure.empty()) results.setFailure(as_text(found->failure));
-      });
+      },
+      params.getWaitMs());
 }
 
 } // namespace warp::cluster

@@ -3,6 +3,9 @@
 #include "cluster/rpc_context.hpp"
 #include "messages/warp.capnp.h"
 
+#include <cstdint>
+#include <kj/timer.h>
+
 namespace warp::cluster {
 
 /// The `Admin` capability: hands the operator's calls to the thread that may block, and the
@@ -25,6 +28,12 @@ public:
 private:
   template <class Job, class Answer>
   kj::Promise<void> beside(Job job, Answer answer);
+  /// As beside(), again after each change, until `over(result)` or the time is up; nothing blocks
+  /// or is counted as under way meanwhile, and a client that goes away ends it.
+  template <class Job, class Over, class Answer>
+  kj::Promise<void> in_time(Job job, Over over, Answer answer, std::uint32_t wait_ms);
+  template <class Job, class Over, class Answer>
+  kj::Promise<void> in_time(Job job, Over over, Answer answer, kj::TimePoint deadline);
   template <class Results>
   void answer_status(const op_status& status, Results results);
 

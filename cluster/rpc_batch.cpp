@@ -8,6 +8,12 @@ namespace warp::cluster {
 
 op_status rpc_session::refusal(std::size_t operations) const {
   if (context_.draining) return {op_code::shutting_down, "the server is stopping"};
+  if (watches_->calls_waiting >= context_.options.waiting_calls_max) [[unlikely]] {
+    context_.counters.calls_refused.fetch_add(1, std::memory_order_relaxed);
+    return {op_code::overloaded, std::to_string(watches_->calls_waiting) +
+                                     " calls of this connection wait for the disk, the most that "
+                                     "may (rpc.waiting_calls_max): nothing was done"};
+  }
   if (operations > batch_operations_max)
     return {op_code::invalid_argument, std::to_string(operations) +
                                            " operations in one call, the limit is " +

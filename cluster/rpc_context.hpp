@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <kj/timer.h>
 #include <vector>
 
 namespace warp::cluster {
@@ -26,6 +27,7 @@ struct rpc_context {
   rpc_counters& counters;
   durable_waiters& waiters;
   rpc_watches& watches;
+  kj::Timer& timer;
   std::chrono::steady_clock::time_point started; ///< the server began to listen
   bool draining = false;                         ///< stop() has begun: new calls are refused
   std::size_t admin_calls = 0;                   ///< under way

@@ -69,9 +69,9 @@ public:
 struct rpc_io_thread::on_loop final : kj::TaskSet::ErrorHandler {
   on_loop(kj_loop& loop, const rpc_shared& shared, rpc_counters& counters)
       : waiters(shared.engine, loop.io().unixEventPort, loop.timer(), counters.waiting_durable),
-        watches(loop.io().unixEventPort), context{shared.engine,  shared.admin,  shared.admin_jobs,
-                                                  shared.options, counters,      waiters,
-                                                  watches,        shared.started},
+        watches(loop.io().unixEventPort), context{shared.engine,  shared.admin, shared.admin_jobs,
+                                                  shared.options, counters,     waiters,
+                                                  watches,        loop.timer(), shared.started},
         tasks(std::make_unique<kj::TaskSet>(*this)) {}
 
   void taskFailed(kj::Exception&& e) override {

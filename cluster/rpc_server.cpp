@@ -24,9 +24,10 @@ void rpc_counters::add(const rpc_counters& other) noexcept {
   for (const auto counter :
        {&rpc_counters::connections_opened, &rpc_counters::connections_open,
         &rpc_counters::connections_refused, &rpc_counters::connections_dropped,
-        &rpc_counters::slow_consumers_dropped, &rpc_counters::logins_refused, &rpc_counters::calls,
-        &rpc_counters::operations, &rpc_counters::errors, &rpc_counters::bytes_received,
-        &rpc_counters::bytes_sent, &rpc_counters::waiting_durable})
+        &rpc_counters::slow_consumers_dropped, &rpc_counters::logins_refused,
+        &rpc_counters::calls_refused, &rpc_counters::calls, &rpc_counters::operations,
+        &rpc_counters::errors, &rpc_counters::bytes_received, &rpc_counters::bytes_sent,
+        &rpc_counters::waiting_durable})
     add_one(counter);
 }
 

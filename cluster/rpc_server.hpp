@@ -40,6 +40,9 @@ struct rpc_server_options {
   std::chrono::milliseconds output_stall_max{30'000};
   /// Watches that one connection may have.
   std::size_t watches_max = 10'000;
+  /// Calls of one connection that may wait for the disk at the same time; the next one is refused
+  /// with overloaded, and nothing of it was done.
+  std::size_t waiting_calls_max = 10'000;
   /// A peer that has not logged in after this time is disconnected.
   std::chrono::milliseconds login_max{10'000};
   /// Longest wait for durability of a call that has no deadline of its own.
@@ -64,8 +67,9 @@ struct alignas(64) rpc_counters {
       0}; ///< for a malformed, oversized or stalled stream, or no login
   std::atomic<std::uint64_t> slow_consumers_dropped{0}; ///< of those: for answers left unread
   std::atomic<std::uint64_t> logins_refused{0};
-  std::atomic<std::uint64_t> calls{0};      ///< RPC calls
-  std::atomic<std::uint64_t> operations{0}; ///< operations in them
+  std::atomic<std::uint64_t> calls_refused{0}; ///< over waiting_calls_max
+  std::atomic<std::uint64_t> calls{0};         ///< RPC calls
+  std::atomic<std::uint64_t> operations{0};    ///< operations in them
   std::atomic<std::uint64_t> errors{
       0}; ///< operations and calls answered with a code that is a failure
   std::atomic<std::uint64_t> bytes_received{0};

@@ -62,7 +62,8 @@ kj::Promise<void> rpc_session::single(operation op, op_status asked, Call& call)
   storage::op_reply reply;
   reply_view answer;
   std::string text;
-  if (asked.ok() && !context_.draining) [[likely]] {
+  if (asked.ok()) asked = refusal(1);
+  if (asked.ok()) [[likely]] {
     op.level = *level;
     if (is_write(op.kind)) op.request = header.request;
     context_.engine.execute({&op, 1}, {&reply, 1}, context_.arena);
@@ -71,8 +72,8 @@ kj::Promise<void> rpc_session::single(operation op, op_status asked, Call& call)
     if (reply.code != op_code::ok)
       text = storage::describe(reply.code, op, context_.engine.options());
   } else {
-    answer.code = asked.ok() ? op_code::shutting_down : asked.code();
-    text = asked.ok() ? "the server is stopping" : asked.message();
+    answer.code = asked.code();
+    text = asked.message();
   }
   answer.message = text;
   if (counts_as_error(answer.code))

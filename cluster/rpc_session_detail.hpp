@@ -54,6 +54,7 @@ kj::Promise<void> rpc_session::when_durable(std::vector<pending> waiting, call_h
   std::vector<durable_waiters::target> targets;
   targets.reserve(waiting.size());
   for (auto& p : waiting) targets.push_back(p.target);
+  ++watches_->calls_waiting;
   return context_.waiters.wait(std::move(targets), durable_waiters::clock::now() + patience)
       .then([this, waiting = std::move(waiting), call](op_code outcome) mutable {
         if (outcome == op_code::ok) [[likely]]
@@ -70,7 +71,8 @@ kj::Promise<void> rpc_session::when_durable(std::vector<pending> waiting, call_h
         }
         if constexpr (std::is_same_v<Call, ExecuteAtomicContext>)
           if (worst != op_code::ok) write_status({worst, "see the replies"}, results.initStatus());
-      });
+      })
+      .attach(kj::defer([held = watches_] { --held->calls_waiting; }));
 }
 
 } // namespace warp::cluster

@@ -21,10 +21,11 @@ namespace warp::cluster {
 class rpc_watch;
 struct rpc_context;
 
-/// What the watches of one connection share: their number, and the bytes that they may have sent
-/// without an answer. So a client that does not answer costs a bounded amount, however many watches
-/// it has.
+/// What one connection holds: its calls that wait for the disk; its watches, and the bytes that
+/// they may have sent without an answer. So a client that does not answer costs a bounded amount,
+/// however many watches it has.
 struct connection_watches {
+  std::size_t calls_waiting = 0;
   std::size_t count = 0;
   std::size_t unanswered_bytes = 0;
   std::deque<std::uint64_t> waiting; ///< for room among the unanswered, each once

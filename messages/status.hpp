@@ -46,6 +46,11 @@ public:
   [[nodiscard]] bool ok() const noexcept { return code_ == op_code::ok; }
   [[nodiscard]] op_code code() const noexcept { return code_; }
   [[nodiscard]] const std::string& message() const noexcept { return message_; }
+  /// The same sentence with another code.
+  op_status with(op_code code) && noexcept {
+    code_ = code;
+    return std::move(*this);
+  }
   /// "code: message", for logs and terminals.
   [[nodiscard]] std::string to_string() const;
 

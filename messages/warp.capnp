@@ -202,13 +202,16 @@ interface Admin {
   # once. It is made beside reads and writes, one at a time, also when this connection is lost. `unauthorized`: the server's
   # configuration does not allow that folder.
 
-  backupState @6 (ticket :UInt64) -> (state :BackupState, status :Op.Status);
-  # What became of it; notFound: no such ticket, or one of long ago.
+  backupState @6 (ticket :UInt64, waitMs :UInt32, seenBytes :UInt64)
+      -> (state :BackupState, status :Op.Status);
+  # What became of it; notFound: no such ticket, or one of long ago. With `waitMs` it answers when the backup is done or
+  # has come on beyond `seenBytes` of `bytesDone`, or after so long (a minute at most), whichever is first.
 
-  verify @7 (now :Bool)
+  verify @7 (now :Bool, waitMs :UInt32, run :UInt64)
       -> (begun :UInt64, finished :UInt64, files :UInt64, bytes :UInt64, findings :List(Text), failure :Text, status :Op.Status);
   # What checking everything at rest has found: of the last run that ended, `files`, `bytes` and sentences about what is damaged;
   # `failure` when it could not check everything. `now` asks for another run, which has ended when `finished` reaches `begun`.
+  # With `waitMs` it answers when `finished` has reached `run`, or after so long (a minute at most).
 }
 
 struct BackupState {
@@ -220,6 +223,7 @@ struct BackupState {
   bytes @5 :UInt64;            # Of all that it consists of.
   newBytes @6 :UInt64;         # Of what was not in the repository before.
   takenUs @7 :UInt64;          # Everything acknowledged before is in it; us since 1970.
+  anew @8 :Text;               # Why the moments since the backup before can't be restored; absent: they can.
 }
 
 struct ShardInfo {

@@ -3,6 +3,7 @@
 #include "messages/limits.hpp"
 #include "storage/byte_order.hpp"
 #include "storage/crc32c.hpp"
+#include "storage/sealed_header.hpp"
 
 #include <fmt/format.h>
 
@@ -13,28 +14,19 @@ namespace warp::storage {
 
 namespace {
 
-constexpr std::size_t header_crc_at = 92;
 constexpr std::size_t trailer_crc_at = 12;
 
-static_assert(header_crc_at + 4 == backup_header_bytes);
 static_assert(trailer_crc_at + 4 + 8 == backup_trailer_bytes);
 static_assert(backup_magic.size() == 8 && backup_end_magic.size() == 8);
 
-op_status corrupt(std::string message) {
-  return {op_code::corruption, std::move(message)};
-}
-
-char* store(char* to, std::string_view bytes) noexcept {
-  std::memcpy(to, bytes.data(), bytes.size());
-  return to + bytes.size();
-}
+constexpr sealed_header object_kind{backup_magic, backup_format_version, backup_header_bytes,
+                                    "an object of a backup"};
 
 } // namespace
 
 std::string encode(const backup_header& header) {
-  std::string bytes(backup_header_bytes, '\0');
-  char* to = store(bytes.data(), backup_magic);
-  to = store_le<std::uint32_t>(to, backup_format_version);
+  auto bytes = begin_header(object_kind);
+  char* to = bytes.data() + sealed_header_fields_at;
   to = store_le<std::uint32_t>(to, static_cast<std::uint32_t>(header.kind));
   std::memcpy(to, header.universe.bytes.data(), header.universe.bytes.size());
   to += header.universe.bytes.size();
@@ -46,29 +38,17 @@ std::string encode(const backup_header& header) {
   to = store_le<std::uint64_t>(to, header.segment);
   store_le<std::uint64_t>(to, header.from);
   // 12 spare bytes, then the checksum
-  store_le<std::uint32_t>(bytes.data() + header_crc_at, backup_header_crc(bytes));
+  seal(object_kind, bytes);
   return bytes;
 }
 
 std::uint32_t backup_header_crc(std::string_view header_bytes) noexcept {
-  return crc32c(header_bytes.substr(0, header_crc_at));
+  return sealed_header_crc(object_kind, header_bytes);
 }
 
 op_result<backup_header> decode_backup_header(std::string_view bytes) {
-  if (bytes.size() < backup_header_bytes)
-    return corrupt(fmt::format("offset 0: {} bytes are no object of a backup", bytes.size()));
-  if (bytes.substr(0, 8) != backup_magic)
-    return corrupt("offset 0: does not begin like an object of a backup");
+  if (auto s = check_header(object_kind, bytes); !s.ok()) return s;
   const char* from = bytes.data();
-  const auto stored = load_le<std::uint32_t>(from + header_crc_at);
-  if (const auto crc = backup_header_crc(bytes); crc != stored)
-    return corrupt(fmt::format("offset {}: header checksum {:08x}, computed {:08x}", header_crc_at,
-                               stored, crc));
-  if (const auto version = load_le<std::uint32_t>(from + 8); version != backup_format_version)
-    return op_status{
-        op_code::version_mismatch,
-        fmt::format("written by a newer version (format {}, this program knows up to {})", version,
-                    backup_format_version)};
   backup_header header;
   const auto kind = load_le<std::uint32_t>(from + 12);
   header.kind = static_cast<backup_kind>(kind);
@@ -131,7 +111,7 @@ std::string encode(const backup_trailer& trailer, std::string_view index,
   const auto crc =
       crc32c(std::string_view{bytes}.substr(0, trailer_crc_at), crc32c(index, object_crc));
   to = store_le<std::uint32_t>(to, crc);
-  store(to, backup_end_magic);
+  store_bytes(to, backup_end_magic);
   return bytes;
 }
 

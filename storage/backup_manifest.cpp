@@ -102,9 +102,10 @@ std::string encode_backup_manifest(const backup_manifest& m) {
   auto out = std::back_inserter(text);
   fmt::format_to(out,
                  "{}{}\nname {}\nuniverse {}\ngeneration {:016x}\nbase_us {}\ntaken_us {}\n"
-                 "follows {}\nnew_bytes {}\nshards {}\n",
+                 "follows {}\n{}new_bytes {}\nshards {}\n",
                  kind.first_word, kind.format_version, m.name, to_string(m.universe), m.generation,
-                 m.base_us, m.taken_us, m.follows.empty() ? "-" : m.follows, m.new_bytes,
+                 m.base_us, m.taken_us, m.follows.empty() ? "-" : m.follows,
+                 m.anew.empty() ? std::string{} : fmt::format("anew {}\n", m.anew), m.new_bytes,
                  m.shards.size());
   for (std::size_t i = 0; i < m.shards.size(); ++i) {
     const auto& s = m.shards[i];
@@ -149,7 +150,12 @@ op_result<backup_manifest> decode_backup_manifest(std::string_view bytes, std::s
         !in.skip("\nfollows "))
       return false;
     m.follows = in.take_until("\n");
-    return in.skip("\nnew_bytes ") && in.number(m.new_bytes) && in.skip("\nshards ") &&
+    if (!in.skip("\n")) return false;
+    if (opened->format_version >= 2 && in.skip("anew ")) {
+      m.anew = in.take_until("\n");
+      if (m.anew.empty() || !in.skip("\n")) return false;
+    }
+    return in.skip("new_bytes ") && in.number(m.new_bytes) && in.skip("\nshards ") &&
            in.number(shards) && in.skip("\n");
   };
   if (!read_head()) return damaged(in.offset(), "not what a backup's manifest has here");
@@ -158,6 +164,8 @@ op_result<backup_manifest> decode_backup_manifest(std::string_view bytes, std::s
   if (m.follows == "-") m.follows.clear();
   if (!m.follows.empty() && !is_backup_name(m.follows))
     return damaged(in.offset(), "it follows a backup of an impossible name");
+  if (!m.follows.empty() && !m.anew.empty())
+    return damaged(in.offset(), "it follows a backup and says why it follows none");
   if (!std::has_single_bit(shards) || shards > shard_count_max)
     return damaged(in.offset(), fmt::format("{} shards", shards));
   for (std::uint32_t i = 0; i < shards; ++i) {

@@ -15,7 +15,8 @@
 
 namespace warp::storage {
 
-inline constexpr std::uint32_t backup_manifest_version = 1;
+/// 2: `anew`.
+inline constexpr std::uint32_t backup_manifest_version = 2;
 
 /// A checkpoint of a shard, as the source had published it.
 struct backup_checkpoint {
@@ -52,6 +53,9 @@ struct backup_manifest {
   std::uint64_t taken_us = 0; ///< everything written before is in the backup
   /// The backup whose log goes on in this one without a gap; empty: none.
   std::string follows;
+  /// A sentence: why it follows nobody although backups of this universe were there. Empty: it does
+  /// follow one, or is the first, or is of format 1.
+  std::string anew;
   std::uint64_t new_bytes = 0; ///< of objects that this backup brought
   std::vector<backup_shard> shards;
   std::vector<backup_piece> log; ///< by segment (start, sequence, stream) and offset

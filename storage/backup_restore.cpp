@@ -4,6 +4,7 @@
 #include "storage/backup_repository.hpp"
 #include "storage/checkpoint_writer.hpp"
 #include "storage/data_folder.hpp"
+#include "storage/folder_chain.hpp"
 #include "storage/log_replay.hpp"
 #include "storage/parallel.hpp"
 #include "storage/path.hpp"
@@ -237,17 +238,9 @@ private:
                               folder_, name)};
       }
     }
-    std::vector<std::string> parents; // whose entries are new
-    for (auto path = folder_; !*there;) {
-      path = folder_of(path);
-      parents.push_back(path);
-      auto known = files_.exists(path);
-      if (!known) return known.status();
-      if (*known || path == "/" || path == ".") break;
-    }
-    if (auto s = files_.create_folder(folder_); !s.ok()) return s;
-    for (const auto& parent : parents)
-      if (auto s = files_.sync_folder(parent); !s.ok()) return s;
+    auto chain = folder_chain::make(files_, folder_);
+    if (!chain) return chain.status();
+    if (auto s = chain->sync(); !s.ok()) return s;
     auto lock = files_.lock(folder_);
     if (!lock) return lock.status();
     lock_ = std::move(*lock);

@@ -1,5 +1,6 @@
 #include "storage/backup_store.hpp"
 
+#include "storage/folder_chain.hpp"
 #include "storage/path.hpp"
 
 #include <fmt/format.h>
@@ -109,11 +110,14 @@ public:
                            fmt::format("{} is not a backup repository: it holds '{}' and no {}. "
                                        "Name an empty or a new folder",
                                        folder_, name, marker_name)};
-    } else if (auto s = make_folder(); !s.ok()) {
-      return s;
     }
-    if (made)
+    if (made) {
       if (auto s = check(); !s.ok()) return s;
+    } else {
+      auto chain = folder_chain::make(files_, folder_);
+      if (!chain) return chain.status();
+      if (auto s = chain->sync(); !s.ok()) return s;
+    }
     auto lock = files_.lock(folder_);
     if (!lock) return lock.status();
     for (const auto section : sections)
@@ -154,21 +158,6 @@ private:
   static bool belongs(std::string_view name) {
     return name == "lock" || name == "lost+found" || name == "objects" || name == "backups" ||
            name == std::string{marker_name} + std::string{temporary_suffix};
-  }
-
-  op_status make_folder() {
-    std::vector<std::string> parents; // whose entries are new
-    for (auto path = folder_;;) {
-      path = folder_of(path);
-      parents.push_back(path);
-      auto known = files_.exists(path);
-      if (!known) return known.status();
-      if (*known || path == "/" || path == ".") break;
-    }
-    if (auto s = files_.create_folder(folder_); !s.ok()) return s;
-    for (const auto& parent : parents)
-      if (auto s = files_.sync_folder(parent); !s.ok()) return s;
-    return {};
   }
 
   op_status remove_unfinished(const std::string& folder) {

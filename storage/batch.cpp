@@ -5,7 +5,10 @@
 namespace warp::storage {
 
 void batch::begin(std::uint32_t shard_count) {
-  if (marks_.size() < shard_count) marks_.resize(shard_count);
+  if (marks_.size() < shard_count) {
+    groups_.reserve(chunk_size);
+    marks_.resize(shard_count);
+  }
   ++stamp_;
   groups_.clear();
   large_.clear();

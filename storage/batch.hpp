@@ -2,7 +2,9 @@
 
 #include "messages/operations.hpp"
 #include "storage/blob.hpp"
+#include "storage/reply.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -35,6 +37,8 @@ public:
 
   /// How many operations ahead cache lines are asked for: about as many as a core can wait for.
   static constexpr std::size_t ahead = 12;
+  /// The same for all lines of long records.
+  static constexpr std::size_t ahead_if_long = 3;
 
   /// Operations of one shard.
   struct group {
@@ -43,13 +47,23 @@ public:
     std::uint16_t count = 0, writes = 0;
   };
 
-  /// Starts a new chunk over shards 0 .. shard_count - 1.
+  /// Starts a new chunk over shards 0 .. shard_count - 1. Throws std::bad_alloc, once warm not.
   void begin(std::uint32_t shard_count);
 
   /// Notes where operation i goes, when no groups are needed.
   void set(std::size_t i, std::uint64_t hash, std::uint32_t shard) noexcept {
     hashes_[i] = hash;
     shards_[i] = shard;
+  }
+
+  /// Are values long enough for it to pay that all their lines are asked for? As those of the last
+  /// chunk of reads were.
+  [[nodiscard]] bool expects_long() const noexcept { return long_values_; }
+  void learn(std::span<const op_reply> replies) noexcept {
+    const auto some = replies.first(std::min<std::size_t>(replies.size(), 8));
+    std::size_t bytes = 0;
+    for (const auto& r : some) bytes += r.value.size();
+    long_values_ = bytes > 128 * some.size();
   }
 
   /// Adds operation i of the chunk (i < chunk_size, ascending).
@@ -110,6 +124,7 @@ private:
   std::array<std::uint32_t, chunk_size> shards_{};
   std::array<std::uint16_t, chunk_size> next_{}, order_{};
   std::size_t ordered_ = 0;
+  bool long_values_ = false;
   std::vector<group> groups_;
   std::vector<mark> marks_; // by shard; counts only with the current stamp, so none is ever reset
   std::uint64_t stamp_ = 0;

@@ -1,6 +1,7 @@
 #include "storage/cell_allocator.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <malloc.h>
@@ -14,12 +15,36 @@ namespace warp::storage {
 namespace {
 
 constexpr std::uint16_t no_cell = 0xffff;
-constexpr std::uint64_t heap_bytes_max = 16 * 1024;        // of one size
-constexpr std::uint64_t small_page_bytes_max = 256 * 1024; // likewise
+constexpr std::size_t wide_from = 1024; // cells above it do not fill small pages well
 
-constexpr std::size_t rounded(std::size_t size) noexcept {
-  return size <= 16 ? 16 : (size + 7) & ~std::size_t{7};
+/// Bytes of one size that come from malloc, and then from small pages.
+constexpr std::uint64_t heap_bytes_max(std::size_t cell_size) noexcept {
+  return cell_size <= wide_from ? 16 * 1024 : 128 * 1024;
 }
+constexpr std::uint64_t small_page_bytes_max(std::size_t cell_size) noexcept {
+  return cell_size <= wide_from ? 256 * 1024 : 0;
+}
+
+/// Sizes between 2^n and twice as much, from 512 B on, are 16.
+constexpr std::size_t step_of(std::size_t size) noexcept {
+  if (size <= 512 || size > cell_allocator::cell_bytes_max) return 8;
+  return std::bit_floor(size - 1) / 16;
+}
+constexpr std::size_t rounded(std::size_t size) noexcept {
+  if (size <= 16) return 16;
+  const auto step = step_of(size);
+  return (size + step - 1) & ~(step - 1);
+}
+/// Of a rounded size: one number for each, from 2 on.
+constexpr std::size_t class_of(std::size_t cell_size) noexcept {
+  if (cell_size <= 512) return cell_size / 8;
+  const auto step = step_of(cell_size);
+  const auto octave = static_cast<std::size_t>(std::countr_zero(step)) - 5; // 32 B: 0
+  return 64 + octave * 16 + (cell_size - 16 * step) / step;
+}
+static_assert(class_of(512) == 64 && class_of(rounded(513)) == 65 && class_of(1024) == 80 &&
+              class_of(rounded(1025)) == 81 && class_of(cell_allocator::cell_bytes_max) == 108);
+static_assert(rounded(3457) - 3457 == cell_allocator::rounding_max);
 
 /// What malloc really took: it keeps 8 B of its own before each block.
 std::size_t malloc_bytes(void* memory) noexcept {
@@ -112,7 +137,7 @@ void cell_allocator::unlink(size_class& cls, page* p) noexcept {
 }
 
 cell_allocator::page* cell_allocator::add_page(size_class& cls, std::size_t cell_size) {
-  const bool large = cls.page_bytes >= small_page_bytes_max;
+  const bool large = cls.page_bytes >= small_page_bytes_max(cell_size);
   void* const memory = (large ? pages_.large : pages_.small).allocate();
   auto* p = new (memory) page(large ? cell_source::large_page : cell_source::small_page, cell_size);
   poison(p + 1, p->bytes() - sizeof(page));
@@ -133,8 +158,8 @@ void cell_allocator::free_page(size_class& cls, page* p) noexcept {
 cell_allocator::cell cell_allocator::allocate(std::size_t size) {
   const auto cell_size = rounded(size);
   if (cell_size <= cell_bytes_max) {
-    auto& cls = classes_[cell_size / step];
-    if (cls.page_bytes != 0 || cls.heap_cells * cell_size >= heap_bytes_max) {
+    auto& cls = classes_[class_of(cell_size)];
+    if (cls.page_bytes != 0 || cls.heap_cells * cell_size >= heap_bytes_max(cell_size)) {
       page* p = cls.with_room ? cls.with_room : add_page(cls, cell_size);
       void* memory = p->take();
       if (p->full()) unlink(cls, p);
@@ -145,7 +170,7 @@ cell_allocator::cell cell_allocator::allocate(std::size_t size) {
   }
   void* memory = std::malloc(cell_size); // rounded, so that fits() need not ask for the size
   if (!memory) throw std::bad_alloc{};
-  if (cell_size <= cell_bytes_max) ++classes_[cell_size / step].heap_cells;
+  if (cell_size <= cell_bytes_max) ++classes_[class_of(cell_size)].heap_cells;
   used_bytes_ += malloc_bytes(memory);
   return {memory, cell_source::heap};
 }
@@ -153,14 +178,14 @@ cell_allocator::cell cell_allocator::allocate(std::size_t size) {
 void cell_allocator::free(cell c, std::size_t size) noexcept {
   if (c.source != cell_source::heap) return free_in_page(c, size);
   const auto cell_size = rounded(size);
-  if (cell_size <= cell_bytes_max) --classes_[cell_size / step].heap_cells;
+  if (cell_size <= cell_bytes_max) --classes_[class_of(cell_size)].heap_cells;
   used_bytes_ -= malloc_bytes(c.memory);
   std::free(c.memory);
 }
 
 void cell_allocator::free_in_page(cell c, std::size_t size) noexcept {
   const auto cell_size = rounded(size);
-  auto& cls = classes_[cell_size / step];
+  auto& cls = classes_[class_of(cell_size)];
   page* p = page::of(c);
   if (p->full()) link(cls, p);
   p->give_back(c.memory);

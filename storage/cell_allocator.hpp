@@ -19,19 +19,24 @@ struct cell_pages {
   block_pool small, large;
 };
 
-/// Memory for the records of one table: cells in steps of 8 B up to 512 B, cut from pages without a
-/// header per cell, and malloc above. Aligned to 8 B. Used under the shard's lock.
+/// Memory for the records of one table: cells up to 3.5 KiB, cut from pages without a header per
+/// cell, and malloc above. Aligned to 8 B. Used under the shard's lock.
 ///
-/// Each size has its own pages, so what is not used of the last one counts 64 tables times as many
-/// sizes as there are. So a size comes from malloc until this table has 16 KiB of it, from small
-/// pages until it has 256 KiB, and from large ones then: half a page is at most a quarter of what
-/// is used, and mostly below a twentieth.
+/// Sizes go up in steps of 8 B to 512 B, of 32 B to 1 KiB, of 64 B to 2 KiB, and of 128 B. Each has
+/// its own pages, so what is not used of the last one counts 64 tables times as many sizes as there
+/// are. So a size comes from malloc until this table has 16 KiB of it (128 KiB above 1 KiB), from
+/// small pages until it has 256 KiB (not above 1 KiB), and from large ones then: half a page is at
+/// most a quarter of what is used, and mostly below a twentieth.
 ///
-/// Cost per cell beyond its size: rounding, below 4 B on average, 64 B per page for its header, and
-/// that half page. malloc takes 8 B and rounds to 16.
+/// Cost per cell beyond its size: rounding, below 4 B on average (3 % above 512 B), 64 B per page
+/// for its header, what is left at a page's end (3 % above 1 KiB), and that half page. malloc takes
+/// 8 B and rounds to 16.
 class cell_allocator {
 public:
-  static constexpr std::size_t cell_bytes_max = 512;
+  static constexpr std::size_t cell_bytes_max =
+      3584; ///< a ninth of a large page: little is lost at its end
+  /// Bytes of a cell beyond what was asked for, at most.
+  static constexpr std::size_t rounding_max = 127;
 
   struct cell {
     void* memory;
@@ -64,7 +69,7 @@ private:
     std::uint64_t page_bytes = 0;
     std::uint64_t heap_cells = 0; ///< live ones
   };
-  static constexpr std::size_t step = 8;
+  static constexpr std::size_t class_count = 109; ///< see class_of()
 
   page* add_page(size_class& cls, std::size_t cell_size);
   void link(size_class& cls, page* p) noexcept;
@@ -73,7 +78,7 @@ private:
   void free_in_page(cell c, std::size_t size) noexcept;
 
   cell_pages& pages_;
-  std::array<size_class, cell_bytes_max / step + 1> classes_{};
+  std::array<size_class, class_count> classes_{};
   std::uint64_t used_bytes_ = 0;
   std::uint64_t page_bytes_ = 0;
   std::uint64_t page_used_bytes_ = 0;

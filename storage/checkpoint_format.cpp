@@ -2,6 +2,7 @@
 
 #include "storage/byte_order.hpp"
 #include "storage/crc32c.hpp"
+#include "storage/sealed_header.hpp"
 
 #include <fmt/format.h>
 
@@ -12,32 +13,23 @@ namespace warp::storage {
 
 namespace {
 
-constexpr std::size_t header_crc_at = 68;
 constexpr std::size_t footer_fixed_bytes = 56;
 constexpr std::size_t section_fixed_bytes = 8 + 8 + 2;
 constexpr std::size_t footer_bytes_max =
     footer_fixed_bytes +
     checkpoint_sections_max * (section_fixed_bytes + checkpoint_section_name_max);
 
-static_assert(header_crc_at + 4 == checkpoint_header_bytes);
 static_assert(checkpoint_magic.size() == 8 && checkpoint_end_magic.size() == 8);
 static_assert(checkpoint_payload_bytes_max <= 0xffff'ffffu, "a payload's length has 32 bits");
 
-op_status corrupt(std::string message) {
-  return {op_code::corruption, std::move(message)};
-}
-
-char* store(char* to, std::string_view bytes) noexcept {
-  std::memcpy(to, bytes.data(), bytes.size());
-  return to + bytes.size();
-}
+constexpr sealed_header file_kind{checkpoint_magic, checkpoint_format_version,
+                                  checkpoint_header_bytes, "a checkpoint"};
 
 } // namespace
 
 std::string encode(const checkpoint_header& header) {
-  std::string bytes(checkpoint_header_bytes, '\0');
-  char* to = store(bytes.data(), checkpoint_magic);
-  to = store_le<std::uint32_t>(to, checkpoint_format_version);
+  auto bytes = begin_header(file_kind);
+  char* to = bytes.data() + sealed_header_fields_at;
   to = store_le<std::uint32_t>(to, header.shard_count);
   std::memcpy(to, header.universe.bytes.data(), header.universe.bytes.size());
   to += header.universe.bytes.size();
@@ -47,29 +39,17 @@ std::string encode(const checkpoint_header& header) {
   to = store_le<std::uint64_t>(to, header.start_epoch);
   to = store_le<std::uint64_t>(to, header.start_lsn);
   // 4 spare bytes, then the checksum
-  store_le<std::uint32_t>(bytes.data() + header_crc_at, checkpoint_header_crc(bytes));
+  seal(file_kind, bytes);
   return bytes;
 }
 
 std::uint32_t checkpoint_header_crc(std::string_view header_bytes) noexcept {
-  return crc32c(header_bytes.substr(0, header_crc_at));
+  return sealed_header_crc(file_kind, header_bytes);
 }
 
 op_result<checkpoint_header> decode_checkpoint_header(std::string_view bytes) {
-  if (bytes.size() < checkpoint_header_bytes)
-    return corrupt(fmt::format("offset 0: {} bytes are no checkpoint header", bytes.size()));
-  if (bytes.substr(0, 8) != checkpoint_magic)
-    return corrupt("offset 0: does not begin like a checkpoint");
+  if (auto s = check_header(file_kind, bytes); !s.ok()) return s;
   const char* from = bytes.data();
-  const auto stored = load_le<std::uint32_t>(from + header_crc_at);
-  if (const auto crc = checkpoint_header_crc(bytes); crc != stored)
-    return corrupt(fmt::format("offset {}: header checksum {:08x}, computed {:08x}", header_crc_at,
-                               stored, crc));
-  if (const auto version = load_le<std::uint32_t>(from + 8); version != checkpoint_format_version)
-    return op_status{
-        op_code::version_mismatch,
-        fmt::format("written by a newer version (format {}, this program knows up to {})", version,
-                    checkpoint_format_version)};
   checkpoint_header header;
   header.shard_count = load_le<std::uint32_t>(from + 12);
   std::memcpy(header.universe.bytes.data(), from + 16, 16);
@@ -144,12 +124,12 @@ std::string encode(const checkpoint_footer& footer, std::string_view header_byte
     to = store_le<std::uint64_t>(to, section.offset);
     to = store_le<std::uint64_t>(to, section.bytes);
     to = store_le<std::uint16_t>(to, static_cast<std::uint16_t>(section.name.size()));
-    to = store(to, section.name);
+    to = store_bytes(to, section.name);
   }
   to = store_le<std::uint32_t>(to, static_cast<std::uint32_t>(size));
   const std::string_view covered{bytes.data(), size + 4};
   to = store_le<std::uint32_t>(to, crc32c(covered, checkpoint_header_crc(header_bytes)));
-  store(to, checkpoint_end_magic);
+  store_bytes(to, checkpoint_end_magic);
   return bytes;
 }
 
@@ -218,7 +198,7 @@ char* pack_record_head(char* to, std::string_view key, std::size_t value_size,
   to = store_le<std::uint32_t>(to, static_cast<std::uint32_t>(meta.version));
   to = store_le<std::uint16_t>(to, static_cast<std::uint16_t>(meta.version >> 32));
   if (meta.expires_at_ms) to = store_le<std::uint64_t>(to, meta.expires_at_ms);
-  return store(to, key);
+  return store_bytes(to, key);
 }
 
 } // namespace warp::storage

@@ -3,6 +3,7 @@
 #include "storage/byte_order.hpp"
 #include "storage/crc32c.hpp"
 #include "storage/direct_io.hpp"
+#include "storage/no_memory.hpp"
 #include "storage/path.hpp"
 
 #include <fmt/format.h>
@@ -237,8 +238,9 @@ checkpoint_writer::~checkpoint_writer() {
   if (!state_ || state_->finished) return;
   state_->out.reset();
   // Nothing more can be done about a failure here: the next start removes what is left.
-  static_cast<void>(
-      state_->files.remove(state_->renamed ? state_->path : state_->temporary_path()));
+  static_cast<void>(unless_no_memory("checkpoint", [this] {
+    return state_->files.remove(state_->renamed ? state_->path : state_->temporary_path());
+  }));
 }
 
 void checkpoint_writer::add(std::string_view key, std::string_view value, const record_meta& meta) {

@@ -1,6 +1,7 @@
 #include "storage/data_folder.hpp"
 
 #include "messages/limits.hpp"
+#include "storage/no_memory.hpp"
 #include "storage/path.hpp"
 
 #include <fmt/format.h>
@@ -83,7 +84,7 @@ std::string checkpoint_file_name(checkpoint_name name) {
   return fmt::format("{:05}-{:010}", name.shard.value, name.sequence);
 }
 
-std::optional<checkpoint_name> parse_checkpoint_file_name(std::string_view text) noexcept {
+std::optional<checkpoint_name> parse_checkpoint_file_name(std::string_view text) {
   const auto dash = text.find('-');
   if (dash == std::string_view::npos) return {};
   std::uint32_t shard = 0;
@@ -116,16 +117,9 @@ op_result<std::unique_ptr<data_folder>> data_folder::open(file_system& files, st
     auto found = look_into(files, folder);
     if (!found.ok()) return found.status();
     if (auto status = refusal(folder, *found); !status.ok()) return status;
-  } else {
-    for (auto parent = folder;;) {
-      self->unsynced_parents_.push_back(folder_of(parent));
-      parent = self->unsynced_parents_.back();
-      auto known = files.exists(parent);
-      if (!known.ok()) return known.status();
-      if (*known || parent == "/" || parent == ".") break;
-    }
-    if (auto status = files.create_folder(folder); !status.ok()) return status;
   }
+  auto chain = folder_chain::make(files, folder);
+  if (!chain.ok()) return chain.status();
   auto lock = files.lock(folder);
   if (!lock.ok()) return lock.status();
   self->lock_ = std::move(*lock);
@@ -151,11 +145,7 @@ op_result<std::unique_ptr<data_folder>> data_folder::open(file_system& files, st
                       wal_folder_name, manifest_file_name)};
   } else {
     self->created_ = true;
-    for (auto at = folder; at != "/" && at != ".";) {
-      at = folder_of(at);
-      if (std::ranges::find(self->unsynced_parents_, at) == self->unsynced_parents_.end())
-        self->doubtful_parents_.push_back(at);
-    }
+    self->unsynced_ = std::move(*chain);
     self->manifest_.universe = make_universe_id();
     self->manifest_.generation = make_generation();
     self->manifest_.checkpoints.resize(shard_count ? shard_count : shard_count_default);
@@ -173,12 +163,9 @@ op_status data_folder::start() {
   if (auto status = files_->create_folder(wal_path()); !status.ok()) return status;
   const auto checkpoints = join_path(path_, checkpoint_folder_name);
   if (auto status = files_->create_folder(checkpoints); !status.ok()) return status;
-  for (const auto& parent : unsynced_parents_)
-    if (auto status = files_->sync_folder(parent); !status.ok()) return status;
-  unsynced_parents_.clear();
-  // Those that were there already may be closed to us; then they were not made by one of us.
-  for (const auto& parent : doubtful_parents_) static_cast<void>(files_->sync_folder(parent));
-  doubtful_parents_.clear();
+  if (unsynced_)
+    if (auto status = unsynced_->sync(); !status.ok()) return status;
+  unsynced_.reset();
   // The folders are durable before a manifest says that there is a universe.
   if (auto status = files_->sync_folder(path_); !status.ok()) return status;
   if (auto status = remove_left_overs(); !status.ok()) return status;
@@ -263,7 +250,8 @@ op_status data_folder::publish(std::span<const checkpoint_info> infos, std::uint
   }
   // A file that can't be removed now is removed at the next start.
   for (const auto& old : dropped)
-    static_cast<void>(files_->remove(checkpoint_path(old.shard, old.sequence)));
+    static_cast<void>(unless_no_memory(
+        "checkpoint", [&] { return files_->remove(checkpoint_path(old.shard, old.sequence)); }));
   return {};
 }
 

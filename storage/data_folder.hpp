@@ -3,6 +3,7 @@
 #include "messages/ids.hpp"
 #include "messages/status.hpp"
 #include "storage/file_system.hpp"
+#include "storage/folder_chain.hpp"
 #include "storage/manifest.hpp"
 #include "storage/universe_id.hpp"
 
@@ -23,6 +24,8 @@ namespace warp::storage {
 ///     MANIFEST                      table of contents, see manifest_format.md
 ///     wal/                          the log's segments, see wal_format.md
 ///     checkpoint/00012-0000000007   checkpoint 7 of shard 12, see checkpoint_format.md
+///     damaged-20261121-163000/      what `warp repair` has replaced then: MANIFEST, wal/,
+///                                   checkpoint/; no start looks at it, remove it when you like
 ///     *.tmp *.part *.damaged        being written, being received, put aside
 inline constexpr std::string_view wal_folder_name = "wal";
 inline constexpr std::string_view checkpoint_folder_name = "checkpoint";
@@ -38,8 +41,7 @@ struct checkpoint_name {
 /// "00012-0000000007": sorts by shard, then by age, up to the shards and checkpoints anybody has.
 [[nodiscard]] std::string checkpoint_file_name(checkpoint_name name);
 /// The inverse; empty for any other text.
-[[nodiscard]] std::optional<checkpoint_name>
-parse_checkpoint_file_name(std::string_view text) noexcept;
+[[nodiscard]] std::optional<checkpoint_name> parse_checkpoint_file_name(std::string_view text);
 
 /// A data folder that this process holds: its lock, its manifest, its names. Thread-safe.
 ///
@@ -52,9 +54,11 @@ public:
   /// `shard_count` shards (0: 64). An existing one must have `shard_count` (0: whatever it has).
   /// Fails with
   ///   unavailable       another process has it
-  ///   invalid_argument  the folder holds something else and nothing of ours, or has another shard
-  ///   count corruption        a damaged manifest, none beside log or checkpoint files, or one
-  ///   without its log folder version_mismatch  written by a newer version io_error, no_space
+  ///   invalid_argument  it holds something else and nothing of ours, or has another shard count
+  ///   corruption        a damaged manifest, none beside log or checkpoint files, or one without
+  ///                     its log folder
+  ///   version_mismatch  written by a newer version
+  ///   io_error, no_space
   /// `files` must outlive the object.
   static op_result<std::unique_ptr<data_folder>> open(file_system& files, std::string path,
                                                       std::uint32_t shard_count);
@@ -116,9 +120,7 @@ private:
   universe_id universe_;
   std::uint64_t generation_ = 0;
   std::uint32_t shard_count_ = 0;
-  std::vector<std::string> unsynced_parents_; ///< of a folder that open() made
-  std::vector<std::string> doubtful_parents_; ///< an earlier start that was cut short may have
-                                              ///< made what is in them
+  std::optional<folder_chain> unsynced_; ///< of a folder that has no manifest yet
 
   mutable std::mutex mutex_; ///< guards what is below, and the manifest file
   manifest manifest_;

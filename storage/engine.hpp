@@ -60,6 +60,10 @@ struct scan_page {
 /// and the manifest, in one data folder (or in memory only). Thread-safe: I/O threads call
 /// execute() directly, no call passes a mailbox.
 ///
+/// Where the system gives no memory, a call answers no_space and nothing of it was done (a
+/// follower's frame: a whole number of its records); what runs in the background is tried again by
+/// the next call. No call ends the process or throws for it.
+///
 /// It starts no thread. Somebody must drive each log stream by calling run_stream() in a loop on a
 /// thread of its own (the WAL writer actors do; storage/stream_threads.hpp does for tools and
 /// tests), and call due_checkpoints(), checkpoint(),
@@ -244,6 +248,16 @@ private:
   static op_status open_log(state& s, recovered& found);
   static void open_watches(state& s);
   [[nodiscard]] op_status release_log();
+  op_status scan_page_of(std::uint64_t cursor, std::string_view prefix, std::size_t limit,
+                         scan_page& page, std::size_t buckets_max);
+  op_status save_checkpoint(shard_id shard);
+  std::vector<shard_id> find_due_checkpoints();
+  op_status apply_records(shard_id shard, const log_frame& frame);
+  op_status install(shard_id shard, const std::string& path);
+  static op_result<std::unique_ptr<engine>> open_state(engine_options options);
+  op_status stop_log();
+  op_code execute_transaction(std::span<const operation> operations, std::span<op_reply> replies,
+                              value_arena& arena);
   void execute_many(std::span<const operation> operations, std::span<op_reply> replies,
                     value_arena& arena);
   [[nodiscard]] bool out_of_space() const noexcept;

@@ -2,6 +2,7 @@
 
 #include "storage/checkpoint_attempt.hpp"
 #include "storage/engine_state.hpp"
+#include "storage/no_memory.hpp"
 #include "storage/planted.hpp"
 
 #include <algorithm>
@@ -31,6 +32,10 @@ void drop_idle_spares(engine::state& state, std::uint64_t now_ms) {
 } // namespace
 
 op_status engine::checkpoint(shard_id id) {
+  return unless_no_memory("checkpoint", [&] { return save_checkpoint(id); });
+}
+
+op_status engine::save_checkpoint(shard_id id) {
   auto& state = *state_;
   if (!state.folder)
     return {op_code::not_supported, "a universe in memory only has no checkpoints"};
@@ -80,13 +85,9 @@ op_status engine::release_log() {
   auto& state = *state_;
   // Asked for before the release, which may not wait under its lock: the log's writers need it too.
   const auto release = [&](bool oldest_kept, std::uint64_t bytes_max) {
-    auto from = needed_from(oldest_kept);
-    if (oldest_kept) {
-      std::lock_guard hold{state.upkeep_mutex};
-      for (std::size_t i = 0; i < state.archived.size(); ++i)
-        from[i] = std::min(from[i], state.archived[i] + 1);
-    }
-    return state.segments->release([&](shard_id id) { return from[id.value]; }, bytes_max);
+    const auto from = needed_from(oldest_kept);
+    return state.segments->release([&](shard_id id) { return from[id.value]; }, bytes_max,
+                                   oldest_kept && state.holds_log_for_backups.load());
   };
   // The log from the newest checkpoint always stays; from the oldest one, and what no backup has
   // yet, as far as half of the limit allows. No more goes at once than must, so that segments come
@@ -118,6 +119,14 @@ bool engine::log_presses() const {
 }
 
 std::vector<shard_id> engine::due_checkpoints() {
+  try {
+    return find_due_checkpoints();
+  } catch (const std::bad_alloc&) { // asked again soon
+    return {};
+  }
+}
+
+std::vector<shard_id> engine::find_due_checkpoints() {
   auto& state = *state_;
   for (auto& s : state.shards) {
     std::lock_guard hold{s->lock()};

@@ -184,6 +184,7 @@ void engine::execute_reads(batch& b, std::span<const operation> operations,
   const auto began_ns = timed ? now_ns() : 0;
   lazy_time now{*state.time};
   auto* const counted = state.reads->mine();
+  const bool long_values = b.expects_long();
   for (std::size_t at = 0; at < n + 2 * batch::ahead; ++at) {
     if (at < n) {
       const auto& op = operations[at];
@@ -197,6 +198,10 @@ void engine::execute_reads(batch& b, std::span<const operation> operations,
     if (at >= batch::ahead && at - batch::ahead < n) {
       const auto i = at - batch::ahead;
       state.shards[b.shard(i)]->prefetch_record(b.hash(i));
+    }
+    if (long_values && at + batch::ahead_if_long >= 2 * batch::ahead) {
+      const auto i = at + batch::ahead_if_long - 2 * batch::ahead;
+      if (i < n) state.shards[b.shard(i)]->prefetch_rest(b.hash(i));
     }
     if (at < 2 * batch::ahead) continue;
     const auto i = at - 2 * batch::ahead;
@@ -220,6 +225,7 @@ void engine::execute_reads(batch& b, std::span<const operation> operations,
     if (reply.durable_at != 0 && s.log() && reply.durable_at > s.log()->durable_lsn())
       s.log()->request_sync();
   }
+  b.learn(replies);
   if (!timed) return;
   const auto each_ns = (now_ns() - began_ns) / n;
   auto& s = *state.shards[b.shard(0)];
@@ -232,7 +238,15 @@ void engine::execute_chunk(batch& b, std::span<const operation> operations,
   auto& state = *state_;
 
   // Hash everything first and ask for the cache lines, so that their misses overlap.
-  b.begin(state.shard_count());
+  try {
+    b.begin(state.shard_count());
+  } catch (const std::bad_alloc&) {
+    for (auto& reply : replies) {
+      reply.reset();
+      reply.code = op_code::no_space;
+    }
+    return;
+  }
   for (std::size_t i = 0; i < operations.size(); ++i) {
     const auto& op = operations[i];
     replies[i].reset();

@@ -4,10 +4,28 @@
 #include "storage/checkpoint_reader.hpp"
 #include "storage/engine_state.hpp"
 #include "storage/log_cursor.hpp"
+#include "storage/no_memory.hpp"
 
 #include <fmt/format.h>
 
 namespace warp::storage {
+
+namespace {
+
+op_status fill(shard& s, checkpoint_reader& from) {
+  if (auto status =
+          from.read_records([&](const checkpoint_record& r) { s.restore(r.key, r.value, r.meta); });
+      !status.ok())
+    return status;
+  if (auto section = from.section(checkpoint_section_requests); section.ok()) {
+    auto requests = request_window::decode(*section);
+    if (!requests) return requests.status();
+    s.requests() = std::move(*requests);
+  }
+  return {};
+}
+
+} // namespace
 
 std::unique_ptr<log_cursor> engine::read_log(shard_id id, lsn_t after) {
   if (!state_->folder) return nullptr;
@@ -15,6 +33,10 @@ std::unique_ptr<log_cursor> engine::read_log(shard_id id, lsn_t after) {
 }
 
 op_status engine::apply_frame(shard_id id, const log_frame& frame) {
+  return unless_no_memory("frame", [&] { return apply_records(id, frame); });
+}
+
+op_status engine::apply_records(shard_id id, const log_frame& frame) {
   auto& state = *state_;
   if (!state.folder) return {op_code::not_supported, "a universe in memory only follows nobody"};
   auto& s = *state.shards[id.value];
@@ -50,16 +72,24 @@ op_status engine::apply_frame(shard_id id, const log_frame& frame) {
     if (frame.header.previous < log.last_appended()) log.cut(frame.header.previous);
   }
   shard::write_section changing{s};
-  for (const auto& r : records) {
-    if (r.lsn <= log.last_appended()) continue; // repeated
-    s.replay(r, frame.header.timestamp_us);
-    log.append(r);
-  }
+  auto status = unless_no_memory("frame", [&]() -> op_status {
+    for (const auto& r : records) {
+      if (r.lsn <= log.last_appended()) continue; // repeated
+      log.reserve(r.key.size() + r.value.size(), static_cast<bool>(r.large));
+      s.replay(r, frame.header.timestamp_us);
+      log.append(r);
+    }
+    return {};
+  });
   log.commit();
-  return {};
+  return status;
 }
 
 op_status engine::install_checkpoint(shard_id id, const std::string& path) {
+  return unless_no_memory("checkpoint", [&] { return install(id, path); });
+}
+
+op_status engine::install(shard_id id, const std::string& path) {
   auto& state = *state_;
   if (!state.folder)
     return {op_code::not_supported, "a universe in memory only takes no checkpoints"};
@@ -84,16 +114,10 @@ op_status engine::install_checkpoint(shard_id id, const std::string& path) {
                       id.value)};
     shard::write_section changing{s};
     s.clear();
-    if (auto status = reader->read_records(
-            [&](const checkpoint_record& r) { s.restore(r.key, r.value, r.meta); });
+    if (auto status = unless_no_memory("checkpoint", [&] { return fill(s, *reader); });
         !status.ok()) {
       s.clear();
       return status;
-    }
-    if (auto section = reader->section(checkpoint_section_requests); section.ok()) {
-      auto requests = request_window::decode(*section);
-      if (!requests) return requests.status();
-      s.requests() = std::move(*requests);
     }
     log.start_at({.last = reader->end().end_lsn,
                   .next = std::max(reader->end().reserved_lsn, reader->end().end_lsn) + 1,

@@ -20,6 +20,7 @@
 
 #include "storage/checkpoint_attempt.hpp"
 #include "storage/engine_state.hpp"
+#include "storage/no_memory.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -77,8 +78,8 @@ op_status engine::mend_log() {
   if (!log_failed()) return {};
   std::lock_guard one_at_a_time{state.mend.running};
   const auto now = steady::now();
-  if (now < state.mend.again_at) return state.mend.failure;
-  state.mend.failure = cover_failed_streams();
+  if (now < state.mend.again_at) return unless_no_memory("log", [&] { return state.mend.failure; });
+  state.mend.failure = unless_no_memory("log", [&] { return cover_failed_streams(); });
   if (state.mend.failure.ok()) {
     state.mend.pause = {};
     state.mend.again_at = {};
@@ -88,7 +89,7 @@ op_status engine::mend_log() {
   state.mend.pause =
       std::clamp(2 * state.mend.pause, state.options.log_retry_min, state.options.log_retry_max);
   state.mend.again_at = now + state.mend.pause;
-  return state.mend.failure;
+  return unless_no_memory("log", [&] { return state.mend.failure; });
 }
 
 op_status engine::cover_failed_streams() {

@@ -2,6 +2,7 @@
 
 #include "storage/cpu_list.hpp"
 #include "storage/engine_state.hpp"
+#include "storage/no_memory.hpp"
 #include "storage/slot.hpp"
 
 #include <algorithm>
@@ -68,6 +69,12 @@ void engine::state::tell_listeners() {
 
 op_status engine::scan(std::uint64_t cursor, std::string_view prefix, std::size_t limit,
                        scan_page& page, std::size_t buckets_max) {
+  return unless_no_memory("scan",
+                          [&] { return scan_page_of(cursor, prefix, limit, page, buckets_max); });
+}
+
+op_status engine::scan_page_of(std::uint64_t cursor, std::string_view prefix, std::size_t limit,
+                               scan_page& page, std::size_t buckets_max) {
   auto& state = *state_;
   page.entries.clear();
   page.arena.clear();

@@ -2,6 +2,7 @@
 
 #include "storage/cpu_list.hpp"
 #include "storage/engine_state.hpp"
+#include "storage/no_memory.hpp"
 #include "storage/recovery.hpp"
 
 #include <algorithm>
@@ -67,6 +68,10 @@ engine::~engine() {
 }
 
 op_result<std::unique_ptr<engine>> engine::open(engine_options options) {
+  return unless_no_memory("start", [&] { return open_state(std::move(options)); });
+}
+
+op_result<std::unique_ptr<engine>> engine::open_state(engine_options options) {
   if (auto status = check(options); !status.ok()) return status;
   auto s = std::make_unique<state>();
   s->options = std::move(options);
@@ -149,7 +154,7 @@ op_status engine::open_log(state& s, recovered& found) {
   if (!segments) return segments.status();
   s.segments = std::move(*segments);
 
-  if (options.hold_log_for_backups) s.archived.assign(count, 0);
+  s.holds_log_for_backups = options.hold_log_for_backups;
 
   std::vector<std::vector<shard_log*>> logs_of_stream(options.wal_streams);
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -208,6 +213,10 @@ op_status engine::flush_streams() {
 
 op_status engine::close() {
   refuse_writes();
+  return unless_no_memory("stop", [this] { return stop_log(); });
+}
+
+op_status engine::stop_log() {
   // All data of all streams first: an end mark says that nothing is missing anywhere.
   auto status = flush_streams();
   if (status == op_code::io_error && revive_streams().ok()) status = flush_streams();

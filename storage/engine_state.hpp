@@ -79,9 +79,8 @@ struct engine::state {
 
   mutable std::mutex upkeep_mutex;
   std::vector<std::unique_ptr<checkpoint_state>> checkpoints; ///< per shard
-  /// By shard, the last record that a backup has: the log above it stays while there is room.
-  /// Empty: nobody makes backups.
-  std::vector<lsn_t> archived;
+  /// Somebody makes backups: log that none has (segment_info::archived) stays while there is room.
+  std::atomic<bool> holds_log_for_backups{false};
   std::uint64_t spares_dropped_ms = 0; ///< when idle spare segments were last dropped
   mend_state mend;
 

@@ -7,7 +7,6 @@
 #include "storage/slot.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <new>
 #include <optional>
@@ -16,16 +15,24 @@ namespace warp::storage {
 
 namespace {
 
-/// What one atomic batch does in one shard.
+/// What one atomic batch does in one shard. Going away it takes back what was not settled.
 struct share {
+  share() = default;
+  share(share&&) = delete;
+  ~share() {
+    if (staging) at->take_back();
+  }
+
   shard* at = nullptr;
   std::unique_lock<shard_lock> lock;
   std::size_t writes = 0;
   std::uint64_t bytes = 0;  ///< of keys and values written
   std::uint64_t memory = 0; ///< that the writes may need
-  std::vector<log_record> logged;
+  staged_writes staged;
+  bool staging = false;
   std::optional<shard::write_section> changing;
 };
+using shares = std::map<std::uint32_t, share>;
 
 void refuse_all(std::span<op_reply> replies, std::size_t culprit, op_code code) {
   for (auto& reply : replies) reply = {.code = op_code::unavailable};
@@ -34,57 +41,102 @@ void refuse_all(std::span<op_reply> replies, std::size_t culprit, op_code code) 
 
 /// Takes all locks in ascending order of shards, and room in all logs: ok with all locks held, or a
 /// refusal with none.
-op_code lock_all(engine::state& state, std::map<std::uint32_t, share>& shares) {
+op_code lock_all(engine::state& state, shares& all) {
   const auto deadline = std::chrono::steady_clock::now() + state.options.write_stall_max;
   for (;;) {
-    for (auto& [id, s] : shares) s.lock = std::unique_lock{s.at->lock()};
+    for (auto& [id, s] : all) s.lock = std::unique_lock{s.at->lock()};
     auto refused =
         state.refusing.load(std::memory_order_relaxed) ? op_code::shutting_down : op_code::ok;
     shard* full = nullptr;
-    for (auto& [id, s] : shares) {
+    for (auto& [id, s] : all) {
       if (refused != op_code::ok || !s.at->log() || s.writes == 0) continue;
       refused = s.at->log()->admit(s.writes, s.bytes);
       if (refused == op_code::overloaded) full = s.at;
     }
     if (refused == op_code::ok) return op_code::ok;
-    for (auto& [id, s] : shares) s.lock.unlock();
+    for (auto& [id, s] : all) s.lock.unlock();
     if (!full) return refused;
     if (const auto room = full->log()->wait_for_room(deadline); room != op_code::ok) return room;
   }
+}
+
+/// Where two writes have one request id, by number of the operation, the first that had it; else
+/// its own. Empty: all ids differ, as they should.
+std::vector<std::size_t> first_of_request(std::span<const operation> operations) {
+  const request_id* last = nullptr;
+  bool ascending = true;
+  for (const auto& op : operations) {
+    if (!is_write(op.kind) || !op.request) continue;
+    if (last && (last->client != op.request.client || last->number >= op.request.number))
+      ascending = false;
+    last = &op.request;
+  }
+  if (ascending) return {};
+  std::vector<std::size_t> first(operations.size());
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::size_t> seen;
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    const auto& op = operations[i];
+    first[i] = i;
+    if (is_write(op.kind) && op.request)
+      first[i] = seen.emplace(std::pair{op.request.client, op.request.number}, i).first->second;
+  }
+  return first;
+}
+
+/// The transaction of what was staged, or null: it is logged in one shard at most. Takes the memory
+/// that settling needs.
+std::shared_ptr<log_transaction> prepare_to_settle(shares& all) {
+  std::vector<transaction_part> parts;
+  for (auto& [id, s] : all) {
+    const auto logged = [](const staged_write& w) { return w.to_log; };
+    const auto first = std::find_if(s.staged.begin(), s.staged.end(), logged);
+    if (first == s.staged.end()) continue;
+    const auto last = std::find_if(s.staged.rbegin(), s.staged.rend(), logged);
+    parts.push_back({.shard = s.at->id(), .first = first->logged.lsn, .last = last->logged.lsn});
+  }
+  const auto transaction =
+      parts.size() > 1 ? std::make_shared<log_transaction>(std::move(parts)) : nullptr;
+  for (auto& [id, s] : all) s.at->reserve_to_settle(transaction.get());
+  return transaction;
 }
 
 } // namespace
 
 op_code engine::execute_atomic(std::span<const operation> operations, std::span<op_reply> replies,
                                value_arena& arena) {
-  auto& state = *state_;
   if (operations.empty()) return op_code::ok;
   if (operations.size() > batch_operations_max) {
     refuse_all(replies, 0, op_code::invalid_argument);
     return op_code::invalid_argument;
   }
+  try {
+    return execute_transaction(operations, replies, arena);
+  } catch (const std::bad_alloc&) { // whatever was begun was taken back
+    refuse_all(replies, 0, op_code::no_space);
+    return op_code::no_space;
+  }
+}
+
+op_code engine::execute_transaction(std::span<const operation> operations,
+                                    std::span<op_reply> replies, value_arena& arena) {
+  auto& state = *state_;
   // Everything that can be done without a lock: checks, hashes, copies of large values.
   std::vector<std::uint64_t> hashes(operations.size());
   std::vector<std::uint32_t> shard_of_op(operations.size());
   std::map<std::size_t, large_value> large;
-  std::map<std::uint32_t, share> shares;
+  const auto first_of = first_of_request(operations);
+  shares all;
   for (std::size_t i = 0; i < operations.size(); ++i) {
     const auto& op = operations[i];
     if (const auto code = state.validate(op); code != op_code::ok) {
       refuse_all(replies, i, code);
       return code;
     }
-    if (op.kind == op_kind::put && op.value.size() >= blob_size_min) {
-      try {
-        large.emplace(i, make_large(op.value, state.compress_from()));
-      } catch (const std::bad_alloc&) {
-        refuse_all(replies, i, op_code::no_space);
-        return op_code::no_space;
-      }
-    }
+    if (op.kind == op_kind::put && op.value.size() >= blob_size_min)
+      large.emplace(i, make_large(op.value, state.compress_from()));
     hashes[i] = table::hash(op.key);
     shard_of_op[i] = storage::shard_of(op.key, state.shard_count()).value;
-    auto& s = shares[shard_of_op[i]];
+    auto& s = all[shard_of_op[i]];
     s.at = state.shards[shard_of_op[i]].get();
     if (is_write(op.kind)) {
       ++s.writes;
@@ -93,11 +145,11 @@ op_code engine::execute_atomic(std::span<const operation> operations, std::span<
         s.memory += op.key.size() + op.value.size() + shard::record_overhead_max;
     }
   }
-  if (auto code = lock_all(state, shares); code != op_code::ok) {
+  if (auto code = lock_all(state, all); code != op_code::ok) {
     // Not of the retry of a batch that was done: its caller must not hear that nothing was.
     for (std::size_t i = 0; i < operations.size(); ++i) {
       if (!is_write(operations[i].kind) || !operations[i].request) continue;
-      auto& s = *shares[shard_of_op[i]].at;
+      auto& s = *all[shard_of_op[i]].at;
       std::lock_guard hold{s.lock()};
       if (s.requests().lookup(operations[i].request).state != request_state::fresh)
         code = op_code::outcome_unknown;
@@ -106,14 +158,15 @@ op_code engine::execute_atomic(std::span<const operation> operations, std::span<
     return code;
   }
 
-  // From here on all locks are held. Once the conditions hold nothing may fail any more. A retry of
-  // a batch that was done is answered from what its shards remember, so its conditions are not
-  // asked again.
-  const auto now_ms = state.time->now_ms();
+  for (auto& [id, s] : all) s.staged.reserve(s.writes);
+
+  // From here on all locks are held. A retry of a batch that was done is answered from what its
+  // shards remember, so its conditions are not asked again.
+  const auto now_ms = std::max<std::uint64_t>(state.time->now_ms(), 1);
   std::vector<request_state> known(operations.size(), request_state::fresh);
   for (std::size_t i = 0; i < operations.size(); ++i)
     if (is_write(operations[i].kind) && operations[i].request)
-      known[i] = shares[shard_of_op[i]].at->requests().lookup(operations[i].request).state;
+      known[i] = all[shard_of_op[i]].at->requests().lookup(operations[i].request).state;
   if (const auto lost = std::find(known.begin(), known.end(), request_state::forgotten);
       lost != known.end()) {
     refuse_all(replies, static_cast<std::size_t>(lost - known.begin()), op_code::outcome_unknown);
@@ -122,7 +175,7 @@ op_code engine::execute_atomic(std::span<const operation> operations, std::span<
   const bool retried = std::find(known.begin(), known.end(), request_state::seen) != known.end();
   if (!retried) {
     const auto verdict = check_conditions(operations, [&](std::size_t i) -> key_state {
-      const auto* r = shares[shard_of_op[i]].at->find_live(hashes[i], operations[i].key, now_ms);
+      const auto* r = all[shard_of_op[i]].at->find_live(hashes[i], operations[i].key, now_ms);
       if (!r) return {};
       return {.present = true, .version = r->version(), .value = r->value()};
     });
@@ -133,7 +186,7 @@ op_code engine::execute_atomic(std::span<const operation> operations, std::span<
     }
   }
 
-  for (auto& [id, s] : shares)
+  for (auto& [id, s] : all)
     if (!retried && s.memory != 0 && !s.at->reserve_memory(s.memory)) {
       ++s.at->counters().memory_refusals;
       refuse_all(replies, 0, op_code::no_space);
@@ -141,9 +194,12 @@ op_code engine::execute_atomic(std::span<const operation> operations, std::span<
     }
 
   // Readers without locks see nothing of any shard until all is done.
-  for (auto& [id, s] : shares)
+  for (auto& [id, s] : all)
     if (s.writes != 0) s.changing.emplace(*s.at);
-  for (auto& [id, s] : shares) s.at->begin_collecting(s.logged);
+  for (auto& [id, s] : all) {
+    s.at->begin_staging(s.staged);
+    s.staging = true;
+  }
   for (std::size_t i = 0; i < operations.size(); ++i) {
     replies[i] = {};
     if (retried && is_write(operations[i].kind) && known[i] == request_state::fresh) {
@@ -151,33 +207,26 @@ op_code engine::execute_atomic(std::span<const operation> operations, std::span<
       replies[i].code = op_code::not_found;
       continue;
     }
+    if (!first_of.empty() && first_of[i] != i) { // a retry within the batch
+      replies[i] = replies[first_of[i]];
+      continue;
+    }
     const auto prepared = large.find(i);
-    shares[shard_of_op[i]].at->apply({operations[i], hashes[i],
-                                      prepared == large.end() ? nullptr : &prepared->second, now_ms,
-                                      arena},
-                                     replies[i]);
-    // Out of memory with half of a transaction in the table: nothing of it is in the log yet, so
-    // ending here is what loses nothing.
-    if (replies[i].code == op_code::no_space) std::abort();
+    all[shard_of_op[i]].at->apply({operations[i], hashes[i],
+                                   prepared == large.end() ? nullptr : &prepared->second, now_ms,
+                                   arena},
+                                  replies[i]);
+    if (replies[i].code == op_code::no_space) throw std::bad_alloc{};
   }
 
-  std::vector<transaction_part> parts;
-  for (auto& [id, s] : shares) {
-    s.at->end_collecting();
-    if (!s.logged.empty())
-      parts.push_back(
-          {.shard = s.at->id(), .first = s.logged.front().lsn, .last = s.logged.back().lsn});
+  // When there is memory for all that is left to do, nothing fails any more.
+  const auto transaction = prepare_to_settle(all);
+  for (auto& [id, s] : all) {
+    s.at->settle(transaction);
+    s.staging = false;
   }
-  const auto transaction =
-      parts.size() > 1 ? std::make_shared<log_transaction>(std::move(parts)) : nullptr;
-  for (auto& [id, s] : shares) {
-    if (s.logged.empty()) continue;
-    if (transaction) s.at->log()->begin_part(transaction);
-    for (const auto& record : s.logged) s.at->log()->append(record);
-    s.at->log()->commit();
-  }
-  for (auto& [id, s] : shares) s.changing.reset();
-  for (auto& [id, s] : shares) s.lock.unlock();
+  for (auto& [id, s] : all) s.changing.reset();
+  for (auto& [id, s] : all) s.lock.unlock();
 
   for (const auto& reply : replies)
     if (reply.durable_at != 0 && durable(reply.shard, reply.durable_at) == durable_state::pending)

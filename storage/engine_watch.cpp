@@ -1,6 +1,7 @@
 // Watches, seen from the engine.
 
 #include "storage/engine_state.hpp"
+#include "storage/no_memory.hpp"
 #include "storage/watch_hub.hpp"
 
 namespace warp::storage {
@@ -23,8 +24,10 @@ void engine::open_watches(state& s) {
 
 op_result<std::unique_ptr<watch>> engine::watch_changes(watch_options options,
                                                         std::function<void()> on_ready) {
-  return state_->watches->add(std::move(options), {.bytes = state_->options.watch_buffer_bytes},
-                              std::move(on_ready), state_->watches);
+  return unless_no_memory("watch", [&] {
+    return state_->watches->add(std::move(options), {.bytes = state_->options.watch_buffer_bytes},
+                                std::move(on_ready), state_->watches);
+  });
 }
 
 void engine::run_watches(std::chrono::milliseconds wait_max) {

@@ -19,9 +19,12 @@ public:
   static constexpr std::size_t chunk_bytes = 32 * 1024;
   using chunk = std::unique_ptr<char[]>;
 
+  chunk_pool() { free_.reserve(kept_max); }
+
+  /// Throws std::bad_alloc.
   [[nodiscard]] chunk take();
   /// Takes the chunks back; keeps at most `kept_max` for later.
-  void give_back(std::vector<chunk>& chunks);
+  void give_back(std::vector<chunk>& chunks) noexcept;
 
 private:
   static constexpr std::size_t kept_max = 1'024;
@@ -31,6 +34,8 @@ private:
 
 /// Frames of one shard that wait to be written: their bytes in chunks, large values by reference.
 /// Bytes never move once written. One thread at a time; moving it is cheap.
+///
+/// What adds to it throws std::bad_alloc, and not where reserve() has made room before.
 class log_buffer {
 public:
   struct frame {
@@ -46,6 +51,18 @@ public:
     const char* data;
     std::size_t size;
   };
+
+  /// The most that a frame's header, a call of room() and the padding may be.
+  static constexpr std::size_t room_max = 512;
+
+  /// So that none of what follows can fail: opening a frame where none is open, `bytes` in all in
+  /// calls of room() and write(), `blobs` calls of share(), and closing the frame. Changes nothing
+  /// that can be seen; throws std::bad_alloc.
+  void reserve(chunk_pool& pool, std::size_t bytes, std::size_t blobs = 0);
+  /// Is there room already, for a record without a blob? Cheap; false is no verdict.
+  [[nodiscard]] bool has_room_for(std::size_t bytes) const noexcept {
+    return sure_end_ - at_ >= static_cast<std::ptrdiff_t>(bytes);
+  }
 
   /// Starts a frame: leaves `header_bytes` free at its front.
   void open_frame(chunk_pool& pool, epoch_t epoch, lsn_t previous, std::size_t header_bytes);
@@ -98,19 +115,20 @@ public:
   }
 
   /// Forgets everything; the memory goes back to the pool.
-  void clear(chunk_pool& pool);
+  void clear(chunk_pool& pool) noexcept;
 
 private:
   void next_chunk(chunk_pool& pool);
   void close_piece();
 
-  std::vector<chunk_pool::chunk> chunks_;
+  std::vector<chunk_pool::chunk> chunks_, spare_;
   std::vector<blob_ref> blobs_;
   std::vector<piece> pieces_;
   std::vector<frame> frames_;
   char* piece_ = nullptr; ///< begin of the open piece
   char* at_ = nullptr;
   char* end_ = nullptr;
+  char* sure_end_ = nullptr; ///< up to here records need nothing that is not there
   std::uint64_t bytes_ = 0;
   bool open_ = false;
 };

@@ -5,7 +5,9 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <memory>
+#include <new>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 namespace warp::storage {
 
@@ -152,8 +154,9 @@ blob_ref compress_value(std::string_view value) {
   struct free_context {
     void operator()(ZSTD_CCtx* c) const { ZSTD_freeCCtx(c); }
   };
-  thread_local const std::unique_ptr<ZSTD_CCtx, free_context> context{ZSTD_createCCtx()};
+  thread_local std::unique_ptr<ZSTD_CCtx, free_context> context;
   thread_local std::vector<char> buffer;
+  if (!context) context.reset(ZSTD_createCCtx());
   if (!context || value.empty()) return {};
   // Room for a result that saves a tenth; the compressor gives up when it needs more.
   const auto limit = value.size() - value.size() / 10;
@@ -181,6 +184,7 @@ op_status expand(log_record& record, std::size_t value_bytes_max) {
                         value_bytes_max)};
   auto value = blob_ref::of_size(size);
   const auto got = ZSTD_decompress(value.fill(), size, packed.data(), packed.size());
+  if (ZSTD_getErrorCode(got) == ZSTD_error_memory_allocation) throw std::bad_alloc{};
   if (ZSTD_isError(got) != 0 || got != size)
     return {op_code::corruption,
             fmt::format("a compressed value is damaged: {}",

@@ -75,7 +75,7 @@ void encode_parts(std::span<const transaction_part> parts, char* to) noexcept;
 /// values, before the shard's lock is taken: tens of microseconds and more. Any thread.
 [[nodiscard]] blob_ref compress_value(std::string_view value);
 /// Replaces a compressed value of a decoded record by the value itself, in `large`. corruption when
-/// it is damaged or longer than `value_bytes_max`.
+/// it is damaged or longer than `value_bytes_max`. Throws std::bad_alloc.
 op_status expand(log_record& record, std::size_t value_bytes_max = value_size_hard_max);
 
 } // namespace warp::storage

@@ -10,10 +10,10 @@ op_status refused(const std::string& path) {
   return {op_code::not_supported, path + ": nothing is changed here"};
 }
 
-class paced_file final : public file {
+class paced_file final : public forwarding_file {
 public:
   paced_file(std::unique_ptr<file> below, paced_file_system& pace, std::string path)
-      : below_(std::move(below)), pace_(pace), path_(std::move(path)) {}
+      : forwarding_file(std::move(below)), pace_(pace), path_(std::move(path)) {}
 
   op_result<std::size_t> read_at(std::uint64_t offset, std::span<char> buffer) override {
     auto n = below_->read_at(offset, buffer);
@@ -24,12 +24,13 @@ public:
   op_status write_at(std::uint64_t, std::span<const std::string_view>) override {
     return refused(path_);
   }
+  op_status write_synced(std::uint64_t, std::span<const std::string_view>) override {
+    return refused(path_);
+  }
   op_status sync() override { return refused(path_); }
   op_status truncate(std::uint64_t) override { return refused(path_); }
-  op_result<std::uint64_t> size() override { return below_->size(); }
 
 private:
-  std::unique_ptr<file> below_;
   paced_file_system& pace_;
   const std::string path_;
 };
@@ -64,29 +65,8 @@ op_result<std::unique_ptr<file>> paced_file_system::open(const std::string& path
   return std::unique_ptr<file>{std::make_unique<paced_file>(std::move(*below), *this, path)};
 }
 
-op_result<std::vector<std::string>> paced_file_system::list(const std::string& folder) {
-  return below_.list(folder);
-}
-op_result<bool> paced_file_system::exists(const std::string& path) {
-  return below_.exists(path);
-}
-op_status paced_file_system::create_folder(const std::string& path) {
-  return refused(path);
-}
-op_status paced_file_system::rename(const std::string& from, const std::string&) {
-  return refused(from);
-}
-op_status paced_file_system::remove(const std::string& path) {
-  return refused(path);
-}
-op_status paced_file_system::sync_folder(const std::string& folder) {
-  return refused(folder);
-}
-op_result<std::uint64_t> paced_file_system::free_bytes(const std::string& path) {
-  return below_.free_bytes(path);
-}
-op_result<std::unique_ptr<folder_lock>> paced_file_system::lock(const std::string& folder) {
-  return refused(folder);
+op_status paced_file_system::ask(call what, const std::string& path) {
+  return changes(what) || what == call::lock ? refused(path) : op_status{};
 }
 
 } // namespace warp::storage

@@ -68,20 +68,12 @@ op_result<bool> read_only_file_system::exists(const std::string& path) {
   return below_.exists(path);
 }
 
-op_status read_only_file_system::create_folder(const std::string& path) {
-  return refused(path);
+op_status read_only_file_system::ask(call what, const std::string& path) {
+  return changes(what) ? refused(path) : op_status{};
 }
-op_status read_only_file_system::rename(const std::string& from, const std::string&) {
-  return refused(from);
-}
-op_status read_only_file_system::remove(const std::string& path) {
-  return refused(path);
-}
+
 op_status read_only_file_system::sync_folder(const std::string&) {
   return {};
-}
-op_result<std::uint64_t> read_only_file_system::free_bytes(const std::string& path) {
-  return below_.free_bytes(path);
 }
 
 op_result<std::unique_ptr<folder_lock>> read_only_file_system::lock(const std::string&) {

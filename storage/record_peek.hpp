@@ -10,7 +10,7 @@
 namespace warp::storage {
 
 /// A record seen without the shard's lock, while it may be changed, freed or made into another one:
-/// reads less than 1 KiB from where it begins, and all it says counts only when the
+/// reads less than 4 KiB from where it begins, and all it says counts only when the
 /// shard's write_sequence has not moved. See racing_read.hpp.
 class record_peek {
 public:

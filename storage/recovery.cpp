@@ -1,6 +1,7 @@
 #include "storage/recovery.hpp"
 
 #include "storage/checkpoint_reader.hpp"
+#include "storage/no_memory.hpp"
 #include "storage/parallel.hpp"
 #include "storage/path.hpp"
 #include "storage/planted.hpp"
@@ -128,7 +129,9 @@ private:
     first_failure failure;
     parallel_for(threads_, paths->size(), [&](std::size_t i) {
       if (failure.any()) return;
-      auto scan = scan_segment(files_, (*paths)[i], folder_.universe(), folder_.generation());
+      auto scan = unless_no_memory("start", [&] {
+        return scan_segment(files_, (*paths)[i], folder_.universe(), folder_.generation());
+      });
       if (scan)
         scans[i] = std::move(*scan);
       else
@@ -150,7 +153,8 @@ private:
   op_status load_checkpoints() {
     first_failure failure;
     parallel_for(threads_, shards_.size(), [&](std::size_t s) {
-      if (!failure.any()) failure.note(load_checkpoint(*shards_[s]));
+      if (!failure.any())
+        failure.note(unless_no_memory("start", [&] { return load_checkpoint(*shards_[s]); }));
     });
     return failure.take();
   }
@@ -295,13 +299,13 @@ private:
       first_failure failure;
       parallel_for(static_cast<std::uint32_t>(workers), workers, [&](std::size_t w) {
         std::uint64_t records = 0;
-        failure.note(replay(*bytes, ranges[w],
-                            [&](const replay_context& at, const log_record& r) -> op_status {
-                              shards_[at.shard.value]->replay(r, at.timestamp_us);
-                              ++result_.shards[at.shard.value].log_records;
-                              ++records;
-                              return {};
-                            }));
+        const auto apply = [&](const replay_context& at, const log_record& r) -> op_status {
+          shards_[at.shard.value]->replay(r, at.timestamp_us);
+          ++result_.shards[at.shard.value].log_records;
+          ++records;
+          return {};
+        };
+        failure.note(unless_no_memory("start", [&] { return replay(*bytes, ranges[w], apply); }));
         meter_.add(records, 0);
         std::lock_guard hold{mutex_};
         result_.report.log_records += records;

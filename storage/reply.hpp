@@ -46,35 +46,49 @@ public:
     free_ -= step;
   }
 
-  /// Forgets all copies; keeps the first chunk.
+  /// Forgets all copies; keeps one chunk, the longest that is not longer than 1 MiB.
   void clear() noexcept {
-    if (more_) [[unlikely]] {
-      more_ = false;
-      chunks_.resize(1);
-    }
-    next_ = first_;
-    free_ = first_size_;
+    if (more_) [[unlikely]]
+      keep_one();
+    next_ = kept_;
+    free_ = kept_size_;
   }
 
 private:
-  static constexpr std::size_t chunk_bytes = 64 * 1024;
+  static constexpr std::size_t chunk_bytes = 64 * 1024, kept_bytes_max = 1024 * 1024;
+  struct chunk {
+    std::unique_ptr<char[]> bytes;
+    std::size_t size;
+  };
 
   void grow(std::size_t need) {
-    const auto size = std::max(need, chunk_bytes);
-    chunks_.push_back(std::make_unique_for_overwrite<char[]>(size));
-    next_ = chunks_.back().get();
+    // The next one is twice as long, so that soon one is enough for what is usual.
+    const auto usual = chunks_.empty() ? chunk_bytes : std::min(2 * kept_size_, kept_bytes_max);
+    const auto size = std::max(need, usual);
+    chunks_.push_back({std::make_unique_for_overwrite<char[]>(size), size});
+    next_ = chunks_.back().bytes.get();
     free_ = size;
-    if (chunks_.size() == 1) {
-      first_ = next_;
-      first_size_ = size;
-    } else {
-      more_ = true;
-    }
+    more_ = chunks_.size() > 1;
+    if (more_) return;
+    kept_ = next_;
+    kept_size_ = size;
   }
 
-  std::vector<std::unique_ptr<char[]>> chunks_;
-  char* first_ = nullptr;
-  std::size_t first_size_ = 0;
+  void keep_one() noexcept {
+    more_ = false;
+    auto kept = chunks_.begin();
+    for (auto it = chunks_.begin(); it != chunks_.end(); ++it)
+      if (it->size <= kept_bytes_max && (it->size > kept->size || kept->size > kept_bytes_max))
+        kept = it;
+    std::swap(*chunks_.begin(), *kept);
+    chunks_.resize(1);
+    kept_ = chunks_.front().bytes.get();
+    kept_size_ = chunks_.front().size;
+  }
+
+  std::vector<chunk> chunks_;
+  char* kept_ = nullptr; ///< the first chunk
+  std::size_t kept_size_ = 0;
   char* next_ = nullptr;
   std::size_t free_ = 0;
   std::size_t last_size_ = 0;

@@ -77,11 +77,11 @@ struct request_window::state {
   }
 
   /// So that what follows can't throw in the middle.
-  void reserve_one() {
-    clients.reserve_one();
-    results.reserve_one();
-    client_index.reserve(clients.size() + 1, client_hasher());
-    result_index.reserve(results.size() + 1, result_hasher());
+  void reserve(std::size_t more_results, std::size_t more_clients) {
+    clients.reserve(more_clients);
+    results.reserve(more_results);
+    client_index.reserve(clients.size() + more_clients, client_hasher());
+    result_index.reserve(results.size() + more_results, result_hasher());
   }
 
   std::uint32_t add_client(std::uint64_t id, std::uint64_t floor) noexcept {
@@ -142,10 +142,9 @@ request_answer request_window::lookup(const request_id& id) const noexcept {
 void request_window::remember(const request_id& id, const request_result& result,
                               std::uint64_t record_time_us) {
   if (!id) return;
-  if (!state_) state_ = std::make_unique<state>();
+  if (state_ && result.lsn <= state_->last_lsn) return;
+  reserve();
   auto& s = *state_;
-  if (result.lsn <= s.last_lsn) return;
-  s.reserve_one();
   s.last_lsn = result.lsn;
   s.last_time_us = std::max(s.last_time_us, record_time_us);
   while (s.results.size() && s.results[s.results.front()].time_us + age_us_max < s.last_time_us)
@@ -166,6 +165,11 @@ void request_window::remember(const request_id& id, const request_result& result
   if (id.number < owner.floor || s.find_result(client, id.number) != none) return;
   if (s.results.size() == results_max) s.drop_oldest();
   s.add_result(client, id.number, result, s.last_time_us);
+}
+
+void request_window::reserve(std::size_t results, std::size_t clients) {
+  if (!state_) state_ = std::make_unique<state>();
+  state_->reserve(results, clients);
 }
 
 std::size_t request_window::size() const noexcept {
@@ -246,7 +250,7 @@ op_result<request_window> request_window::decode(std::string_view bytes) {
     const auto id = load_le<std::uint64_t>(from);
     if (id == 0 || s.find_client(id) != none)
       return damaged(static_cast<std::size_t>(from - bytes.data()), "client 0 or twice");
-    s.reserve_one();
+    s.reserve(0, 1);
     s.add_client(id, load_le<std::uint64_t>(from + 8)); // positions are 0, 1, 2, ...
   }
   lsn_t lsn = 0;
@@ -267,7 +271,7 @@ op_result<request_window> request_window::decode(std::string_view bytes) {
                      "a result out of order, or twice");
     lsn = result.lsn;
     time_us = at_us;
-    s.reserve_one();
+    s.reserve(1, 0);
     s.add_result(client, number, result, at_us);
   }
   return window;

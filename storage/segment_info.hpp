@@ -39,6 +39,7 @@ struct segment_info {
   std::vector<shard_run> runs;     ///< by offset of their first frame
   std::vector<segment_hole> holes; ///< by offset; only where salvage_segment() found damage
   bool closed = false;             ///< nothing more is written to it
+  std::uint64_t archived = 0;      ///< no backup will ask for what lies below
 };
 
 /// A line of a state table as the frame without records that it stands for.

@@ -1,5 +1,6 @@
 #include "storage/segment_store.hpp"
 
+#include "storage/no_memory.hpp"
 #include "storage/planted.hpp"
 
 #include <algorithm>
@@ -33,6 +34,7 @@ bool log_order(const std::shared_ptr<segment_info>& a, const std::shared_ptr<seg
 // ----------------------------------------------------------------------------------------
 
 segment_builder::~segment_builder() {
+  if (!info_) return;
   {
     std::lock_guard guard{store_->mutex_};
     store_->making_bytes_ -= info_->file_bytes;
@@ -40,7 +42,8 @@ segment_builder::~segment_builder() {
   if (complete_ || temporary_.empty()) return;
   file_.reset();
   // What stays behind after a failure here is removed by the next start.
-  static_cast<void>(store_->options_.files->remove(temporary_));
+  static_cast<void>(
+      unless_no_memory("log", [this] { return store_->options_.files->remove(temporary_); }));
 }
 
 op_status segment_builder::open_file() {
@@ -98,8 +101,9 @@ op_status segment_builder::finish() {
     return s;
   }
   if (auto s = file_->sync(); !s.ok()) return s;
-  if (auto s = files.rename(temporary_, info_->path); !s.ok()) return s;
-  temporary_ = info_->path;
+  auto name = info_->path;
+  if (auto s = files.rename(temporary_, name); !s.ok()) return s;
+  temporary_ = std::move(name);
   if (auto s = files.sync_folder(store_->options_.folder); !s.ok()) return s;
   complete_ = true;
   return {};
@@ -229,13 +233,14 @@ op_status segment_store::let_go(const segment_info& info, std::string& spare) {
     std::lock_guard guard{mutex_};
     if (info.file_bytes == options_.segment_bytes &&
         spares_.size() + spares_coming_ < options_.spares_max) {
-      ++spares_coming_;
       spare = fmt::format("{}/{}{:010}-{}.wal", options_.folder, spare_prefix, options_.start,
                           ++spare_number_);
+      ++spares_coming_;
     }
   }
-  if (spare.empty()) return options_.files->remove(info.path);
-  auto s = options_.files->rename(info.path, spare);
+  if (spare.empty())
+    return unless_no_memory("log", [&] { return options_.files->remove(info.path); });
+  auto s = unless_no_memory("log", [&] { return options_.files->rename(info.path, spare); });
   if (!s.ok()) {
     std::lock_guard guard{mutex_};
     --spares_coming_;
@@ -272,19 +277,23 @@ void segment_store::discard(std::unique_ptr<segment_builder> builder) {
 }
 
 op_status segment_store::release(const std::function<lsn_t(shard_id)>& needed_from,
-                                 std::uint64_t bytes_max) {
+                                 std::uint64_t bytes_max, bool archived_only) {
   std::vector<std::shared_ptr<segment_info>> released;
+  std::vector<std::string> spares;
   std::uint64_t released_bytes = 0;
   {
     std::lock_guard guard{mutex_};
     const auto needed = [&](const std::shared_ptr<segment_info>& segment) {
       if (!segment->closed || segment.use_count() > 1) return true;
+      if (archived_only && segment->archived < segment->data_end) return true;
       return std::any_of(segment->runs.begin(), segment->runs.end(), [&](const shard_run& run) {
         return run.records != 0 && run.first <= run.keep &&
                std::min(run.last, run.keep) >= needed_from(run.shard);
       });
     };
-    std::vector<std::shared_ptr<segment_info>> kept;
+    std::vector<std::shared_ptr<segment_info>> kept; // with room for what must come back
+    for (auto* list : {&kept, &released}) list->reserve(segments_.size());
+    spares.reserve(segments_.size());
     for (auto& segment : segments_) {
       if (closed_bytes_ - released_bytes <= bytes_max || needed(segment)) {
         kept.push_back(std::move(segment));
@@ -297,11 +306,10 @@ op_status segment_store::release(const std::function<lsn_t(shard_id)>& needed_fr
   }
   if (released.empty()) return {};
 
-  std::vector<std::string> spares;
   op_status failure;
   for (auto& segment : released) {
     std::string spare;
-    if (auto s = let_go(*segment, spare); s.ok()) {
+    if (auto s = unless_no_memory("log", [&] { return let_go(*segment, spare); }); s.ok()) {
       if (!spare.empty()) spares.push_back(std::move(spare));
     } else {
       failure = std::move(s);
@@ -313,6 +321,14 @@ op_status segment_store::release(const std::function<lsn_t(shard_id)>& needed_fr
   std::lock_guard guard{mutex_};
   count_closed(0, released_bytes);
   return failure;
+}
+
+void segment_store::set_archived(const std::map<segment_name, std::uint64_t>& ends) {
+  std::lock_guard guard{mutex_};
+  for (const auto& s : segments_) {
+    const auto end = ends.find({s->header.start, s->header.stream, s->header.sequence});
+    if (end != ends.end()) s->archived = std::max(s->archived, end->second);
+  }
 }
 
 op_status segment_store::drop_idle_spares(std::size_t keep) {

@@ -12,6 +12,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -102,10 +103,14 @@ public:
   /// Lets go of closed segments all of whose records have LSNs below needed_from(shard) (lsn_max:
   /// needs nothing; a record that was cut does not count; called under the store's lock), the
   /// oldest first, until the closed ones that are left take no more than `bytes_max`: a few become
-  /// spares, the others are removed. Segments that somebody holds, a cursor above all, stay. Blocks
-  /// for a sync of the folder and some renames. What is not released is tried again by the next
-  /// call.
-  op_status release(const std::function<lsn_t(shard_id)>& needed_from, std::uint64_t bytes_max = 0);
+  /// spares, the others are removed. Segments that somebody holds, a cursor above all, stay, and
+  /// with `archived_only` those with bytes that a backup may still ask for. Blocks for a sync of
+  /// the folder and some renames. What is not released is tried again by the next call.
+  op_status release(const std::function<lsn_t(shard_id)>& needed_from, std::uint64_t bytes_max = 0,
+                    bool archived_only = false);
+  /// No backup will ask for the bytes of these segments below those offsets. Segments that are
+  /// gone: ignored.
+  void set_archived(const std::map<segment_name, std::uint64_t>& ends);
 
   /// Removes spares that nobody has needed since the last call, but for `keep` of them.
   op_status drop_idle_spares(std::size_t keep);

@@ -46,6 +46,7 @@ segment_writer::~segment_writer() = default;
 
 op_status segment_writer::start(std::vector<shard_place> places, bool after_failure) {
   if (file_) { // released no sooner than a new chain stands: some log of this start must be there
+    to_close_.reserve(to_close_.size() + 1); // so that nothing is lost where memory is
     to_close_.push_back({std::move(info_), std::move(runs_), offset_});
     file_.reset();
   }
@@ -327,20 +328,20 @@ op_status segment_writer::open_next(std::uint64_t bytes_min) {
 
 op_status segment_writer::open_next_locked(std::uint64_t bytes_min, bool after_failure) {
   if (auto s = prepare_locked(bytes_min, 0, after_failure); !s.ok()) return s;
+  runs_ = std::make_unique<run_builder>(next_->info()->runs);
+  store_.enter(next_->info());
   file_ = next_->take_file();
   info_ = next_->info();
-  runs_ = std::make_unique<run_builder>(info_->runs);
   next_.reset();
   next_complete_ = false;
   next_wanted_.store(false, std::memory_order_release);
   offset_ = synced_ = segment_header_bytes;
+  state_missing_ = true;
   if (direct_) {
     char header[segment_header_bytes];
     encode(info_->header, header);
     output_.start({header, sizeof header});
   }
-  state_missing_ = true;
-  store_.enter(info_);
   return {};
 }
 

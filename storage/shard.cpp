@@ -3,6 +3,7 @@
 #include "storage/number.hpp"
 
 #include <new>
+#include <utility>
 
 namespace warp::storage {
 
@@ -48,6 +49,8 @@ void shard::apply(const call& c, op_reply& reply) {
     }
     reply.code = op_code::invalid_argument;
   } catch (const std::bad_alloc&) {
+    reply.reset();
+    reply.shard = id_;
     reply.code = op_code::no_space;
   }
 }
@@ -128,8 +131,8 @@ void shard::increment(const call& c, op_reply& reply) {
   }
   reply.number = *sum;
   const number_text text{*sum};
-  // A collected record is logged after this call: its value must outlive it.
-  store(c, raw, {.bytes = collected_ ? c.arena.copy(text.view()) : text.view(), .large = {}}, meta,
+  // A staged record is logged after this call: its value must outlive it.
+  store(c, raw, {.bytes = staged_ ? c.arena.copy(text.view()) : text.view(), .large = {}}, meta,
         live != nullptr, reply);
 }
 
@@ -142,13 +145,17 @@ void shard::erase(const call& c, op_reply& reply) {
     describe_record(c, nullptr, reply);
     return;
   }
+  if (!staged_) reserve_to_finish(c, 0);
   log_record logged{
       .op = log_op::erase, .lsn = next_lsn(), .request = c.op.request, .key = c.op.key};
+  reply.version = 0;
+  last_erase_lsn_ = logged.lsn;
+  if (staged_) [[unlikely]] // something that has expired stands for nothing
+    return stage_write(c, raw, {}, {.version = logged.lsn, .expires_at_ms = 1}, logged, true,
+                       reply);
   table_.erase(c.hash, raw);
   if (memory_taken_ > memory_used() + 4 * budget_.block()) [[unlikely]]
     settle_memory();
-  last_erase_lsn_ = logged.lsn;
-  reply.version = 0;
   finish_write(c, logged, true, reply);
 }
 
@@ -160,10 +167,10 @@ void shard::expire(const call& c, op_reply& reply) {
     describe_record(c, nullptr, reply);
     return;
   }
+  if (!staged_) reserve_to_finish(c, 0);
   auto meta = live->meta();
   meta.expires_at_ms = c.op.expires_at_ms;
   meta.version = next_lsn();
-  table_.set_meta(c.hash, live, meta);
   log_record logged{.op = log_op::meta,
                     .lsn = meta.version,
                     .meta = meta,
@@ -171,6 +178,12 @@ void shard::expire(const call& c, op_reply& reply) {
                     .key = c.op.key};
   reply.version = meta.version;
   reply.expires_at_ms = meta.expires_at_ms;
+  if (staged_) [[unlikely]] {
+    const new_value same{live->large() ? std::string_view{} : live->value(),
+                         blob_ref::share(live->large())};
+    return stage_write(c, live, same, meta, logged, true, reply);
+  }
+  table_.set_meta(c.hash, live, meta);
   finish_write(c, logged, true, reply);
 }
 
@@ -224,8 +237,8 @@ void shard::store(const call& c, record* existing, const new_value& value, recor
       reply.code = op_code::no_space;
       return;
     }
+  if (!staged_) reserve_to_finish(c, value.bytes.size());
   meta.version = next_lsn();
-  table_.put(c.hash, c.op.key, existing, value, meta);
   log_record logged{.op = log_op::put,
                     .lsn = meta.version,
                     .meta = meta,
@@ -238,6 +251,9 @@ void shard::store(const call& c, record* existing, const new_value& value, recor
   }
   reply.version = meta.version;
   reply.expires_at_ms = meta.expires_at_ms;
+  if (staged_) [[unlikely]]
+    return stage_write(c, existing, value, meta, logged, existed, reply);
+  table_.put(c.hash, c.op.key, existing, value, meta);
   finish_write(c, logged, existed, reply);
 }
 
@@ -246,7 +262,7 @@ void shard::store(const call& c, record* existing, const new_value& value, recor
                                           std::uint64_t value_bytes) noexcept {
   const auto need = c.op.key.size() + value_bytes + record_overhead_max;
   if (reserve_memory(need)) return true;
-  if (collected_) { // a transaction has reserved what it knew of, and must not fail any more
+  if (staged_) { // a transaction has reserved what it knew of
     settle_memory();
     return true;
   }
@@ -277,18 +293,19 @@ void shard::settle_memory() noexcept {
   }
 }
 
+void shard::reserve_to_finish(const call& c, std::uint64_t value_bytes) {
+  if (goes_to_log(c.op)) log_->reserve(c.op.key.size() + value_bytes, c.large != nullptr);
+  if (c.op.request) requests_.reserve();
+}
+
 void shard::finish_write(const call& c, const log_record& logged, bool existed, op_reply& reply) {
-  const auto level = level_of(c.op);
   reply.code = op_code::ok;
   if (tap_) [[unlikely]]
     tap_->note(c.hash, logged, c.large ? c.large->plain.get() : nullptr);
-  if (level > durability::memory && log_) {
+  if (goes_to_log(c.op)) {
     ++counters_.log_records;
-    if (collected_)
-      collected_->push_back(logged);
-    else
-      log_->append(logged);
-    if (level >= durability::sync) reply.durable_at = logged.lsn;
+    log_->append(logged);
+    if (level_of(c.op) >= durability::sync) reply.durable_at = logged.lsn;
   }
   if (c.op.request)
     requests_.remember(c.op.request,
@@ -298,6 +315,77 @@ void shard::finish_write(const call& c, const log_record& logged, bool existed, 
                         .number = reply.number,
                         .existed = existed},
                        time_.now_us());
+}
+
+// -- transactions
+// -------------------------------------------------------------------------------------------------------
+
+void shard::stage_write(const call& c, record* existing, const new_value& value,
+                        const record_meta& meta, log_record logged, bool existed, op_reply& reply) {
+  auto* const now = table_.stage(c.hash, c.op.key, existing, value, meta);
+  staged_->push_back({.logged = std::move(logged),
+                      .hash = c.hash,
+                      .plain = c.large ? c.large->plain.get() : nullptr,
+                      .now = now,
+                      .replaced = existing,
+                      .result = {.code = op_code::ok,
+                                 .lsn = 0,
+                                 .version = reply.version,
+                                 .number = reply.number,
+                                 .existed = existed},
+                      .to_log = goes_to_log(c.op)});
+  auto& w = staged_->back();
+  w.result.lsn = w.logged.lsn;
+  reply.code = op_code::ok;
+  if (w.to_log && level_of(c.op) >= durability::sync) reply.durable_at = w.logged.lsn;
+}
+
+void shard::reserve_to_settle(const log_transaction* transaction) {
+  std::size_t records = 0, bytes = 0, blobs = 0, results = 0, clients = 0;
+  std::uint64_t client = 0;
+  for (const auto& w : *staged_) {
+    if (w.to_log) {
+      ++records;
+      bytes += w.logged.key.size() + (w.logged.large ? 0 : w.logged.value.size());
+      blobs += w.logged.large ? 1 : 0;
+    }
+    if (!w.logged.request) continue;
+    ++results;
+    if (std::exchange(client, w.logged.request.client) != client) ++clients;
+  }
+  if (results != 0) requests_.reserve(results, clients);
+  if (records == 0) return;
+  if (transaction)
+    log_->reserve_part(*transaction, records, bytes, blobs);
+  else
+    log_->reserve_more(records, bytes, blobs);
+}
+
+void shard::settle(const std::shared_ptr<log_transaction>& transaction) noexcept {
+  const auto& writes = *std::exchange(staged_, nullptr);
+  bool logged = false;
+  for (const auto& w : writes) {
+    table_.settle(w.replaced);
+    if (w.logged.op == log_op::erase && table_.find(w.hash, w.logged.key) == w.now)
+      table_.erase(w.hash, w.now);
+    if (tap_) tap_->note(w.hash, w.logged, w.plain);
+    if (w.to_log) {
+      if (transaction && !logged) log_->begin_part(transaction);
+      logged = true;
+      ++counters_.log_records;
+      log_->append(w.logged);
+    }
+    if (w.logged.request) requests_.remember(w.logged.request, w.result, time_.now_us());
+  }
+  if (logged) log_->commit();
+  if (memory_taken_ > memory_used() + 4 * budget_.block()) settle_memory();
+}
+
+void shard::take_back() noexcept {
+  const auto& writes = *std::exchange(staged_, nullptr);
+  for (auto w = writes.rbegin(); w != writes.rend(); ++w)
+    table_.take_back(w->hash, w->now, w->replaced);
+  last_erase_lsn_ = erase_lsn_before_;
 }
 
 // -- recovery
@@ -360,6 +448,15 @@ void shard::clear() noexcept {
 std::size_t shard::sweep(std::uint64_t now_ms, std::size_t buckets_max) {
   if (table_.stats().expiring_keys == 0) return 0;
   std::size_t removed = 0;
+  try {
+    sweep_buckets(now_ms, buckets_max, removed);
+  } catch (const std::bad_alloc&) { // the rest has its turn next time
+  }
+  counters_.expired += removed;
+  return removed;
+}
+
+void shard::sweep_buckets(std::uint64_t now_ms, std::size_t buckets_max, std::size_t& removed) {
   for (std::size_t bucket = 0; bucket < buckets_max; ++bucket) {
     expired_keys_.clear();
     sweep_cursor_ = table_.walk(sweep_cursor_, [&](const record& r) {
@@ -368,6 +465,7 @@ std::size_t shard::sweep(std::uint64_t now_ms, std::size_t buckets_max) {
     for (const auto& key : expired_keys_) {
       const auto hash = table::hash(key);
       auto* r = table_.find(hash, key);
+      if (log_) log_->reserve(key.size());
       const log_record logged{.op = log_op::erase, .lsn = next_lsn(), .key = key};
       table_.erase(hash, r);
       last_erase_lsn_ = logged.lsn;
@@ -377,8 +475,6 @@ std::size_t shard::sweep(std::uint64_t now_ms, std::size_t buckets_max) {
     }
     if (sweep_cursor_ == 0) break;
   }
-  counters_.expired += removed;
-  return removed;
 }
 
 } // namespace warp::storage

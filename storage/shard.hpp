@@ -11,6 +11,7 @@
 #include "storage/request_window.hpp"
 #include "storage/shard_lock.hpp"
 #include "storage/shard_log.hpp"
+#include "storage/staged_write.hpp"
 #include "storage/stats.hpp"
 #include "storage/table.hpp"
 #include "storage/table_memory.hpp"
@@ -54,6 +55,9 @@ public:
 
   void prefetch_bucket(std::uint64_t hash) const noexcept { table_.prefetch_bucket(hash); }
   void prefetch_record(std::uint64_t hash) const noexcept { table_.prefetch_record(hash); }
+  /// What prefetch_record() left out of a long one. That should have arrived, for this reads it.
+  /// Defined in shard_read.hpp.
+  void prefetch_rest(std::uint64_t hash) const noexcept;
 
   /// A get or exists below level sync, without the lock: true when it is answered, but for the
   /// expiry in the reply, which is the caller's to look at. False, and the reply's content is
@@ -105,11 +109,20 @@ public:
   [[nodiscard]] record* find_live(std::uint64_t hash, std::string_view key,
                                   std::uint64_t now_ms) const noexcept;
 
-  /// Until end_collecting(), what apply() would log goes to `records` instead: a transaction logs
-  /// its parts when the LSNs of all of them are known. Views in them live as long as the operations
-  /// and the arena.
-  void begin_collecting(std::vector<log_record>& records) noexcept { collected_ = &records; }
-  void end_collecting() noexcept { collected_ = nullptr; }
+  /// A transaction's writes: until settle() or take_back(), both in the same write_section, what
+  /// apply() does is in the table only, and noted in `writes`, which has room for all of it. Needs
+  /// a call::now_ms above 0.
+  void begin_staging(staged_writes& writes) noexcept {
+    staged_ = &writes;
+    erase_lsn_before_ = last_erase_lsn_;
+  }
+  /// So that settle() cannot fail. `transaction`: over more than this shard, else null. Throws
+  /// std::bad_alloc.
+  void reserve_to_settle(const log_transaction* transaction);
+  /// What was staged is done: logged, told to watches, and remembered.
+  void settle(const std::shared_ptr<log_transaction>& transaction) noexcept;
+  /// What was staged has never been. LSNs stay used.
+  void take_back() noexcept;
 
   /// Removes expired records from at most `buckets_max` buckets, going on where the last sweep
   /// ended; logs each as a delete. Returns how many it removed.
@@ -128,7 +141,7 @@ public:
   /// need. Now and then.
   void settle_memory() noexcept;
   /// What a record takes at most beside its key and value, and its place in the index.
-  static constexpr std::uint64_t record_overhead_max = 64;
+  static constexpr std::uint64_t record_overhead_max = 64 + cell_allocator::rounding_max;
 
   /// Tells `tap` (borrowed) of every change from now on; null: nobody.
   void watch_with(watch_tap* tap) noexcept { tap_ = tap; }
@@ -164,10 +177,18 @@ private:
                                  std::uint64_t value_bytes) noexcept;
   void store(const call& c, record* existing, const new_value& value, record_meta meta,
              bool existed, op_reply& reply);
+  /// So that finish_write() cannot fail; before the first change. Throws std::bad_alloc.
+  void reserve_to_finish(const call& c, std::uint64_t value_bytes);
   void finish_write(const call& c, const log_record& logged, bool existed, op_reply& reply);
+  void stage_write(const call& c, record* existing, const new_value& value, const record_meta& meta,
+                   log_record logged, bool existed, op_reply& reply);
+  [[nodiscard]] bool goes_to_log(const operation& op) const noexcept {
+    return level_of(op) > durability::memory && log_;
+  }
   [[nodiscard]] durability level_of(const operation& op) const noexcept {
     return op.level == durability::unspecified ? options_.default_level : op.level;
   }
+  void sweep_buckets(std::uint64_t now_ms, std::size_t buckets_max, std::size_t& removed);
   lsn_t next_lsn() noexcept { return log_ ? log_->assign_lsn() : ++unlogged_lsn_; }
 
   shard_lock lock_;
@@ -178,10 +199,11 @@ private:
   memory_budget& budget_;
   const memory_range& readable_; ///< records in it may be read without the lock
   shard_log* log_ = nullptr;
-  std::vector<log_record>* collected_ = nullptr;
+  staged_writes* staged_ = nullptr;
   watch_tap* tap_ = nullptr;
   lsn_t unlogged_lsn_ = 0;         // the sequence of a shard without a log
   lsn_t last_erase_lsn_ = 0;       // what a read at level sync waits for when it finds nothing
+  lsn_t erase_lsn_before_ = 0;     // the same, before the transaction that is staged
   std::uint64_t memory_taken_ = 0; // of the budget
   std::uint64_t sweep_cursor_ = 0;
   std::vector<std::string> expired_keys_; // of one bucket of the sweep

@@ -4,9 +4,9 @@
 #include "storage/wal_format.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <mutex>
+#include <vector>
 
 namespace warp::storage {
 
@@ -95,18 +95,24 @@ void shard_log::append(const log_record& record) {
   last_appended_.store(record.lsn, std::memory_order_release);
 }
 
+void shard_log::reserve_more(std::size_t records, std::size_t bytes, std::size_t blobs) {
+  active_.reserve(gate_->pool(), bytes + records * record_head_bytes_max, blobs);
+}
+
+void shard_log::reserve_part(const log_transaction& transaction, std::size_t records,
+                             std::size_t bytes, std::size_t blobs) {
+  if (spare_parts_.empty()) spare_parts_.emplace_back();
+  reserve_more(records, transaction.record().size() + bytes, blobs);
+}
+
 void shard_log::begin_part(const std::shared_ptr<log_transaction>& transaction) {
+  if (spare_parts_.empty()) spare_parts_.emplace_back();
   if (!active_.frame_open()) open_frame();
-  const auto& parts = transaction->parts();
-  const auto size = parts_record_bytes(parts.size());
-  std::array<char, 1024> small;
-  std::vector<char> large(size > small.size() ? size : 0);
-  char* bytes = large.empty() ? small.data() : large.data();
-  encode_parts(parts, bytes);
-  active_.write(gate_->pool(), {bytes, size});
+  active_.write(gate_->pool(), transaction->record());
   active_.current().has_parts = true;
-  for (const auto& part : parts)
-    if (part.shard == shard_) active_parts_.push_back({transaction, part.first, false});
+  for (const auto& part : transaction->parts())
+    if (part.shard == shard_) spare_parts_.front() = {transaction, part.first, false};
+  active_parts_.splice(active_parts_.end(), spare_parts_, spare_parts_.begin());
   transaction->logs_.push_back(this);
 }
 
@@ -213,7 +219,9 @@ op_code shard_log::wait_written(lsn_t lsn, std::chrono::steady_clock::time_point
 }
 
 void shard_log::request_sync() noexcept {
-  if (gate_) gate_->request_round();
+  if (!gate_) return;
+  if (!wished_.load(std::memory_order_seq_cst)) wished_.store(true, std::memory_order_seq_cst);
+  gate_->request_round();
 }
 
 bool shard_log::has_room() const noexcept {
@@ -248,7 +256,7 @@ void shard_log::attach(std::shared_ptr<stream_gate> gate, std::uint32_t index,
   reserved_.store(reserved, std::memory_order_release);
 }
 
-void shard_log::take(taken_round& round) {
+void shard_log::take(taken_round& round) noexcept {
   std::lock_guard guard{lock_};
   if (active_.frame_open()) active_.close_frame(gate_->pool(), frame_alignment);
   std::swap(round.buffer, active_);
@@ -275,7 +283,7 @@ void shard_log::take(taken_round& round) {
   bytes_.fetch_add(round.buffer.bytes(), std::memory_order_relaxed);
 }
 
-bool shard_log::publish(const taken_round& round, transactions& settled) {
+bool shard_log::publish(taken_round& round, settled_transactions& settled) noexcept {
   raise(reserved_, round.reserved);
   raise(durable_epoch_, round.epoch);
   starved_.store(false, std::memory_order_seq_cst);
@@ -287,20 +295,20 @@ bool shard_log::publish(const taken_round& round, transactions& settled) {
   else // taken before a cut: what it wrote above the cut is void
     assigned = std::min(assigned, cut_to_);
   on_disk_ = std::max(on_disk_, assigned);
-  holds_.insert(holds_.end(), round.parts.begin(), round.parts.end());
+  holds_.splice(holds_.end(), round.parts);
   return advance_locked(settled);
 }
 
-bool shard_log::advance(transactions& settled) {
+bool shard_log::advance(settled_transactions& settled) noexcept {
   std::lock_guard guard{publish_mutex_};
   return advance_locked(settled);
 }
 
-bool shard_log::advance_locked(transactions& settled) {
+bool shard_log::advance_locked(settled_transactions& settled) noexcept {
   for (; !holds_.empty(); holds_.pop_front()) {
     auto& front = holds_.front();
     if (!std::exchange(front.counted, true) && front.transaction->count_part())
-      settled.push_back(front.transaction);
+      settled.push(front.transaction);
     if (!front.transaction->settled() && !planted(mistake::durable_before_all_parts)) break;
   }
   auto to = on_disk_;
@@ -320,18 +328,52 @@ bool shard_log::advance_locked(transactions& settled) {
   return changed || ((before & failed_transaction) != 0) != failed;
 }
 
-void shard_log::fail() {
+void shard_log::fail() noexcept {
   failed_.fetch_or(failed_stream, std::memory_order_release);
 }
 
-void shard_log::revive(lsn_t assigned, transactions& settled) {
+void shard_log::revive(lsn_t assigned, settled_transactions& settled) noexcept {
   failed_.fetch_and(static_cast<std::uint8_t>(~failed_stream), std::memory_order_release);
   std::lock_guard guard{publish_mutex_};
   on_disk_ = std::max(on_disk_, assigned);
   for (auto& hold : holds_) // the checkpoint holds them too
-    if (!hold.counted && hold.transaction->count_part()) settled.push_back(hold.transaction);
+    if (!hold.counted && hold.transaction->count_part()) settled.push(hold.transaction);
   holds_.clear();
   advance_locked(settled);
+}
+
+bool shard_log::is_on_disk(lsn_t lsn) const {
+  std::lock_guard guard{publish_mutex_};
+  return on_disk_ >= lsn;
+}
+
+void shard_log::press() {
+  // Never with two logs locked. A part that is not on disk yet is asked for, with all that is in
+  // its way in its own log; one that is may be held back there by transactions before it.
+  std::vector<shard_log*> logs{this};
+  while (!logs.empty()) {
+    auto& log = *logs.back();
+    logs.pop_back();
+    std::vector<std::shared_ptr<log_transaction>> in_the_way;
+    {
+      std::lock_guard guard{log.publish_mutex_};
+      for (auto it = log.holds_.rbegin(); it != log.holds_.rend() && !it->pressed; ++it) {
+        in_the_way.push_back(it->transaction);
+        it->pressed = true;
+      }
+    }
+    for (const auto& transaction : in_the_way) {
+      if (transaction->settled() || transaction->pressed_.exchange(true)) continue;
+      for (auto* other : transaction->logs_) {
+        const auto is_its = [&](const auto& part) { return part.shard == other->shard_; };
+        const auto part = std::ranges::find_if(transaction->parts_, is_its);
+        if (other->is_on_disk(part->last))
+          logs.push_back(other);
+        else
+          other->request_sync();
+      }
+    }
+  }
 }
 
 } // namespace warp::storage

@@ -12,10 +12,8 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
-#include <vector>
 
 namespace warp::storage {
 
@@ -82,9 +80,23 @@ public:
     return epoch_.load(std::memory_order_relaxed);
   } ///< any thread
 
+  /// After this neither the append() of a record with `bytes` of key and value (without a value
+  /// that is `large`), nor the commit() behind it can fail. Throws std::bad_alloc, and has changed
+  /// nothing then. Cheap as a rule.
+  void reserve(std::size_t bytes, bool large = false) {
+    if (large || !active_.has_room_for(bytes + record_head_bytes_max)) [[unlikely]]
+      reserve_more(1, bytes, large);
+  }
+  /// The same for the part of a transaction: begin_part() and `records` with `bytes` in all,
+  /// `blobs` of them large.
+  void reserve_part(const log_transaction& transaction, std::size_t records, std::size_t bytes,
+                    std::size_t blobs);
+  /// For that many records that are no part of a transaction.
+  void reserve_more(std::size_t records, std::size_t bytes, std::size_t blobs);
+
   /// Encodes the record into the buffer. record.lsn: above that of the last appended record; a
   /// follower appends the LSNs of its primary, and the count goes on after them. Allocates nothing
-  /// once warm. Key within the limits.
+  /// once warm; throws std::bad_alloc unless reserve() was called. Key within the limits.
   void append(const log_record& record);
   /// This shard's part of `transaction` follows: its records must be appended next, with the LSNs
   /// named in it.
@@ -135,7 +147,8 @@ public:
   [[nodiscard]] bool stream_failed() const noexcept {
     return (failed_.load(std::memory_order_acquire) & failed_stream) != 0;
   }
-  /// Asks the stream for a round now.
+  /// Asks the stream for a round now, and, where transactions hold back what it has written, the
+  /// streams of their other parts.
   void request_sync() noexcept;
   /// After admit() said overloaded, without the lock: blocks until it is worth asking again (ok),
   /// or until the deadline (overloaded). no_space, io_error: at once.
@@ -159,17 +172,10 @@ public:
 private:
   friend class wal_stream;
 
-  /// A transaction's part that is appended but not settled.
-  struct hold {
-    std::shared_ptr<log_transaction> transaction;
-    lsn_t first = 0;
-    bool counted = false; ///< it has come to the front, and its transaction knows
-  };
-  using transactions = std::vector<std::shared_ptr<log_transaction>>;
   /// What the stream takes for a round.
   struct taken_round {
     log_buffer buffer;
-    std::vector<hold> parts;
+    held_parts parts;
     lsn_t assigned = 0; ///< all LSNs handed out so far
     lsn_t last = 0;     ///< last appended record
     lsn_t reserved = 0;
@@ -181,16 +187,26 @@ private:
 
   void attach(std::shared_ptr<stream_gate> gate, std::uint32_t index, std::uint64_t frame_bytes,
               lsn_t reserved, std::uint64_t block);
-  void take(taken_round& round); ///< takes the lock
+  void take(taken_round& round) noexcept; ///< takes the lock; `round` is empty
   /// Its bytes are on disk. True: the durable LSN or the state of failure changed. Adds to
   /// `settled` the transactions of which the last part was here: all their shards must advance()
   /// then.
-  bool publish(const taken_round& round, transactions& settled);
-  bool advance(transactions& settled); ///< some transaction has changed its state
-  void fail();                         ///< nothing more gets to disk
+  bool publish(taken_round& round, settled_transactions& settled) noexcept;
+  bool advance(settled_transactions& settled) noexcept; ///< some transaction has changed its state
+  /// Was request_sync() called since this was last asked?
+  [[nodiscard]] bool take_wish() noexcept {
+    return wished_.load(std::memory_order_seq_cst) &&
+           wished_.exchange(false, std::memory_order_seq_cst);
+  }
+  /// Somebody waits for what is on disk here: asks for rounds of the streams that have yet to write
+  /// a part of a transaction that is in the way, once for each transaction. Throws std::bad_alloc:
+  /// then those streams write when their time has come.
+  void press();
+  [[nodiscard]] bool is_on_disk(lsn_t lsn) const;
+  void fail() noexcept; ///< nothing more gets to disk
   void revive(lsn_t assigned,
-              transactions& settled); ///< a checkpoint holds everything up to `assigned`
-  bool advance_locked(transactions& settled);
+              settled_transactions& settled) noexcept; ///< a checkpoint holds all up to `assigned`
+  bool advance_locked(settled_transactions& settled) noexcept;
   void open_frame();
   void mark_dirty() noexcept;
 
@@ -211,7 +227,7 @@ private:
   lsn_t reserve_to_ = 0; ///< what the next frames will reserve
   lsn_t renew_at_ = 0;   ///< when next_ gets here another block is reserved
   log_buffer active_;
-  std::vector<hold> active_parts_;
+  held_parts active_parts_, spare_parts_;
   bool dirty_ = false, force_frame_ = false, renew_ = false, cut_ = false;
   std::uint64_t accounted_ = 0; ///< bytes of active_ that the stream knows of
   std::uint64_t cuts_made_ = 0;
@@ -223,6 +239,7 @@ private:
   std::atomic<epoch_t> durable_epoch_;
   std::atomic<std::uint8_t> failed_{0};
   std::atomic<bool> starved_{false}; ///< admit() found too few reserved LSNs
+  std::atomic<bool> wished_{false};  ///< by request_sync()
   std::atomic<std::uint64_t> records_{0}, bytes_{0};
   std::atomic<std::uint64_t> dirty_since_ns_{0}, taken_since_ns_{0};
 
@@ -232,8 +249,7 @@ private:
                   ///< way
   std::uint64_t cuts_ = 0;
   lsn_t cut_to_ = lsn_max; ///< lowest cut that a round in progress may not know of
-  std::deque<hold>
-      holds_; ///< parts on disk, by LSN, from the first whose transaction is not settled
+  held_parts holds_; ///< parts on disk, by LSN, from the first whose transaction is not settled
 };
 
 } // namespace warp::storage

@@ -46,4 +46,14 @@ inline bool shard::try_get(std::string_view key, std::uint64_t hash, value_arena
   return true;
 }
 
+inline void shard::prefetch_rest(std::uint64_t hash) const noexcept {
+  const auto address = table_.likely_record(hash);
+  if (!readable_.contains(reinterpret_cast<const void*>(address))) return;
+  const record_peek peek{reinterpret_cast<const record*>(address)};
+  if (!peek.plain()) return;
+  const auto end = address + sizeof(record) + peek.value_size();
+  for (auto line = address + 128; line < end; line += 64)
+    __builtin_prefetch(reinterpret_cast<const void*>(line));
+}
+
 } // namespace warp::storage

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -23,10 +24,10 @@ public:
   T& operator[](position at) noexcept { return nodes_[at].value; }
   const T& operator[](position at) const noexcept { return nodes_[at].value; }
 
-  /// After this one push_back() can't throw.
-  void reserve_one() {
-    if (free_ == none && nodes_.size() == nodes_.capacity())
-      nodes_.reserve(nodes_.empty() ? 8 : 2 * nodes_.size());
+  /// After this `more` calls of push_back() can't throw.
+  void reserve(std::size_t more) {
+    const auto room = nodes_.capacity() - size_; // freed positions are used first
+    if (more > room) nodes_.reserve(std::max({std::size_t{8}, 2 * nodes_.size(), size_ + more}));
   }
 
   position push_back(const T& value) {

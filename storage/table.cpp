@@ -68,7 +68,16 @@ record* table::put(std::uint64_t hash, std::string_view key, record* existing,
     if (records_.overwrite(existing, value, meta)) return existing;
     return move(hash, key, existing, value, meta);
   }
+  return stage(hash, key, nullptr, value, meta);
+}
+
+record* table::stage(std::uint64_t hash, std::string_view key, record* existing,
+                     const new_value& value, const record_meta& meta) {
   record* const r = records_.make(key, value, meta);
+  if (existing != nullptr) {
+    replace(hash, existing, r);
+    return r;
+  }
   try {
     insert_into_index(hash, r);
   } catch (...) {
@@ -76,6 +85,16 @@ record* table::put(std::uint64_t hash, std::string_view key, record* existing,
     throw;
   }
   return r;
+}
+
+void table::settle(record* replaced) noexcept {
+  if (replaced != nullptr) records_.free(replaced);
+}
+
+void table::take_back(std::uint64_t hash, record* now, record* replaced) noexcept {
+  if (replaced == nullptr) return erase(hash, now);
+  replace(hash, now, replaced);
+  records_.free(now);
 }
 
 record* table::set_meta(std::uint64_t hash, record* existing, const record_meta& meta) {
@@ -91,12 +110,15 @@ record* table::set_meta(std::uint64_t hash, record* existing, const record_meta&
 /// A new record in the place of `existing`.
 record* table::move(std::uint64_t hash, std::string_view key, record* existing,
                     const new_value& value, const record_meta& meta) {
-  record* const r = records_.make(key, value, meta);
-  const auto word = word_of(hash);
-  pointer_of<segment>(word)->replace(segment::home_of(hash, depth_of(word)), hash_tag::of(hash),
-                                     existing, r);
+  record* const r = stage(hash, key, existing, value, meta);
   records_.free(existing);
   return r;
+}
+
+void table::replace(std::uint64_t hash, const record* old, record* now) noexcept {
+  const auto word = word_of(hash);
+  pointer_of<segment>(word)->replace(segment::home_of(hash, depth_of(word)), hash_tag::of(hash),
+                                     old, now);
 }
 
 void table::erase(std::uint64_t hash, record* existing) noexcept {

@@ -102,6 +102,16 @@ public:
   /// then, as in put().
   record* set_meta(std::uint64_t hash, record* existing, const record_meta& meta);
 
+  /// As put(), but what it replaces is neither changed nor freed: it is the caller's until
+  /// settle() or take_back(). So a put can be taken back without memory.
+  record* stage(std::uint64_t hash, std::string_view key, record* existing, const new_value& value,
+                const record_meta& meta);
+  /// Frees what stage() has replaced (null: nothing).
+  void settle(record* replaced) noexcept;
+  /// As it was before stage() made `now` in place of `replaced` (null: of nothing). Of several the
+  /// last one first.
+  void take_back(std::uint64_t hash, record* now, record* replaced) noexcept;
+
   /// Removes what find() just returned for this key.
   void erase(std::uint64_t hash, record* existing) noexcept;
 
@@ -151,6 +161,7 @@ private:
                             void* context) const;
   record* move(std::uint64_t hash, std::string_view key, record* existing, const new_value& value,
                const record_meta& meta);
+  void replace(std::uint64_t hash, const record* old, record* now) noexcept;
   void insert_into_index(std::uint64_t hash, record* r);
   void add_first_segment();
   bool split(std::uint64_t hash);

@@ -1,8 +1,11 @@
 #include "storage/wal_stream.hpp"
 
+#include "storage/no_memory.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <fmt/format.h>
+#include <new>
 
 namespace warp::storage {
 
@@ -21,6 +24,8 @@ wal_stream::wal_stream(segment_store& store, wal_stream_options options,
       writer_(store, options_.stream, options_.time, options_.timestamp_us_min),
       members_(logs.size()), store_(store) {
   for (std::size_t i = 0; i < logs.size(); ++i) members_[i].log = logs[i];
+  round_members_.reserve(logs.size());
+  wishes_.reserve(logs.size());
 }
 
 wal_stream::~wal_stream() {
@@ -94,10 +99,19 @@ bool wal_stream::wait_for_work(time_point until) {
       gate_->wait_urgent(std::min(until, idle_mark_at_), true);
     } else {
       idle_mark_missing_ = false;
-      if (auto s = writer_.write_idle_mark(); s == op_code::io_error) fail(std::move(s));
-      if (gate_->condition() == stream_condition::failed) return false;
+      if (!write_idle_mark()) return false;
     }
   }
+}
+
+/// False: the stream has failed.
+bool wal_stream::write_idle_mark() {
+  try {
+    if (auto s = writer_.write_idle_mark(); s == op_code::io_error) fail(std::move(s));
+  } catch (const std::bad_alloc&) {
+    fail(no_memory("log"));
+  }
+  return gate_->condition() != stream_condition::failed;
 }
 
 void wal_stream::wait_while_failed(time_point until) {
@@ -108,7 +122,7 @@ void wal_stream::wait_while_failed(time_point until) {
   gate_->begin_round();
   if (gate_->any_dirty()) drop_everything(); // admitted just before the failure
   if (!covered() || steady::now() < retry_at_) return;
-  if (revive().ok()) return;
+  if (unless_no_memory("log", [this] { return revive(); }).ok()) return;
   revive_pause_ = std::clamp(2 * revive_pause_, options_.retry_min, options_.retry_max);
   retry_at_ = steady::now() + revive_pause_;
 }
@@ -117,31 +131,48 @@ void wal_stream::wait_while_failed(time_point until) {
 /// when the segment is needed.
 bool wal_stream::prepare_slice() {
   if (store_.has_maker()) return false;
-  auto prepared = writer_.prepare_next(prepare_slice_bytes);
-  return prepared.ok() && *prepared;
+  try {
+    auto prepared = writer_.prepare_next(prepare_slice_bytes);
+    return prepared.ok() && *prepared;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
-bool wal_stream::take_round() {
+bool wal_stream::take_round() noexcept {
   const auto begin = steady::now();
   sync_owed_ = false;
   flush_due_ = {};
   gate_->begin_round();
+  for (auto& m : members_) // before what they wrote is taken: what was wished for is among it
+    if (m.log->take_wish() && std::ranges::find(wishes_, m.log) == wishes_.end())
+      wishes_.push_back(m.log);
   round_members_.clear();
   frames_.clear();
   next_frame_ = 0;
   for (std::size_t word = 0; word < gate_->dirty_words(); ++word)
-    for (auto marks = gate_->take_dirty(word); marks != 0; marks &= marks - 1)
-      take_member(static_cast<std::uint32_t>(word * 64 +
-                                             static_cast<std::size_t>(std::countr_zero(marks))));
-  if (round_members_.empty()) return false;
+    for (auto marks = gate_->take_dirty(word); marks != 0; marks &= marks - 1) {
+      const auto index =
+          static_cast<std::uint32_t>(word * 64 + static_cast<std::size_t>(std::countr_zero(marks)));
+      members_[index].log->take(members_[index].round);
+      round_members_.push_back(index);
+    }
+  if (round_members_.empty()) {
+    press(); // what somebody waits for is on disk already
+    return false;
+  }
   flush_due_ = begin + options_.flush_interval; // for what is appended from now on
   return true;
 }
 
-void wal_stream::take_member(std::uint32_t index) {
-  auto& m = members_[index];
-  m.log->take(m.round);
-  round_members_.push_back(index);
+/// The frames of what was taken. Can be done again where memory runs out.
+void wal_stream::lay_out_round() {
+  frames_.clear();
+  for (const auto index : round_members_) lay_out(index);
+}
+
+void wal_stream::lay_out(std::uint32_t index) {
+  const auto& m = members_[index];
   const auto& round = m.round;
   const auto& pieces = round.buffer.pieces();
   for (const auto& f : round.buffer.frames()) {
@@ -175,37 +206,56 @@ void wal_stream::take_member(std::uint32_t index) {
   frames_.push_back(out);
 }
 
+/// io_error is final; after no_space it can be done again.
+op_status wal_stream::write_frames() {
+  if (next_frame_ == 0)
+    if (auto s = unless_no_memory("log",
+                                  [this]() -> op_status {
+                                    lay_out_round();
+                                    return {};
+                                  });
+        !s.ok())
+      return s;
+  try {
+    return writer_.write(frames_, next_frame_);
+  } catch (const std::bad_alloc&) { // nobody knows how far it has come
+    return op_code::io_error;
+  }
+}
+
 bool wal_stream::write_round() {
-  auto s = writer_.write(frames_, next_frame_);
+  auto s = write_frames();
   if (s.ok()) {
     gate_->set_condition(stream_condition::writing);
     publish_round();
     static_cast<void>(prepare_slice());
     return true;
   }
-  if (s == op_code::no_space) {
-    {
-      std::lock_guard guard{stats_mutex_};
-      failure_ = std::move(s);
-    }
-    retry_at_ = steady::now() + options_.retry_min;
-    gate_->set_condition(stream_condition::no_space);
-    gate_->end_round();
-    return false;
-  }
-  fail(std::move(s));
+  if (s == op_code::no_space)
+    wait_for_space(std::move(s));
+  else
+    fail(s.message().empty() ? no_memory("log") : std::move(s));
   return false;
 }
 
-void wal_stream::publish_round() {
-  transactions settled;
+void wal_stream::wait_for_space(op_status why) noexcept {
+  {
+    std::lock_guard guard{stats_mutex_};
+    failure_ = std::move(why);
+  }
+  retry_at_ = steady::now() + options_.retry_min;
+  gate_->set_condition(stream_condition::no_space);
+  gate_->end_round();
+}
+
+void wal_stream::publish_round() noexcept {
+  settled_transactions settled;
   std::uint64_t bytes = 0;
   for (const auto index : round_members_) {
     auto& m = members_[index];
     m.log->publish(m.round, settled);
     bytes += m.round.buffer.bytes();
     m.round.buffer.clear(gate_->pool());
-    m.round.parts.clear();
   }
   round_members_.clear();
   frames_.clear();
@@ -218,20 +268,33 @@ void wal_stream::publish_round() {
     ++rounds_;
     failure_ = {};
   }
-  advance(std::move(settled));
+  advance(settled);
   gate_->end_round();
+  press();
   if (options_.on_round) options_.on_round();
+}
+
+/// A write that was asked to be durable, and is on disk, may stand behind a transaction of which
+/// another stream has a part that nobody has asked it to write.
+void wal_stream::press() noexcept {
+  try {
+    for (auto* log : wishes_) log->press();
+  } catch (const std::bad_alloc&) {
+    // Those other streams write a flush interval later then.
+  }
+  wishes_.clear();
 }
 
 /// Lets the shards of these transactions go on, those of other streams too. One that is settled may
 /// settle others.
-void wal_stream::advance(transactions changed) {
-  while (!changed.empty()) {
-    const auto transaction = std::move(changed.back());
-    changed.pop_back();
-    for (auto* log : transaction->logs_)
-      if (log->advance(changed) && log->gate_ != gate_) log->gate_->end_round();
-  }
+void wal_stream::advance(settled_transactions& settled) noexcept {
+  while (const auto transaction = settled.pop()) tell(*transaction, settled);
+}
+
+/// The transaction is settled, or has failed: its shards look again.
+void wal_stream::tell(const log_transaction& transaction, settled_transactions& settled) noexcept {
+  for (auto* log : transaction.logs_)
+    if (log->advance(settled) && log->gate_ != gate_) log->gate_->end_round();
 }
 
 op_status wal_stream::flush() {
@@ -253,8 +316,14 @@ op_status wal_stream::close() {
       next_lsn.push_back(m.log->next_);
     }
   } while (gate_->any_dirty());
-  if (auto s = writer_.write_end_mark(next_lsn); !s.ok()) {
-    if (s == op_code::io_error) fail(s);
+  op_status s;
+  try {
+    s = writer_.write_end_mark(next_lsn);
+  } catch (const std::bad_alloc&) {
+    s = op_code::io_error;
+  }
+  if (!s.ok()) {
+    if (s == op_code::io_error) fail(s.message().empty() ? no_memory("log") : s);
     return s;
   }
   gate_->set_condition(stream_condition::closed);
@@ -265,10 +334,10 @@ op_status wal_stream::close() {
 // -- failure
 // --------------------------------------------------------------------------------------------------------
 
-void wal_stream::fail(op_status why) {
+void wal_stream::fail(op_status why) noexcept {
   {
     std::lock_guard guard{stats_mutex_};
-    failure_ = {op_code::io_error, why.message()};
+    failure_ = std::move(why).with(op_code::io_error);
     ++failures_;
   }
   retry_at_ = {};
@@ -280,14 +349,13 @@ void wal_stream::fail(op_status why) {
 
 /// What waits will never get to disk by this chain: frees it, and fails the transactions it had a
 /// share in.
-void wal_stream::drop_everything() {
+void wal_stream::drop_everything() noexcept {
   for (std::size_t word = 0; word < gate_->dirty_words(); ++word)
     static_cast<void>(gate_->take_dirty(word));
-  transactions lost;
+  held_parts lost;
   std::uint64_t bytes = 0;
   const auto drop = [&](shard_log::taken_round& round) {
-    for (const auto& part : round.parts) lost.push_back(part.transaction);
-    round.parts.clear();
+    lost.splice(lost.end(), round.parts);
     bytes += round.buffer.bytes();
     round.buffer.clear(gate_->pool());
   };
@@ -297,13 +365,15 @@ void wal_stream::drop_everything() {
     drop(m.round);
   }
   round_members_.clear();
+  wishes_.clear();
   frames_.clear();
   next_frame_ = 0;
   gate_->remove_bytes(bytes);
-  for (const auto& transaction : lost)
-    transaction->failures_.fetch_add(1, std::memory_order_acq_rel);
-  lost_parts_.insert(lost_parts_.end(), lost.begin(), lost.end());
-  advance(std::move(lost));
+  for (const auto& part : lost) part.transaction->failures_.fetch_add(1, std::memory_order_acq_rel);
+  settled_transactions settled;
+  for (const auto& part : lost) tell(*part.transaction, settled);
+  advance(settled);
+  lost_parts_.splice(lost_parts_.end(), lost);
   gate_->end_round();
   if (options_.on_round) options_.on_round();
 }
@@ -316,9 +386,11 @@ void wal_stream::cover() noexcept {
 op_status wal_stream::revive() {
   if (gate_->condition() != stream_condition::failed)
     return {op_code::invalid_argument, "this log stream has not failed"};
-  drop_everything();
   std::vector<shard_place> places;
   std::vector<lsn_t> assigned;
+  places.reserve(members_.size());
+  assigned.reserve(members_.size());
+  drop_everything();
   for (const auto& m : members_) {
     std::lock_guard guard{m.log->lock_};
     assigned.push_back(m.log->next_ - 1);
@@ -330,17 +402,17 @@ op_status wal_stream::revive() {
     failure_ = {op_code::io_error, s.message()};
     return s;
   }
-  transactions changed;
-  for (auto& transaction : lost_parts_) {
-    static_cast<void>(transaction->count_part());
-    transaction->failures_.fetch_sub(1, std::memory_order_acq_rel);
-    changed.push_back(std::move(transaction));
-  }
+  settled_transactions settled;
+  const auto changed = std::move(lost_parts_);
   lost_parts_.clear();
+  for (const auto& part : changed) {
+    static_cast<void>(part.transaction->count_part());
+    part.transaction->failures_.fetch_sub(1, std::memory_order_acq_rel);
+  }
   for (std::uint32_t i = 0; i < members_.size(); ++i) {
     members_[i].log->attach(gate_, i, options_.frame_bytes, places[i].reserved,
                             options_.reservation);
-    members_[i].log->revive(assigned[i], changed);
+    members_[i].log->revive(assigned[i], settled);
   }
   {
     std::lock_guard guard{stats_mutex_};
@@ -350,7 +422,8 @@ op_status wal_stream::revive() {
   covered_.store(false, std::memory_order_release);
   revive_pause_ = {};
   gate_->set_condition(stream_condition::writing);
-  advance(std::move(changed));
+  for (const auto& part : changed) tell(*part.transaction, settled);
+  advance(settled);
   gate_->end_round();
   if (options_.on_round) options_.on_round();
   return {};
@@ -369,7 +442,7 @@ void wal_stream::wake_waiters() noexcept {
   gate_->end_round();
 }
 op_status wal_stream::prepare_next() {
-  return writer_.prepare_next(0).status();
+  return unless_no_memory("log", [this] { return writer_.prepare_next(0).status(); });
 }
 
 op_status wal_stream::condition() const {
@@ -377,7 +450,11 @@ op_status wal_stream::condition() const {
   switch (gate_->condition()) {
   case stream_condition::failed:
   case stream_condition::no_space:
-    return failure_;
+    try {
+      return failure_;
+    } catch (const std::bad_alloc&) {
+      return failure_.code();
+    }
   case stream_condition::writing:
   case stream_condition::closed:
     break;

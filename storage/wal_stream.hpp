@@ -111,21 +111,26 @@ private:
     shard_log::taken_round round; ///< taken and not published yet
   };
   using time_point = std::chrono::steady_clock::time_point;
-  using transactions = std::vector<std::shared_ptr<log_transaction>>;
 
   wal_stream(segment_store& store, wal_stream_options options, std::vector<shard_log*> logs);
 
   bool wait_for_work(time_point until);
   void wait_while_failed(time_point until);
   bool prepare_slice();
-  bool take_round();
-  void take_member(std::uint32_t index);
+  bool write_idle_mark();
+  bool take_round() noexcept;
+  void lay_out_round();
+  void lay_out(std::uint32_t index);
+  op_status write_frames();
   bool write_round();
-  void publish_round();
-  void advance(transactions changed);
-  void fail(op_status why);
-  void drop_everything();
-  [[nodiscard]] bool round_in_progress() const noexcept { return next_frame_ < frames_.size(); }
+  void publish_round() noexcept;
+  void press() noexcept;
+  void advance(settled_transactions& settled) noexcept;
+  void tell(const log_transaction& transaction, settled_transactions& settled) noexcept;
+  void wait_for_space(op_status why) noexcept;
+  void fail(op_status why) noexcept;
+  void drop_everything() noexcept;
+  [[nodiscard]] bool round_in_progress() const noexcept { return !round_members_.empty(); }
 
   const wal_stream_options options_;
   const std::shared_ptr<stream_gate> gate_;
@@ -134,14 +139,15 @@ private:
 
   // The running thread's.
   std::vector<std::uint32_t> round_members_;
+  std::vector<shard_log*> wishes_; ///< shards that somebody waits for
   std::vector<outgoing_frame> frames_;
   std::size_t next_frame_ = 0; ///< those before it are on disk
   time_point flush_due_{};     ///< of the first unflushed append; zero: none seen
   time_point retry_at_{};      ///< after no_space
   time_point idle_mark_at_{};
   bool idle_mark_missing_ = true;
-  bool sync_owed_ = false;  ///< a request came while there was no space
-  transactions lost_parts_; ///< one entry per part that a failure kept from the disk
+  bool sync_owed_ = false; ///< a request came while there was no space
+  held_parts lost_parts_;  ///< that a failure kept from the disk
   std::chrono::milliseconds revive_pause_{0};
   std::atomic<bool> covered_{false}; ///< checkpoints hold what a failure kept from the disk
 

@@ -1,5 +1,6 @@
 #include "storage/watch.hpp"
 
+#include "storage/no_memory.hpp"
 #include "storage/watch_hub.hpp"
 #include "storage/watcher.hpp"
 
@@ -29,7 +30,7 @@ op_status watch::end() const {
 }
 
 void watch::cancel() {
-  watcher_->finish({op_code::shutting_down, "the watch was cancelled"}, true);
+  watcher_->finish(say(op_code::shutting_down, "the watch was cancelled"), true);
   if (const auto hub = hub_.lock()) hub->remove(watcher_);
 }
 
@@ -77,8 +78,8 @@ void watcher::push(watch_change_ptr change) {
 void watcher::announce() {
   std::lock_guard guard{mutex_};
   if (!armed_ || (queue_.empty() && !over_)) return;
-  armed_ = false;
   if (on_ready_) on_ready_();
+  armed_ = false;
 }
 
 void watcher::finish(op_status why, bool drop) {

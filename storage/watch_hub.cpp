@@ -1,6 +1,7 @@
 #include "storage/watch_hub.hpp"
 
 #include "storage/engine_state.hpp"
+#include "storage/no_memory.hpp"
 #include "storage/slot.hpp"
 
 #include <algorithm>
@@ -43,6 +44,7 @@ watch_hub::watch_hub(watch_sources from)
             std::make_shared<std::atomic<bool>>(false)),
       sides_(from_.shards.size()) {
   memory_->max = from_.memory_max;
+  to_narrow_.reserve(sides_.size()); // so that remove() cannot fail
 }
 
 watch_hub::~watch_hub() = default;
@@ -90,45 +92,71 @@ op_result<std::unique_ptr<watch>> watch_hub::add(watch_options options, watch_li
     if (all_.size() >= from_.watches_max)
       return op_status{op_code::overloaded,
                        fmt::format("there are {} watches, the most that are allowed", all_.size())};
-    if (o.prefix) {
-      auto& same = prefixes_[o.key.size()][hash];
-      const bool known = std::any_of(same.begin(), same.end(),
-                                     [&](auto& other) { return other->options.key == o.key; });
-      same.push_back(w);
-      if (!known) build_prefixes();
+    std::uint32_t entered = 0;
+    try {
+      enter_all(w, start, entered);
+    } catch (const std::bad_alloc&) {
+      forget(w, entered);
+      if (w->not_live != 0) catching_up_.fetch_sub(1, std::memory_order_relaxed);
+      throw;
     }
-    for (std::uint32_t i = 0; i < w->places.size(); ++i)
-      start.positions.push_back(enter(*w, shard_id{w->first_shard.value + i}, w));
-    if (w->not_live == 0) { // the first event of all, whatever changes from here on
-      w->owes_synced = false;
-      auto synced = std::make_shared<watch_change>();
-      synced->kind = watch_kind::synced;
-      w->push(std::move(synced));
-      events_.fetch_add(1, std::memory_order_relaxed);
-    }
-    all_.insert(w);
-    added_.push_back(w);
   }
   gate_.request_round();
-  return std::make_unique<watch>(std::move(w), self, std::move(start));
+  try {
+    return std::make_unique<watch>(w, self, std::move(start));
+  } catch (const std::bad_alloc&) {
+    remove(w);
+    throw;
+  }
+}
+
+/// With the hub's lock. `entered`: the number of shards that were begun with.
+void watch_hub::enter_all(const watcher_ptr& w, watch_token& start, std::uint32_t& entered) {
+  const auto& o = w->options;
+  if (o.prefix) {
+    auto& same = prefixes_[o.key.size()][w->hash];
+    const bool known = std::any_of(same.begin(), same.end(),
+                                   [&](auto& other) { return other->options.key == o.key; });
+    same.push_back(w);
+    if (!known) build_prefixes();
+  }
+  for (std::uint32_t i = 0; i < w->places.size(); ++i) {
+    const shard_id shard{w->first_shard.value + i};
+    auto& slot = sides_[shard.value];
+    if (!slot) slot = std::make_unique<side>();
+    ++slot->watchers;
+    ++entered;
+    start.positions.push_back(enter(*w, shard, w));
+  }
+  if (w->not_live == 0) { // the first event of all, whatever changes from here on
+    w->owes_synced = false;
+    auto synced = std::make_shared<watch_change>();
+    synced->kind = watch_kind::synced;
+    w->push(std::move(synced));
+    events_.fetch_add(1, std::memory_order_relaxed);
+  }
+  all_.insert(w);
+  added_.push_back(w);
 }
 
 /// Opens the shard to the watch: from now on its changes come through the tap. Returns the position
 /// that the watch begins with.
 lsn_t watch_hub::enter(watcher& w, shard_id shard, const watcher_ptr& owner) {
-  auto& slot = sides_[shard.value];
-  if (!slot) slot = std::make_unique<side>();
-  auto& at = *slot;
+  auto& at = *sides_[shard.value];
   auto& source = *from_.shards[shard.value];
-  ++at.watchers;
   const bool new_tap = !at.tap;
   if (new_tap) {
     at.tap = std::make_unique<watch_tap>(gate_, shard.value, tap_bytes_);
     at.tap->prefixes = prefix_sieve_;
   }
-  if (!w.options.prefix) {
-    at.keys[w.hash].push_back(owner);
-    if (new_tap || !at.tap->keys.has_room()) build_keys(at, shard);
+  try {
+    if (!w.options.prefix) {
+      at.keys[w.hash].push_back(owner);
+      if (new_tap || !at.tap->keys.has_room()) build_keys(at, shard);
+    }
+  } catch (const std::bad_alloc&) {
+    if (new_tap) at.tap.reset(); // nobody draws from it yet
+    throw;
   }
   std::lock_guard hold{source.lock()};
   if (!w.options.prefix) at.tap->keys.add(w.hash);
@@ -219,37 +247,44 @@ void watch_hub::build_prefixes() {
 void watch_hub::remove(const watcher_ptr& w) {
   {
     std::lock_guard guard{mutex_};
-    if (closed_ || all_.erase(w) == 0) return;
-    const auto& o = w->options;
-    const auto take_from = [&](auto& by_hash) {
-      const auto found = by_hash.find(w->hash);
-      std::erase(found->second, w);
-      if (found->second.empty()) by_hash.erase(found);
-    };
-    if (o.prefix) {
-      take_from(prefixes_[o.key.size()]);
-      if (prefixes_[o.key.size()].empty()) prefixes_.erase(o.key.size());
-      prefixes_too_wide_ = true;
-    }
-    for (std::uint32_t i = 0; i < w->places.size(); ++i) {
-      const auto shard = w->first_shard.value + i;
-      auto& at = *sides_[shard];
-      --at.watchers;
-      if (!o.prefix) take_from(at.keys);
-      if (!std::exchange(at.too_wide, true)) to_narrow_.push_back(shard);
-    }
+    if (closed_ || !all_.contains(w)) return;
+    forget(w, static_cast<std::uint32_t>(w->places.size()));
   }
   gate_.request_round(); // for the taps
 }
 
-void watch_hub::narrow_taps() {
-  for (const auto shard : to_narrow_) {
+/// It was entered in the first `entered` of its shards. With the hub's lock.
+void watch_hub::forget(const watcher_ptr& w, std::uint32_t entered) noexcept {
+  const auto& o = w->options;
+  all_.erase(w);
+  const auto take_from = [&](auto& by_hash) {
+    const auto found = by_hash.find(w->hash);
+    if (found == by_hash.end()) return;
+    std::erase(found->second, w);
+    if (found->second.empty()) by_hash.erase(found);
+  };
+  if (const auto same = prefixes_.find(o.key.size()); o.prefix && same != prefixes_.end()) {
+    take_from(same->second);
+    if (same->second.empty()) prefixes_.erase(same);
+    prefixes_too_wide_ = true;
+  }
+  for (std::uint32_t i = 0; i < entered; ++i) {
+    const auto shard = w->first_shard.value + i;
     auto& at = *sides_[shard];
+    --at.watchers;
+    if (!o.prefix) take_from(at.keys);
+    if (!std::exchange(at.too_wide, true)) to_narrow_.push_back(shard);
+  }
+}
+
+void watch_hub::narrow_taps() {
+  while (!to_narrow_.empty()) {
+    const auto shard = to_narrow_.back();
+    auto& at = *sides_[shard];
+    if (at.watchers != 0 && at.tap) build_keys(at, shard_id{shard});
+    to_narrow_.pop_back();
     at.too_wide = false;
-    if (at.watchers != 0) {
-      build_keys(at, shard_id{shard});
-      continue;
-    }
+    if (at.watchers != 0 || !at.tap) continue;
     {
       std::lock_guard hold{from_.shards[shard]->lock()};
       from_.shards[shard]->watch_with(nullptr);
@@ -259,8 +294,8 @@ void watch_hub::narrow_taps() {
     at.feed.reset();
     at.feeding = false;
   }
-  to_narrow_.clear();
-  if (std::exchange(prefixes_too_wide_, false)) build_prefixes();
+  if (prefixes_too_wide_) build_prefixes();
+  prefixes_too_wide_ = false;
 }
 
 void watch_hub::close() {
@@ -276,8 +311,11 @@ void watch_hub::close() {
     all.swap(all_);
   }
   for (const auto& w : all) {
-    w->finish({op_code::shutting_down, "the universe was stopped"}, false);
-    w->announce();
+    w->finish(say(op_code::shutting_down, "the universe was stopped"), false);
+    try {
+      w->announce();
+    } catch (const std::bad_alloc&) { // whoever takes finds the end by itself
+    }
   }
 }
 
@@ -291,6 +329,47 @@ void watch_hub::on_round() noexcept {
 
 void watch_hub::run(std::chrono::milliseconds wait_max) {
   std::lock_guard turn{pump_};
+  try {
+    take_turn(wait_max);
+  } catch (const std::bad_alloc&) {
+    end_all();
+  }
+}
+
+/// Memory ran out somewhere in a turn, and nobody knows what was not told: so all watches end, with
+/// the reason, and new ones find everything as if there had been none.
+void watch_hub::end_all() noexcept {
+  std::lock_guard guard{mutex_};
+  if (closed_) return;
+  for (const auto& w : all_) {
+    if (w->not_live != 0) catching_up_.fetch_sub(1, std::memory_order_relaxed);
+    w->not_live = 0;
+    w->pending = w->told = false;
+    w->finish(no_memory("watch"), false);
+  }
+  pending_.clear();
+  added_.clear();
+  told_.clear();
+  feeding_.clear();
+  for (std::size_t i = 0; i < sides_.size(); ++i) {
+    if (!sides_[i] || !sides_[i]->tap) continue;
+    auto& at = *sides_[i];
+    at.caught.clear();
+    at.feed.reset();
+    at.feeding = false;
+    std::lock_guard hold{from_.shards[i]->lock()};
+    at.tap->take(at.caught);
+    at.seen.store(from_.shards[i]->last_lsn(), std::memory_order_relaxed);
+  }
+  again_ = announce_all_ = true;
+}
+
+void watch_hub::take_turn(std::chrono::milliseconds wait_max) {
+  if (announce_all_) {
+    std::lock_guard guard{mutex_};
+    for (const auto& w : all_) w->announce();
+    announce_all_ = false;
+  }
   if (!std::exchange(again_, false))
     gate_.wait_urgent(std::chrono::steady_clock::now() + wait_max, true);
   gate_.begin_round();

@@ -92,6 +92,10 @@ private:
 
   // -- who watches what; hub lock held
   [[nodiscard]] op_status check(const watch_options& options) const;
+  void enter_all(const watcher_ptr& w, watch_token& start, std::uint32_t& entered);
+  void forget(const watcher_ptr& w, std::uint32_t entered) noexcept;
+  void take_turn(std::chrono::milliseconds wait_max);
+  void end_all() noexcept;
   lsn_t enter(watcher& w, shard_id shard, const watcher_ptr& owner);
   lsn_t place_at_start(watcher& w, shard_id shard, lsn_t now, const record* r);
   [[nodiscard]] lsn_t as_position(shard_id shard, lsn_t lsn) const noexcept;
@@ -138,6 +142,7 @@ private:
   std::atomic<bool> wants_rounds_{false};
 
   std::mutex pump_;
+  bool announce_all_ = false;        ///< all watches have ended
   bool again_ = false;               ///< the last turn left something that need not wait
   std::vector<watcher_ptr> pending_; ///< that have something to do, or to wait for
   std::vector<watcher_ptr> told_;    ///< to be announced

@@ -66,6 +66,8 @@ void rpc_service::collect(std::vector<actors::metric>& out) const {
   add("warp_rpc_slow_consumers_dropped_total", "Of those, ended for answers left unread.",
       kind::counter, c.slow_consumers_dropped);
   add("warp_rpc_logins_refused_total", "Logins refused.", kind::counter, c.logins_refused);
+  add("warp_rpc_calls_refused_total", "RPC calls refused because of rpc.waiting_calls_max.",
+      kind::counter, c.calls_refused);
   add("warp_rpc_calls_total", "RPC calls.", kind::counter, c.calls);
   add("warp_rpc_operations_total", "Operations in RPC calls.", kind::counter, c.operations);
   add("warp_rpc_errors_total", "Operations and calls answered with a failure.", kind::counter,

@@ -84,8 +84,9 @@ op_result<std::uint64_t> universe_admin::order_backup(const std::string& folder)
 op_result<backup_summary> universe_admin::backup(std::uint64_t ticket) {
   auto state = universe_.backup(ticket);
   if (!state) return state.status();
-  return backup_summary{state->done, state->bytes_done, state->bytes_total, state->result,
-                        state->name, state->bytes,      state->new_bytes,   state->taken_us};
+  return backup_summary{state->done,      state->bytes_done, state->bytes_total,
+                        state->result,    state->name,       state->bytes,
+                        state->new_bytes, state->taken_us,   state->anew};
 }
 
 } // namespace warp::programs

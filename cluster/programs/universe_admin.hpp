@@ -23,6 +23,9 @@ public:
                                  bool with_values) override;
   op_result<std::uint64_t> order_backup(const std::string& folder) override;
   op_result<backup_summary> backup(std::uint64_t ticket) override;
+  std::shared_ptr<void> on_job_change(std::function<void()> changed) override {
+    return universe_.on_job_change(std::move(changed));
+  }
 
 private:
   universe& universe_;

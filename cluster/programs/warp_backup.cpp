@@ -7,14 +7,14 @@
 
 #include <filesystem>
 #include <fmt/format.h>
-#include <thread>
 #include <unistd.h>
 
 namespace warp::programs {
 
 namespace {
 
-constexpr std::chrono::milliseconds poll_interval{50};
+/// The server answers when there is something to show, or after so long that it is asked again.
+constexpr std::chrono::seconds wait_max{30};
 
 struct backup_arguments {
   std::string repository, name, folder, to;
@@ -56,13 +56,11 @@ void create(tool& t, const backup_arguments& a) {
   const auto begin = std::chrono::steady_clock::now();
   const auto ticket = c->admin().order_backup(folder);
   if (!t.check(ticket.status(), "backup create")) return;
-  op_result<backup_summary> state = op_code::unavailable;
-  for (;;) {
-    state = c->admin().backup(*ticket);
+  op_result<backup_summary> state = backup_summary{};
+  while (!state->done) {
+    state = c->admin().wait_backup(*ticket, state->bytes_done, wait_max);
     if (!t.check(state.status(), "backup create")) return;
-    if (state->done) break;
     show_progress(t, state->bytes_done, state->bytes_total);
-    std::this_thread::sleep_for(poll_interval);
   }
   end_progress(t);
   if (!t.check(state->result, "backup create")) return;
@@ -70,12 +68,15 @@ void create(tool& t, const backup_arguments& a) {
       std::chrono::steady_clock::now() - begin);
   if (t.json)
     fmt::print("{{\"name\": \"{}\", \"bytes\": {}, \"new_bytes\": {}, \"taken\": \"{}\", "
-               "\"taken_us\": {}, \"elapsed_ms\": {}}}\n",
+               "\"taken_us\": {}, {}, \"elapsed_ms\": {}}}\n",
                state->name, state->bytes, state->new_bytes, cluster::show_moment(state->taken_us),
-               state->taken_us, took.count());
+               state->taken_us, json_bytes("anew", state->anew), took.count());
   else
     fmt::print("backup {}: {}, {} of it new, in {}\n", state->name, readable_bytes(state->bytes),
                readable_bytes(state->new_bytes), readable_duration(took));
+  if (!t.json && !state->anew.empty())
+    fmt::print("no moment between the backup before and this one can be restored: {}\n",
+               printable(state->anew));
 }
 
 void list(tool& t, const backup_arguments& a) {
@@ -89,11 +90,12 @@ void list(tool& t, const backup_arguments& a) {
       if (b.status.ok())
         fmt::print(", \"universe\": \"{}\", \"generation\": \"{:016x}\", \"shards\": {}, "
                    "\"taken\": \"{}\", \"taken_us\": {}, \"from\": \"{}\", \"from_us\": {}, "
-                   "\"bytes\": {}, \"new_bytes\": {}, \"follows\": \"{}\"",
+                   "\"bytes\": {}, \"new_bytes\": {}, \"follows\": \"{}\", {}",
                    storage::to_string(b.manifest.universe), b.manifest.generation,
                    b.manifest.shards.size(), cluster::show_moment(b.manifest.taken_us),
                    b.manifest.taken_us, cluster::show_moment(b.from_us), b.from_us,
-                   b.manifest.bytes(), b.manifest.new_bytes, b.manifest.follows);
+                   b.manifest.bytes(), b.manifest.new_bytes, b.manifest.follows,
+                   json_bytes("anew", b.manifest.anew));
       else
         fmt::print(", {}", json_bytes("error", b.status.message()));
       fmt::print("}}");
@@ -109,6 +111,8 @@ void list(tool& t, const backup_arguments& a) {
                  readable_bytes(b.manifest.bytes()), readable_bytes(b.manifest.new_bytes),
                  storage::to_string(b.manifest.universe).substr(0, 8),
                  cluster::show_moment(b.from_us), cluster::show_moment(b.manifest.taken_us));
+      if (!b.manifest.anew.empty())
+        fmt::print("{:<18}  begins anew: {}\n", "", printable(b.manifest.anew));
     } else {
       fmt::print("{:<18}  {}\n", b.name, b.status.message());
       t.exit = tool_exit::failure;

@@ -4,14 +4,13 @@
 
 #include <chrono>
 #include <fmt/format.h>
-#include <thread>
 
 namespace warp::programs {
 
 namespace {
 
-/// How often a server is asked whether it is done.
-constexpr std::chrono::milliseconds ask_every{100};
+/// The server answers when it is done, or after so long that it is asked again.
+constexpr std::chrono::seconds wait_max{30};
 
 void show(tool& t, std::uint64_t files, std::uint64_t bytes,
           const std::vector<std::string>& findings, std::chrono::milliseconds took) {
@@ -55,8 +54,7 @@ void run(tool& t, const std::string& folder) {
   auto found = c->admin().verify(true);
   if (!t.check(found.status(), "verify")) return;
   for (const auto number = found->begun; found->finished < number;) {
-    std::this_thread::sleep_for(ask_every);
-    found = c->admin().verify(false);
+    found = c->admin().wait_verified(number, wait_max);
     if (!t.check(found.status(), "verify")) return;
   }
   if (!found->failure.empty()) return t.fail({op_code::io_error, found->failure}, "verify");

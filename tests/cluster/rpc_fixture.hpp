@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/change_bell.hpp"
 #include "cluster/admin.hpp"
 #include "cluster/client.hpp"
 #include "cluster/rpc_server.hpp"
@@ -34,7 +35,9 @@ public:
     return {};
   }
   op_result<verify_summary> verify(bool now) override {
-    return verify_summary{now ? 4u : 3u, 3, 2, 77, {"data/MANIFEST: offset 3: damaged"}, ""};
+    ++looks;
+    return verify_summary{
+        now ? 4u : 3u, checks_finished, 2, 77, {"data/MANIFEST: offset 3: damaged"}, ""};
   }
   op_result<log_page> log_frames(shard_id shard, lsn_t from, std::size_t limit,
                                  bool with_values) override {
@@ -53,11 +56,20 @@ public:
     return 7;
   }
   op_result<backup_summary> backup(std::uint64_t ticket) override {
+    ++looks;
+    if (ticket == 9) return backup_summary{false, bytes_done, 100, {}, "", 0, 0, 0, ""};
     if (ticket != 7) return op_code::not_found;
-    return backup_summary{true, 5, 6, {op_code::no_space, "full"}, "name", 8, 9, 10};
+    return backup_summary{true, 5, 6, {op_code::no_space, "full"}, "name", 8, 9, 10, "a gap"};
+  }
+
+  std::shared_ptr<void> on_job_change(std::function<void()> changed) override {
+    return job_changes.listen(std::move(changed));
   }
 
   std::function<void()> on_checkpoint;
+  actors::change_bell job_changes;
+  std::atomic<int> looks{0};                                    ///< at a backup or a check
+  std::atomic<std::uint64_t> bytes_done{5}, checks_finished{3}; ///< of backup 9; of the check
   std::vector<shard_id> asked;
   std::atomic<int> checkpoints{0}, chaos_calls{0};
   op_status checkpoint_status;

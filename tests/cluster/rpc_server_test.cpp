@@ -367,6 +367,9 @@ TEST_CASE("operators ask from beside the data path", "[cluster][rpc]") {
   CHECK(backup->result == op_code::no_space);
   CHECK(backup->name == "name");
   CHECK(backup->taken_us == 10);
+  CHECK(backup->anew == "a gap");
+  CHECK(admin.wait_backup(*ticket, 5, 1min)->done);
+  CHECK(admin.wait_verified(3, 1min)->finished == 3);
   CHECK(admin.backup(8).status() == op_code::not_found);
 
   const auto log = admin.log_frames(shard_id{0}, 10, 500, true);
@@ -425,6 +428,7 @@ TEST_CASE("a server needs a thread and an address", "[cluster][rpc]") {
 TEST_CASE("only the empty token is let in where there are no users", "[cluster][rpc]") {
   rpc_fixture f{false};
   auto options = f.options();
+  options.connections = 1; // or another of the pool is refused as well, or not, by then
   options.token = "secret";
   const auto c = client::connect(options);
   CHECK(c.code() == op_code::unauthorized);
@@ -544,6 +548,78 @@ TEST_CASE("a write that cannot reach the disk in time is unknown", "[cluster][rp
   const auto replies = (*c)->execute(batch);
   CHECK(replies[1].code() == op_code::outcome_unknown);
   CHECK((*c)->execute_atomic(batch).status == op_code::outcome_unknown);
+}
+
+TEST_CASE("a client with too many calls that wait for the disk is told so, and goes on",
+          "[cluster][rpc]") {
+  // An engine whose log nobody drives, at first.
+  testing::temp_folder folder;
+  auto opened = storage::engine::open(testing::small_options(folder / "data"));
+  REQUIRE(opened.ok());
+  auto server =
+      rpc_server::start({.listen = "127.0.0.1:0", .waiting_calls_max = 1}, **opened, nullptr);
+  REQUIRE(server.ok());
+  client_options options;
+  options.addresses = {"127.0.0.1:" + std::to_string((*server)->port())};
+  options.deadline = 60s;
+  const auto c = rpc_fixture::connect(options);
+  const auto sync_put = [&](const char* key) {
+    return std::async(std::launch::async,
+                      [&c, key] { return c->put(key, "v", {.level = durability::sync}).code(); });
+  };
+  auto first = sync_put("first");
+  while ((*server)->counters().waiting_durable == 0) std::this_thread::yield();
+  auto second = sync_put("second");
+  while ((*server)->counters().calls_refused == 0) std::this_thread::yield();
+  const storage::stream_threads threads{**opened};
+  CHECK(first.get() == op_code::ok);
+  const auto refused = second.get(); // or tried again by the client
+  CHECK((refused == op_code::overloaded || refused == op_code::ok));
+  CHECK(c->put("third", "v", {.level = durability::sync}).ok());
+  CHECK((*server)->counters().connections_opened == 1);
+}
+
+TEST_CASE("who waits for a backup or a check is answered when it comes on, not by a clock",
+          "[cluster][rpc]") {
+  rpc_fixture f{false};
+  const auto c = f.connect();
+  const auto after_looks = [&](int count) {
+    while (f.admin.looks < count) std::this_thread::yield();
+  };
+  auto backup = std::async(std::launch::async, [&] { return c->admin().wait_backup(9, 5, 1min); });
+  after_looks(1);
+  CHECK(c->admin().tree().ok()); // holds nobody up
+  CHECK(c->put("key", "value").ok());
+  f.admin.job_changes.ring(); // of something else
+  after_looks(2);
+  f.admin.bytes_done = 6;
+  f.admin.job_changes.ring();
+  CHECK(backup.get()->bytes_done == 6);
+  CHECK(f.admin.looks == 3);
+
+  auto check = std::async(std::launch::async, [&] { return c->admin().wait_verified(4, 1min); });
+  after_looks(4);
+  f.admin.checks_finished = 4;
+  f.admin.job_changes.ring();
+  CHECK(check.get()->finished == 4);
+  CHECK(f.admin.looks == 5);
+  // Nothing comes on: answered when the time is up.
+  CHECK(c->admin().wait_backup(9, 6, 1ms)->bytes_done == 6);
+  CHECK(f.admin.job_changes.listening() == 0);
+}
+
+TEST_CASE("a server that stops does not wait for those who wait for a backup", "[cluster][rpc]") {
+  rpc_fixture f{false};
+  auto options = f.options();
+  options.deadline = 1ms;
+  const auto c = f.connect(options);
+  auto waits = std::async(std::launch::async, [&] { return c->admin().wait_backup(9, 5, 1s); });
+  while (f.admin.looks == 0 && waits.wait_for(0s) != std::future_status::ready)
+    std::this_thread::yield();
+  f.server.reset();
+  CHECK(f.admin.job_changes.listening() == 0);
+  CHECK_FALSE(waits.get().ok());
+  f.admin.job_changes.ring();
 }
 
 } // namespace

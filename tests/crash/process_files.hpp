@@ -1,6 +1,6 @@
 #pragma once
 
-#include "storage/file_system.hpp"
+#include "storage/forwarding_file_system.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -27,22 +27,16 @@ enum class omission : std::uint8_t {
 
 /// The files of one process. Once it is killed every call fails and changes nothing, while the disk
 /// below goes on.
-class process_files final : public storage::file_system {
+class process_files final : public storage::forwarding_file_system {
 public:
   /// The disk is borrowed.
   explicit process_files(storage::file_system& disk, omission left_out = omission::none)
-      : disk_(disk), left_out_(left_out), life_(std::make_shared<life>()) {}
+      : forwarding_file_system(disk), left_out_(left_out), life_(std::make_shared<life>()) {}
 
   op_result<std::unique_ptr<storage::file>> open(const std::string& path,
                                                  storage::open_mode mode) override;
-  op_result<std::vector<std::string>> list(const std::string& folder) override;
-  op_result<bool> exists(const std::string& path) override;
-  op_status create_folder(const std::string& path) override;
   op_status rename(const std::string& from, const std::string& to) override;
-  op_status remove(const std::string& path) override;
   op_status sync_folder(const std::string& folder) override;
-  op_result<std::uint64_t> free_bytes(const std::string& path) override;
-  op_result<std::unique_ptr<storage::folder_lock>> lock(const std::string& folder) override;
 
   void kill() { life_->left = 0; }
   /// After so many more calls that change something. A synced write is two, of which the second
@@ -64,11 +58,11 @@ public:
   };
 
 private:
+  [[nodiscard]] op_status ask(call what, const std::string& path) override;
   static constexpr std::int64_t immortal = std::int64_t{1} << 60;
   [[nodiscard]] bool leaves_out_sync(const std::string& path, storage::open_mode mode) const;
   op_status write_in_place(const std::string& from, const std::string& to);
 
-  storage::file_system& disk_;
   const omission left_out_;
   const std::shared_ptr<life> life_;
   bool spare_made_ = false; ///< the last renaming in the log folder made a spare

@@ -235,14 +235,14 @@ std::string data_manifest() {
   return encode_manifest(m);
 }
 
-std::string backup_contents() {
+std::string backup_contents(bool follows = true) {
   backup_manifest m;
   m.name = "seed";
   m.universe = universe();
   m.generation = 0xabcdef;
   m.base_us = 1'700'000'000'000'000;
   m.taken_us = 1'700'000'000'250'000;
-  m.follows = "before";
+  (follows ? m.follows : m.anew) = follows ? "before" : "records 4 to 9 of shard 0 had gone";
   m.new_bytes = 150;
   m.shards.resize(2);
   m.shards[0] = {.last = 3, .reserved = 1'000};
@@ -333,6 +333,7 @@ void write_all() {
   seed("manifest", "sealed", with_choice(1, data_manifest()));
   seed("manifest", "as_it_is", with_choice(0, data_manifest()));
   seed("backup_manifest", "sealed", with_choice(1, backup_contents()));
+  seed("backup_manifest", "anew", with_choice(1, backup_contents(false)));
   seed("backup_manifest", "as_it_is", with_choice(0, backup_contents()));
   seed("backup_object", "text", with_choice(1, backup_bytes(std::string(500, 't') + "the end")));
   seed("backup_object", "short", with_choice(1, backup_bytes("xyz")));

@@ -43,7 +43,7 @@ backup_manifest example_manifest() {
   m.generation = 0xabcdef;
   m.base_us = 1'700'000'000'000'000;
   m.taken_us = 1'700'000'000'250'000;
-  m.follows = "20231114T211320Z";
+  m.anew = "records 4 to 9 of shard 0 had been let go by the log before a backup had them";
   m.new_bytes = 150;
   m.shards.resize(2);
   m.shards[0] = {.last = 3, .reserved = 1'000};
@@ -104,13 +104,14 @@ TEST_CASE("the example of an object in backup_format.md", "[storage][backup][for
 TEST_CASE("the example of a manifest in backup_format.md", "[storage][backup][format]") {
   const auto text = encode_backup_manifest(example_manifest());
   CHECK(text ==
-        "warpengine-backup 1\n"
+        "warpengine-backup 2\n"
         "name 20231114T221320Z\n"
         "universe 000102030405060708090a0b0c0d0e0f\n"
         "generation 0000000000abcdef\n"
         "base_us 1700000000000000\n"
         "taken_us 1700000000250000\n"
-        "follows 20231114T211320Z\n"
+        "follows -\n"
+        "anew records 4 to 9 of shard 0 had been let go by the log before a backup had them\n"
         "new_bytes 150\n"
         "shards 2\n"
         "shard 0 last=3 reserved=1000\n"
@@ -122,7 +123,7 @@ TEST_CASE("the example of a manifest in backup_format.md", "[storage][backup][fo
         "log start=3 stream=0 sequence=12 id=1122334455667788 from=0 to=792 closed=0 "
         "object=0000000000abcdef-log-3-0-12-0-792 object_bytes=150 raw_bytes=792 "
         "checksum=01020304\n"
-        "crc32c 9069d1b5\n");
+        "crc32c 95ba5171\n");
   const auto back = decode_backup_manifest(text, "m", "20231114T221320Z");
   INFO(back.status().to_string());
   REQUIRE(back.ok());

@@ -78,9 +78,8 @@ TEST_CASE("every recorded moment is restored key by key, from a chain of backups
   for (const auto& backup : *all) {
     CAPTURE(backup.name);
     REQUIRE(backup.status.ok());
-    // It goes on from the one before, or says that it does not.
-    if (!backup.manifest.follows.empty() && &backup != all->data())
-      CHECK(backup.manifest.follows == (&backup - 1)->name);
+    // Nothing was let go before it was copied, so the chain has no gap.
+    CHECK(backup.manifest.follows == (&backup == all->data() ? "" : (&backup - 1)->name));
     const auto& expected = taken.at(backup.name);
     const auto got = restored(*store, files, "by-name" + std::to_string(number++),
                               {.name = backup.name}, expected.us);
@@ -145,6 +144,7 @@ TEST_CASE("a restored universe goes on, under versions that nobody has seen", "[
   INFO(again.status().to_string());
   REQUIRE(again.ok());
   CHECK(again->follows.empty());
+  CHECK(again->anew.find("another generation") != std::string::npos);
   CHECK(problems(*store) == std::vector<std::string>{});
   REQUIRE(restore_backup(*store, files, "restored-again").ok());
   options.folder = "restored-again";
@@ -223,6 +223,7 @@ TEST_CASE("log that was let go before it was copied is a gap in time, not in the
   const auto between = source.time->now_us() - 3'000'000;
   const auto second = source.back_up(*store);
   CHECK(second.follows.empty());
+  CHECK(second.anew.find("had been let go by the log before a backup had") != std::string::npos);
   const auto all = list_backups(*store);
   REQUIRE(all.ok());
   REQUIRE(all->size() == 2);
@@ -251,6 +252,67 @@ TEST_CASE("log stays until a backup has it, while there is room", "[storage][bac
   source.write(10);
   for (std::uint32_t i = 0; i < 4; ++i) REQUIRE((*source.db)->checkpoint(shard_id{i}).ok());
   CHECK((*source.db)->stats_of_log().closed_bytes < held);
+}
+
+TEST_CASE("a chain of backups goes on after a restart as long as no log was let go",
+          "[storage][backup]") {
+  const bool crash = GENERATE(false, true);
+  const bool holds = GENERATE(false, true);
+  CAPTURE(crash, holds);
+  faulty_file_system files;
+  const auto store = open_backup_folder(files, "backups");
+  backup_source source{files, seed_of(11)};
+  source.hold_log = holds;
+  source.write(80);
+  auto last = source.back_up(*store).name;
+  const auto restart = [&] {
+    crash ? source.crash() : source.stop();
+    source.start();
+  };
+  const auto checkpoint_all = [&] {
+    for (std::uint32_t i = 0; i < 4; ++i) REQUIRE((*source.db)->checkpoint(shard_id{i}).ok());
+  };
+  // Nothing to be copied of the segments that were let go: of one that a crash ended not even an
+  // end mark.
+  restart();
+  checkpoint_all();
+  source.write(5);
+  auto made = source.back_up(*store);
+  INFO(made.anew);
+  CHECK(made.follows == last);
+  CHECK(made.anew.empty());
+  last = made.name;
+  // Writes that nobody copied before their checkpoint was there.
+  source.write(20);
+  restart();
+  checkpoint_all();
+  made = source.back_up(*store);
+  CHECK(made.follows == (holds ? last : ""));
+  CHECK((made.anew.find("before a backup had") == std::string::npos) == holds);
+  CHECK(problems(*store) == std::vector<std::string>{});
+}
+
+TEST_CASE("a backup behind a log that had failed begins a chain anew and says so",
+          "[storage][backup][fault]") {
+  faulty_file_system files, archive;
+  const auto store = open_backup_folder(archive, "backups");
+  backup_source source{files, seed_of(12)};
+  source.write(50);
+  source.back_up(*store);
+  files.inject({.operation = file_operation::sync, .path_part = ".wal", .times = 1});
+  auto& db = *source.db;
+  while (db.put("k", "not on disk", durability::sync).code == op_code::ok) {
+  }
+  while (db.put("k", "again", durability::sync).code != op_code::ok) {
+  }
+  const auto made = source.back_up(*store);
+  CHECK(made.follows.empty());
+  CHECK(made.anew.find("never got to the log, which had failed") != std::string::npos);
+  CHECK(problems(*store) == std::vector<std::string>{});
+  const auto got = restored(*store, files, "restored", {}, source.time->now_us());
+  REQUIRE(got.ok());
+  CHECK(got->at("k").value == "again");
+  CHECK(source.back_up(*store).follows == made.name);
 }
 
 TEST_CASE("a backup that is cut short leaves those before it, and the next one goes on",
@@ -283,6 +345,8 @@ TEST_CASE("a backup that is cut short leaves those before it, and the next one g
     CAPTURE(changes);
     source.write(2);
     if (changes % 6 == 0) REQUIRE((*source.db)->checkpoint(shard_id{number % 4u}).ok());
+    // One that was cut short when all of it was there may have stayed.
+    const auto newest = load_backup(*store, "")->name;
     archive.power_off_after(changes);
     const auto made = (*source.db)->back_up(*store);
     archive.crash(policy, seed + changes);
@@ -293,6 +357,8 @@ TEST_CASE("a backup that is cut short leaves those before it, and the next one g
     REQUIRE(old.ok());
     CHECK(*old == then.contents);
     if (!made.ok()) continue;
+    INFO(made->anew);
+    CHECK(made->follows == newest);
     const auto got = restored(*store, files, "new", {}, source.time->now_us());
     REQUIRE(got.ok());
     CHECK(*got == source.contents());

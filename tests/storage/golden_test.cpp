@@ -1,3 +1,5 @@
+#include "storage/backup_manifest.hpp"
+#include "storage/backup_object.hpp"
 #include "storage/byte_order.hpp"
 #include "storage/checkpoint_reader.hpp"
 #include "storage/checkpoint_writer.hpp"
@@ -108,6 +110,38 @@ TEST_CASE("manifests of every format are read, and written as the newest one",
   CHECK(newest->checkpoints[1].front() ==
         checkpoint_info{shard_id{1}, 7, 100, 120, 4'096, 1, 2, 10, 1'234, 1'700'000'000'000});
   CHECK(encode_manifest(*newest) == golden("manifest-2"));
+}
+
+TEST_CASE("backups of every format are read", "[storage][golden]") {
+  const std::string name = "20231114T221320Z";
+  const auto oldest = decode_backup_manifest(golden("backup-manifest-1"), "M", name);
+  REQUIRE(oldest.ok());
+  CHECK(oldest->universe == universe_of(0));
+  CHECK(oldest->follows == "20231114T211320Z");
+  CHECK(oldest->anew.empty());
+  REQUIRE(oldest->shards.size() == 2);
+  CHECK(oldest->shards[1].checkpoint->info.end_lsn == 120);
+  REQUIRE(oldest->log.size() == 1);
+  CHECK(oldest->log[0].segment == segment_name{3, 0, 12});
+  const auto newest = decode_backup_manifest(golden("backup-manifest-2"), "M", name);
+  REQUIRE(newest.ok());
+  CHECK(newest->follows.empty());
+  CHECK(newest->anew.starts_with("records 4 to 9 of shard 0 "));
+  CHECK(newest->shards == oldest->shards);
+  CHECK(newest->log == oldest->log);
+  CHECK(encode_backup_manifest(*newest) == golden("backup-manifest-2"));
+
+  memory_file_system files;
+  const auto store = open_backup_folder(files, "r");
+  REQUIRE(store->lock().ok());
+  files.set_bytes("r/objects/o", golden("backup-object-1"));
+  const auto object = backup_object_reader::open(*store, "o");
+  REQUIRE(object.ok());
+  CHECK((*object)->header().kind == backup_kind::log);
+  CHECK((*object)->header().segment == 0x0123456789abcdef);
+  std::string raw(10, '\0');
+  CHECK(*(*object)->read_at(0, raw) == 5);
+  CHECK(raw.substr(0, 5) == "hello");
 }
 
 TEST_CASE("a file of the next format is refused as newer, not as damaged", "[storage][golden]") {

@@ -178,3 +178,67 @@ TEST_CASE("a failed stream fails the shards of other streams that share a transa
   CHECK(all.parts_cut == 0);
   CHECK(all.shards[0].values.size() == 2);
 }
+
+TEST_CASE("who waits behind a transaction wakes the streams that have yet to write a part of it",
+          "[storage][wal][transaction]") {
+  faulty_file_system files;
+  test_log_options options;
+  options.shards = options.streams = 4;
+  options.stream.flush_interval =
+      std::chrono::hours{1}; // nothing is written unless it is asked for
+  test_log log{files, options};
+  REQUIRE(log.open().ok());
+  const auto run = [&](std::uint32_t stream) {
+    return log.stream(stream).run(std::chrono::milliseconds{0});
+  };
+  const auto rounds = [&] {
+    std::vector<std::uint64_t> all;
+    for (std::uint32_t s = 0; s < 4; ++s) all.push_back(log.stream(s).stats().rounds);
+    return all;
+  };
+  using counts = std::vector<std::uint64_t>;
+
+  SECTION("also of those before it in their shards, each stream once") {
+    log.put_all({1, 2}, "t", "1");
+    log.put_all({0, 1}, "u", "2");
+    log.put(3, "other", "3");
+    const auto lsn = log.put(0, "waits", "4");
+    CHECK_FALSE(run(0));
+    log.log(0).request_sync();
+    CHECK_FALSE(run(1));
+    CHECK(run(0));
+    CHECK(log.log(0).durable(lsn) == durable_state::pending);
+    CHECK_FALSE(run(2)); // not known yet to be in the way
+    CHECK(run(1));
+    CHECK(log.log(0).durable(lsn) == durable_state::pending);
+    CHECK(run(2));
+    CHECK(log.log(0).durable(lsn) == durable_state::durable);
+    for (std::uint32_t s = 0; s < 4; ++s) CHECK_FALSE(run(s));
+    CHECK(rounds() == counts{1, 1, 1, 0}); // who has nothing in the way is left alone
+  }
+  SECTION("when all of its own stream is on disk already") {
+    const auto parts = log.put_all({1, 2}, "t", "1");
+    log.put_all({0, 1}, "u", "2");
+    const auto lsn = log.put(0, "waits", "3");
+    for (const auto s : {0u, 1u})
+      CHECK(log.round(s)); // asks for the stream, and waits for no shard
+    CHECK_FALSE(run(2));
+    log.log(0).request_sync();
+    CHECK_FALSE(run(0)); // nothing to write
+    CHECK(run(2));
+    CHECK(log.log(0).durable(lsn) == durable_state::durable);
+    CHECK(log.log(1).durable(parts[0]) == durable_state::durable);
+    CHECK(rounds() == counts{1, 1, 1, 0});
+  }
+  SECTION("and nobody else does") {
+    log.put_all({0, 1}, "t", "1");
+    CHECK(log.round(0));
+    CHECK_FALSE(run(1));
+    const auto lsn = log.put(3, "waits", "2");
+    log.log(3).request_sync();
+    CHECK(run(3));
+    CHECK(log.log(3).durable(lsn) == durable_state::durable);
+    for (std::uint32_t s = 0; s < 4; ++s) CHECK_FALSE(run(s));
+    CHECK(rounds() == counts{1, 0, 0, 1});
+  }
+}

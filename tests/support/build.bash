@@ -9,24 +9,35 @@ warp_jobs() {
   echo $((cpus < memory_gib ? cpus : memory_gib))
 }
 
+# Whether a folder that stands alone has to be built so: packages that only the others need are missing. (-DWARP_ONLY=FOLDER)
+warp_stands_alone() {
+  [ "$1" = physics ] && deploy/setup --list | grep -qE 'libcaf-dev|capnproto'
+}
+
 # warp_build PRESET TARGET...: installs what is missing, configures once (ninja repeats it when a CMake file changes), builds. `all`
-# is every target. Compiler output is shown only when there is something to say.
+# is every target. Compiler output is shown only when there is something to say. With WARP_ONLY=FOLDER it installs nothing and builds in
+# build/PRESET-FOLDER.
 warp_build() {
-  local preset=$1
+  local preset=$1 alone=()
   shift
-  deploy/setup
-  if [ ! -f "build/$preset/build.ninja" ]; then
-    mkdir -p "build/$preset"
+  if [ -n "${WARP_ONLY:-}" ]; then
+    alone=(-B "build/$preset-$WARP_ONLY" "-DWARP_ONLY=$WARP_ONLY")
+  else
+    deploy/setup
+  fi
+  local folder=build/$preset${WARP_ONLY:+-$WARP_ONLY}
+  if [ ! -f "$folder/build.ninja" ]; then
+    mkdir -p "$folder"
     echo "configure: preset $preset"
-    cmake --preset "$preset" >"build/$preset/configure.log" 2>&1 || {
-      cat "build/$preset/configure.log" >&2
+    cmake --preset "$preset" "${alone[@]}" >"$folder/configure.log" 2>&1 || {
+      cat "$folder/configure.log" >&2
       return 1
     }
   fi
   echo "build: $* (preset $preset, $(warp_jobs) jobs)"
   if [ -t 1 ]; then
-    ninja -C "build/$preset" -j "$(warp_jobs)" "$@"
+    ninja -C "$folder" -j "$(warp_jobs)" "$@"
   else
-    ninja -C "build/$preset" -j "$(warp_jobs)" --quiet "$@"
+    ninja -C "$folder" -j "$(warp_jobs)" --quiet "$@"
   fi
 }

@@ -5,30 +5,29 @@
 namespace warp::testing {
 
 using storage::file;
-using storage::folder_lock;
 using storage::open_mode;
 
 /// Asks its file system before each call what is to become of it.
-class faulty_file final : public file {
+class faulty_file final : public storage::forwarding_file {
 public:
   faulty_file(faulty_file_system& files, std::unique_ptr<file> base, std::string path)
-      : files_(files), base_(std::move(base)), path_(std::move(path)) {}
+      : forwarding_file(std::move(base)), files_(files), path_(std::move(path)) {}
 
   op_result<std::size_t> read_at(std::uint64_t offset, std::span<char> buffer) override {
     if (auto s = files_.meet(file_operation::read, path_); !s.ok()) return s;
-    return base_->read_at(offset, buffer);
+    return below_->read_at(offset, buffer);
   }
 
   op_status write_at(std::uint64_t offset, std::span<const std::string_view> pieces) override {
     std::uint64_t bytes_written = 0;
     auto s = files_.meet(file_operation::write, path_, &bytes_written);
-    if (s.ok()) return base_->write_at(offset, pieces);
+    if (s.ok()) return below_->write_at(offset, pieces);
     return write_part(offset, pieces, bytes_written, s);
   }
 
   op_status sync() override {
     if (auto s = files_.meet(file_operation::sync, path_); !s.ok()) return failed_sync(s);
-    return base_->sync();
+    return below_->sync();
   }
 
   /// A write and a sync, counted and hit as such.
@@ -37,16 +36,15 @@ public:
     if (auto s = files_.meet(file_operation::write, path_, &bytes_written); !s.ok())
       return write_part(offset, pieces, bytes_written, s);
     if (auto s = files_.meet(file_operation::sync, path_); !s.ok()) {
-      if (auto written = base_->write_at(offset, pieces); !written.ok()) return written;
+      if (auto written = below_->write_at(offset, pieces); !written.ok()) return written;
       return failed_sync(s);
     }
-    return base_->write_synced(offset, pieces);
+    return below_->write_synced(offset, pieces);
   }
   op_status truncate(std::uint64_t size) override {
     if (auto s = files_.meet(file_operation::truncate, path_); !s.ok()) return s;
-    return base_->truncate(size);
+    return below_->truncate(size);
   }
-  op_result<std::uint64_t> size() override { return base_->size(); }
 
 private:
   /// The first bytes of a write that fails with `s`.
@@ -57,26 +55,25 @@ private:
       part += piece.substr(0, bytes_written - std::min(bytes_written, part.size()));
     if (part.empty()) return s;
     const std::string_view view{part};
-    auto written = files_.memory_ ? memory_file_system::write_part(*base_, offset, view)
-                                  : base_->write_at(offset, {&view, 1});
+    auto written = files_.memory_ ? memory_file_system::write_part(*below_, offset, view)
+                                  : below_->write_at(offset, {&view, 1});
     return written.ok() ? s : written;
   }
   /// What it should have written is lost; unless it was the power that failed: then crash() says.
   op_status failed_sync(op_status s) {
-    if (files_.memory_ && !files_.power_is_off()) memory_file_system::forget_unsynced(*base_);
+    if (files_.memory_ && !files_.power_is_off()) memory_file_system::forget_unsynced(*below_);
     return s;
   }
 
   faulty_file_system& files_;
-  std::unique_ptr<file> base_;
   std::string path_;
 };
 
 faulty_file_system::faulty_file_system()
-    : memory_(std::make_unique<memory_file_system>()), base_(*memory_) {}
-faulty_file_system::faulty_file_system(file_system& base) : base_(base) {}
+    : faulty_file_system(std::make_unique<memory_file_system>()) {}
+faulty_file_system::faulty_file_system(file_system& base) : forwarding_file_system(base) {}
 faulty_file_system::faulty_file_system(std::unique_ptr<memory_file_system> files)
-    : memory_(std::move(files)), base_(*memory_) {}
+    : forwarding_file_system(*files), memory_(std::move(files)) {}
 faulty_file_system::~faulty_file_system() = default;
 
 op_status faulty_file_system::meet(file_operation operation, const std::string& path,
@@ -112,41 +109,28 @@ op_result<std::unique_ptr<file>> faulty_file_system::open(const std::string& pat
     std::lock_guard guard{mutex_};
     ++changes_;
   }
-  auto opened = base_.open(path, mode);
+  auto opened = below_.open(path, mode);
   if (!opened) return opened.status();
   return std::unique_ptr<file>{std::make_unique<faulty_file>(*this, std::move(*opened), path)};
 }
 
-op_result<std::vector<std::string>> faulty_file_system::list(const std::string& folder) {
-  return base_.list(folder);
-}
-op_result<bool> faulty_file_system::exists(const std::string& path) {
-  return base_.exists(path);
+op_status faulty_file_system::ask(call what, const std::string& path) {
+  switch (what) {
+  case call::create_folder:
+    return meet(file_operation::create_folder, path);
+  case call::remove:
+    return meet(file_operation::remove, path);
+  case call::sync_folder:
+    return meet(file_operation::sync_folder, path);
+  default:
+    return {};
+  }
 }
 
-op_status faulty_file_system::create_folder(const std::string& path) {
-  if (auto s = meet(file_operation::create_folder, path); !s.ok()) return s;
-  return base_.create_folder(path);
-}
 op_status faulty_file_system::rename(const std::string& from, const std::string& to) {
   if (auto s = meet(file_operation::rename, from + " " + to); !s.ok()) return s;
-  return base_.rename(from, to);
+  return below_.rename(from, to);
 }
-op_status faulty_file_system::remove(const std::string& path) {
-  if (auto s = meet(file_operation::remove, path); !s.ok()) return s;
-  return base_.remove(path);
-}
-op_status faulty_file_system::sync_folder(const std::string& folder) {
-  if (auto s = meet(file_operation::sync_folder, folder); !s.ok()) return s;
-  return base_.sync_folder(folder);
-}
-op_result<std::uint64_t> faulty_file_system::free_bytes(const std::string& path) {
-  return base_.free_bytes(path);
-}
-op_result<std::unique_ptr<folder_lock>> faulty_file_system::lock(const std::string& folder) {
-  return base_.lock(folder);
-}
-
 void faulty_file_system::inject(fault f) {
   std::lock_guard guard{mutex_};
   faults_.push_back(std::move(f));

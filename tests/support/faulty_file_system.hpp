@@ -1,6 +1,6 @@
 #pragma once
 
-#include "storage/file_system.hpp"
+#include "storage/forwarding_file_system.hpp"
 #include "tests/support/memory_file_system.hpp"
 
 #include <array>
@@ -42,7 +42,7 @@ struct fault {
 
 /// A file system that fails on demand and counts its calls: files in memory (with crashes, see
 /// memory()), or a wrapper around another file system. Thread-safe.
-class faulty_file_system final : public storage::file_system {
+class faulty_file_system final : public storage::forwarding_file_system {
 public:
   faulty_file_system();                                    ///< in memory
   explicit faulty_file_system(storage::file_system& base); ///< borrowed
@@ -51,14 +51,7 @@ public:
 
   op_result<std::unique_ptr<storage::file>> open(const std::string& path,
                                                  storage::open_mode mode) override;
-  op_result<std::vector<std::string>> list(const std::string& folder) override;
-  op_result<bool> exists(const std::string& path) override;
-  op_status create_folder(const std::string& path) override;
   op_status rename(const std::string& from, const std::string& to) override;
-  op_status remove(const std::string& path) override;
-  op_status sync_folder(const std::string& folder) override;
-  op_result<std::uint64_t> free_bytes(const std::string& path) override;
-  op_result<std::unique_ptr<storage::folder_lock>> lock(const std::string& folder) override;
 
   void inject(fault f);
   void clear_faults(); ///< power_off_after() included
@@ -81,12 +74,12 @@ public:
 
 private:
   friend class faulty_file;
+  [[nodiscard]] op_status ask(call what, const std::string& path) override;
   /// Says what is to become of a call: ok, or the failure; for a write how much of it is done.
   op_status meet(file_operation operation, const std::string& path,
                  std::uint64_t* bytes_written = nullptr);
 
   std::unique_ptr<memory_file_system> memory_;
-  storage::file_system& base_;
   mutable std::mutex mutex_;
   std::vector<fault> faults_;
   std::array<std::uint64_t, file_operation_count> counts_{};

@@ -1,0 +1,211 @@
+#include "physics/event_horizon.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+namespace warp::physics {
+
+namespace {
+
+constexpr std::uint32_t too_young = 0, no_hit = 1; // values of a resident's two bits
+
+} // namespace
+
+event_horizon::event_horizon(std::uint64_t capacity, horizon_settings settings)
+    : settings_(settings), capacity_(capacity) {
+  set_limits();
+}
+
+void event_horizon::set_limits() noexcept {
+  assert(settings_.small_share > 0 && settings_.small_share < 1 && settings_.ghost_share >= 0);
+  assert(settings_.window_share >= 0 && settings_.window_share < 1);
+  small_limit_ = static_cast<std::uint64_t>(static_cast<double>(capacity_) * settings_.small_share);
+  small_limit_ = std::clamp<std::uint64_t>(small_limit_, 1, std::max<std::uint64_t>(capacity_, 1));
+  main_limit_ = capacity_ - std::min(capacity_, small_limit_);
+  window_limit_ = static_cast<std::uint64_t>(
+      std::ceil(settings_.window_share * static_cast<double>(small_limit_)));
+  ghosts_a_resident_ = static_cast<std::uint64_t>(std::min(settings_.ghost_share, 1e3) * 0x1p16);
+}
+
+// -- queues, all of it part of an admission: inline, or position-independent code would call it ---
+
+inline void event_horizon::push(queue& q, resident_id id) noexcept {
+  slots_[id].next_and_dead = end << 1;
+  if (q.count++ == 0)
+    q.oldest = id;
+  else
+    slots_[q.youngest].next_and_dead = id << 1 | (slots_[q.youngest].next_and_dead & 1);
+  q.youngest = id;
+  q.bytes += bytes(id);
+}
+
+inline void event_horizon::leave_window() noexcept {
+  window_bytes_ -= bytes(window_);
+  window_ = --window_count_ == 0 ? end : next(window_);
+}
+
+inline resident_id event_horizon::pop(queue& q) noexcept {
+  const auto id = q.oldest;
+  q.oldest = next(id);
+  --q.count;
+  q.bytes -= bytes(id);
+  if (id == window_) leave_window(); // the queue has become shorter than its window
+  return id;
+}
+
+inline resident_id event_horizon::take_slot(std::uint64_t owner, std::uint32_t bytes) {
+  auto id = free_;
+  if (id != end) {
+    free_ = next(id);
+  } else {
+    id = static_cast<resident_id>(slots_.size());
+    assert(id < end);
+    slots_.emplace_back();
+  }
+  slots_[id] = {owner, end << 1, bytes << 2 | too_young};
+  return id;
+}
+
+inline void event_horizon::free(resident_id id) noexcept {
+  --removed_;
+  slots_[id].next_and_dead = free_ << 1;
+  free_ = id;
+}
+
+inline void event_horizon::depart(resident_id id, ghost_stamp stamp) {
+  gone_.push_back({id, slots_[id].owner, stamp});
+  used_ -= bytes(id);
+  --residents_;
+  slots_[id].next_and_dead = free_ << 1;
+  free_ = id;
+}
+
+// Those after which fewer bytes have come than the window's share of the small queue are too young.
+inline void event_horizon::age_window() noexcept {
+  while (window_count_ != 0 && window_bytes_ - bytes(window_) >= window_limit_) {
+    if (hits(window_) == too_young) set_hits(window_, no_hit);
+    leave_window();
+  }
+}
+
+// Until one is demoted; those with hits stay.
+inline void event_horizon::demote_from_small() {
+  while (small_.count != 0) {
+    const auto id = pop(small_);
+    if (dead(id)) {
+      free(id);
+      continue;
+    }
+    bool stays = hits(id) > settings_.hits_to_stay;
+    if (!stays && settings_.fill_every != 0 && main_.bytes + bytes(id) <= main_limit_ &&
+        ++since_fill_ >= settings_.fill_every) {
+      since_fill_ = 0;
+      stays = true;
+    }
+    if (!stays) {
+      demotions_ = (demotions_ + 1) & stamp_mask;
+      demotions_ += demotions_ == no_stamp;
+      return depart(id, demotions_);
+    }
+    set_hits(id, no_hit);
+    push(main_, id);
+  }
+}
+
+// Until one is demoted; a hit is worth one more round.
+inline void event_horizon::demote_from_main() {
+  while (main_.count != 0) {
+    const auto id = pop(main_);
+    if (dead(id)) {
+      free(id);
+      continue;
+    }
+    if (hits(id) == no_hit) return depart(id, no_stamp);
+    set_hits(id, hits(id) - 1);
+    push(main_, id);
+  }
+}
+
+inline void event_horizon::make_room(std::uint64_t bytes) {
+  while (used_ + bytes > capacity_) {
+    filled_ = true;
+    if (main_.bytes > main_limit_ || small_.count == 0)
+      demote_from_main();
+    else
+      demote_from_small();
+  }
+}
+
+// -- calls ----------------------------------------------------------------------------------------
+
+resident_id event_horizon::admit(std::uint64_t owner, std::uint32_t bytes, bool ghost) {
+  assert(bytes <= bytes_max);
+  gone_.clear();
+  if (bytes > capacity_) return none;
+  make_room(bytes);
+  const auto id = take_slot(owner, bytes);
+  used_ += bytes;
+  ++residents_;
+  if (ghost) {
+    set_hits(id, no_hit);
+    push(main_, id);
+  } else {
+    push(small_, id); // too young
+    if (window_count_++ == 0) window_ = id;
+    window_bytes_ += bytes;
+    age_window();
+  }
+  return id;
+}
+
+void event_horizon::remove(resident_id id) {
+  assert(!dead(id));
+  used_ -= bytes(id);
+  --residents_;
+  slots_[id].next_and_dead |= 1;
+  // A queue in one direction can't give up its middle: removed ones leave when their turn comes, or
+  // all at once before they are the most.
+  if (++removed_ > residents_ + 64) sweep();
+}
+
+void event_horizon::apply(const horizon_settings& settings) {
+  settings_ = settings;
+  set_limits();
+}
+
+void event_horizon::set_capacity(std::uint64_t capacity) {
+  gone_.clear();
+  capacity_ = capacity;
+  set_limits();
+  make_room(0);
+}
+
+void event_horizon::sweep() {
+  sweep(small_);
+  sweep(main_);
+  // What is too young stands at the end of the small queue.
+  window_ = end;
+  window_count_ = 0;
+  window_bytes_ = 0;
+  for (auto id = small_.oldest; id != end; id = next(id)) {
+    if (window_count_ == 0 && hits(id) != too_young) continue;
+    if (window_count_++ == 0) window_ = id;
+    window_bytes_ += bytes(id);
+  }
+}
+
+void event_horizon::sweep(queue& q) {
+  auto id = q.oldest;
+  q = {};
+  while (id != end) {
+    const auto following = next(id);
+    if (dead(id))
+      free(id);
+    else
+      push(q, id);
+    id = following;
+  }
+}
+
+} // namespace warp::physics

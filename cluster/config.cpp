@@ -259,7 +259,13 @@ struct loader {
     check_storage();
     const auto& c = out.values;
     check_listen("rpc.listen", c.rpc.listen);
+    check_listen("resp.listen", c.resp.listen);
     check_listen("http.listen", c.http.listen);
+    if (c.memory_only && c.resp_durability != "default" && c.resp_durability != "memory")
+      contradiction("resp.durability",
+                    fmt::format("resp.durability asks for a log, and storage.memory_only = true "
+                                "({}) has none: remove one of them",
+                                where_of("storage.memory_only")));
     if (c.backup.interval.count() != 0 && c.backup.folder.empty())
       contradiction("backup.interval", "backup.interval needs a folder: set backup.folder");
     if (c.backup.interval.count() != 0 && c.memory_only)
@@ -269,11 +275,17 @@ struct loader {
     const auto rpc = parse_address(c.rpc.listen), http = parse_address(c.http.listen);
     if (const auto cpus = storage::parse_cpu_list(c.rpc.cpus); !cpus)
       contradiction("rpc.cpus", fmt::format("rpc.cpus: {}", cpus.status().message()));
-    if (rpc && http && rpc->port != 0 && rpc->port == http->port &&
-        (rpc->host == http->host || rpc->host == "*" || http->host == "*"))
-      contradiction("http.listen",
-                    fmt::format("http.listen and rpc.listen ({}) are the same port {}",
-                                where_of("rpc.listen"), rpc->port));
+    const auto resp = parse_address(c.resp.listen);
+    const auto apart = [&](std::string_view name, const auto& at, std::string_view other_name,
+                           const auto& other) {
+      if (at && other && at->port != 0 && at->port == other->port &&
+          (at->host == other->host || at->host == "*" || other->host == "*"))
+        contradiction(name, fmt::format("{} and {} ({}) are the same port {}", name, other_name,
+                                        where_of(other_name), at->port));
+    };
+    apart("http.listen", http, "rpc.listen", rpc);
+    apart("resp.listen", resp, "rpc.listen", rpc);
+    apart("resp.listen", resp, "http.listen", http);
   }
 };
 

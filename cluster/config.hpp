@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cluster/resp_server.hpp"
 #include "cluster/rpc_server.hpp"
 #include "messages/status.hpp"
 #include "storage/engine_options.hpp"
@@ -21,6 +22,7 @@ struct server_config {
   server_config() {
     engine.folder = "warp-data";
     rpc.threads = 0;
+    resp.threads = 0;
   }
 
   storage::engine_options engine;
@@ -29,6 +31,9 @@ struct server_config {
   std::chrono::milliseconds stop_timeout{30'000};
 
   rpc_server_options rpc; ///< threads: 0 stands for rpc_server::threads_for()
+
+  resp_server_options resp;                ///< threads: 0 stands for resp_server::threads_for()
+  std::string resp_durability = "default"; ///< or a level, by its name
 
   struct {
     std::string listen = "127.0.0.1:7480";

@@ -14,6 +14,7 @@ namespace warp::cluster {
 namespace {
 
 constexpr std::string_view durability_names[] = {"memory", "async", "sync"};
+constexpr std::string_view resp_durability_names[] = {"default", "memory", "async", "sync"};
 constexpr std::string_view direct_io_names[] = {"auto", "on", "off"};
 constexpr std::string_view huge_pages_names[] = {"auto", "always", "never"};
 constexpr std::string_view level_names[] = {"trace", "debug", "info", "warn", "error"};
@@ -367,6 +368,81 @@ const std::vector<knob>& table() {
            .explanation = "At a stop, how long calls under way may take to end",
            .min = 1,
            .max = hour}),
+      // -- resp --
+      bind<WARP_FIELD(resp.listen)>(
+          {.section = "resp",
+           .key = "listen",
+           .kind = address,
+           .explanation = "Address of the port for Redis clients; port 0 takes a free one",
+           .zero_means = "no RESP port"}),
+      bind<WARP_FIELD(resp.threads)>({.section = "resp",
+                                      .key = "threads",
+                                      .kind = count,
+                                      .explanation = "I/O threads that serve clients",
+                                      .min = 1,
+                                      .max = 256,
+                                      .unit = "threads",
+                                      .zero_means = "1 up to 7 cores, then cores / 4, at most 16"}),
+      bind<WARP_FIELD(resp.connections_max)>(
+          {.section = "resp",
+           .key = "connections_max",
+           .kind = count,
+           .explanation = "Clients connected at the same time; one more is told so and closed",
+           .min = 1,
+           .max = 1'000'000,
+           .unit = "connections"}),
+      bind<WARP_FIELD(resp_durability)>(
+          {.section = "resp",
+           .key = "durability",
+           .kind = choice,
+           .explanation = "What the answer to a write is worth until a client chooses with "
+                          "WARP.DURABILITY; default: as storage.durability",
+           .choices = resp_durability_names}),
+      bind<WARP_FIELD(resp.input_buffer_bytes)>(
+          {.section = "resp",
+           .key = "input_buffer",
+           .kind = size,
+           .explanation = "Longest command, all of its arguments together",
+           .min = mib,
+           .max = 16 * gib}),
+      bind<WARP_FIELD(resp.output_buffer_bytes)>(
+          {.section = "resp",
+           .key = "output_buffer",
+           .kind = size,
+           .explanation =
+               "Answers that a client may leave unread before its commands are not read any more",
+           .min = 64 * kib,
+           .max = 16 * gib}),
+      bind<WARP_FIELD(resp.output_stall_max)>(
+          {.section = "resp",
+           .key = "output_stall_max",
+           .kind = duration,
+           .explanation =
+               "And for how long nothing of them may get through before it is disconnected",
+           .min = 100,
+           .max = hour}),
+      bind<WARP_FIELD(resp.pubsub_buffer_bytes)>(
+          {.section = "resp",
+           .key = "pubsub_buffer",
+           .kind = size,
+           .explanation = "Messages that may wait for a subscriber; with more it is disconnected",
+           .min = 64 * kib,
+           .max = 16 * gib}),
+      bind<WARP_FIELD(resp.durable_wait_max)>(
+          {.section = "resp",
+           .key = "durable_wait_max",
+           .kind = duration,
+           .explanation = "How long an answer waits for the disk before it says that it is not "
+                          "known whether the write is durable",
+           .min = 100,
+           .max = hour}),
+      bind<WARP_FIELD(resp.drain_max)>(
+          {.section = "resp",
+           .key = "drain_max",
+           .kind = duration,
+           .explanation = "At a stop, how long answers may take to leave",
+           .min = 1,
+           .max = hour}),
       // -- http --
       bind<WARP_FIELD(http.listen)>({.section = "http",
                                      .key = "listen",
@@ -492,6 +568,7 @@ std::span<const knob> knobs() {
 std::string_view section_explanation(std::string_view section) {
   if (section == "storage") return "The data folder: log, checkpoints, durability";
   if (section == "rpc") return "The native port, for warp::client and the warp tool";
+  if (section == "resp") return "The port for Redis clients, see cluster/RESP.md";
   if (section == "http") return "Metrics and health";
   if (section == "log") return "What the server says about itself";
   if (section == "actors") return "The supervision tree";

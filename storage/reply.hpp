@@ -105,7 +105,7 @@ struct op_reply {
   /// LSN of this shard that must be durable before the answer may be given out at the level that
   /// was asked for; 0: at once.
   lsn_t durable_at = 0;
-  std::int64_t number = 0;         ///< increment: the result
+  std::int64_t number = 0;         ///< increment: the result; wrong_type: what would overflow, or 0
   std::uint64_t expires_at_ms = 0; ///< get, exists: of the record; 0: never
   std::string_view value;          ///< get: in the arena, or in `large`
   blob_ref large;                  ///< keeps a large value alive

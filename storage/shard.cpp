@@ -126,6 +126,7 @@ void shard::increment(const call& c, op_reply& reply) {
   const auto sum = add(before, c.op.delta);
   if (!sum) {
     reply.code = op_code::wrong_type;
+    reply.number = before;
     return;
   }
   reply.number = *sum;

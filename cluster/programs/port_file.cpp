@@ -8,9 +8,13 @@
 
 namespace warp::programs {
 
-op_status write_port_file(const std::string& path, std::uint16_t rpc, std::uint16_t http) {
-  const auto text = fmt::format("{{\"rpc\": {}{}, \"pid\": {}}}\n", rpc,
-                                http == 0 ? "" : fmt::format(", \"http\": {}", http), ::getpid());
+op_status write_port_file(const std::string& path, std::uint16_t rpc, std::uint16_t resp,
+                          std::uint16_t http) {
+  const auto named = [](const char* name, std::uint16_t port) {
+    return port == 0 ? std::string{} : fmt::format(", \"{}\": {}", name, port);
+  };
+  const auto text = fmt::format("{{\"rpc\": {}{}{}, \"pid\": {}}}\n", rpc, named("resp", resp),
+                                named("http", http), ::getpid());
   const auto unfinished = path + ".new";
   std::FILE* out = std::fopen(unfinished.c_str(), "wb");
   bool good = out != nullptr && std::fwrite(text.data(), 1, text.size(), out) == text.size();

@@ -66,6 +66,12 @@ std::optional<std::string> stop_signals::wait() {
   return first_signal_;
 }
 
+void stop_signals::asked(std::string name) {
+  std::lock_guard guard{mutex_};
+  if (first_signal_.empty()) first_signal_ = std::move(name);
+  changed_.notify_all();
+}
+
 void stop_signals::failed(std::string cause) {
   std::lock_guard guard{mutex_};
   if (cause_.empty()) cause_ = std::move(cause);

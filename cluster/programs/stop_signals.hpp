@@ -34,6 +34,9 @@ public:
   /// Blocks until the first signal (its name) or failed() (nothing: the cause is what failed() was
   /// given).
   std::optional<std::string> wait();
+  /// A stop that is as good as the first signal, asked for by somebody else; any thread. `name`
+  /// stands for the signal's.
+  void asked(std::string name);
   /// Something else ends the process; any thread.
   void failed(std::string cause);
   [[nodiscard]] std::string cause() const;

@@ -7,6 +7,7 @@
 #include "cluster/programs/exit_codes.hpp"
 #include "cluster/programs/port_file.hpp"
 #include "cluster/programs/process_metrics.hpp"
+#include "cluster/programs/resp_service.hpp"
 #include "cluster/programs/rpc_service.hpp"
 #include "cluster/programs/server_log.hpp"
 #include "cluster/programs/stop_signals.hpp"
@@ -29,7 +30,8 @@ using std::chrono::steady_clock;
 namespace {
 
 constexpr const char* footer = "Without any option: loopback only, data in ./warp-data, RPC on "
-                               "port 7400, HTTP (/metrics, /healthz) on 7480.\n"
+                               "port 7400, Redis clients on 7379, HTTP (/metrics, /healthz) on "
+                               "7480.\n"
                                "SIGTERM and SIGINT stop it cleanly; a second one ends it at once.\n"
                                "\n"
                                "Exit codes: 0 stopped cleanly, 1 failure while running, 2 command "
@@ -149,6 +151,20 @@ cluster::rpc_server_options rpc_options_of(const cluster::server_config& c) {
   return options;
 }
 
+cluster::resp_server_options resp_options_of(const cluster::server_config& c,
+                                             std::function<void()> shut_down) {
+  auto options = c.resp;
+  if (options.threads == 0)
+    options.threads = cluster::resp_server::threads_for(std::thread::hardware_concurrency());
+  options.version = WARP_VERSION;
+  options.shut_down = std::move(shut_down);
+  for (const auto& [name, level] : {std::pair{"memory", durability::memory},
+                                    {"async", durability::async},
+                                    {"sync", durability::sync}})
+    if (c.resp_durability == name) options.level = level;
+  return options;
+}
+
 struct command_line {
   config_flags flags;
   std::string port_file;
@@ -179,6 +195,9 @@ int serve(const cluster::server_config& config, const command_line& line, stop_s
   // looks again.)
   if (auto probe = cluster::listen_socket::open(config.rpc.listen, "rpc.listen"); !probe)
     return refuse(server_exit::port, probe.status().message());
+  if (!config.resp.listen.empty())
+    if (auto probe = cluster::listen_socket::open(config.resp.listen, "resp.listen"); !probe)
+      return refuse(server_exit::port, probe.status().message());
 
   universe_options options;
   options.engine = config.engine_options();
@@ -212,6 +231,11 @@ int serve(const cluster::server_config& config, const command_line& line, stop_s
       universe_admin::backup_rules{config.backup.folder,
                                    rpc_address && cluster::is_loopback(*rpc_address)});
   auto status = db.add_service(rpc);
+  std::shared_ptr<resp_service> resp;
+  if (!config.resp.listen.empty())
+    resp = std::make_shared<resp_service>(
+        resp_options_of(config, [&signals] { signals.asked("SHUTDOWN"); }), db);
+  if (status.ok() && resp) status = db.add_service(resp);
   if (status.ok() && http) status = db.add_service(http);
   if (!status.ok()) {
     board.closed();
@@ -225,14 +249,17 @@ int serve(const cluster::server_config& config, const command_line& line, stop_s
   std::uint64_t keys = 0;
   for (std::uint32_t i = 0; i < db.engine().shard_count(); ++i)
     keys += db.engine().stats(shard_id{i}).table.keys;
-  fmt::print(
-      "warpd {} is ready: RPC on {}, HTTP {}, {}, {} keys in {} shards{}, started in {} ms\n",
-      WARP_VERSION, rpc->address(), http ? "on " + http->address() : "off",
-      config.memory_only ? "in memory only" : "data in " + config.engine.folder, keys,
-      db.engine().shard_count(), recovery.clean ? "" : " (the last stop was no clean one)", took);
+  fmt::print("warpd {} is ready: RPC on {}, RESP {}, HTTP {}, {}, {} keys in {} shards{}, started "
+             "in {} ms\n",
+             WARP_VERSION, rpc->address(), resp ? "on " + resp->address() : "off",
+             http ? "on " + http->address() : "off",
+             config.memory_only ? "in memory only" : "data in " + config.engine.folder, keys,
+             db.engine().shard_count(), recovery.clean ? "" : " (the last stop was no clean one)",
+             took);
   std::fflush(stdout);
   if (!line.port_file.empty()) {
-    if (status = write_port_file(line.port_file, rpc->port(), http ? http->port() : 0);
+    if (status = write_port_file(line.port_file, rpc->port(), resp ? resp->port() : 0,
+                                 http ? http->port() : 0);
         !status.ok()) {
       board.closed();
       return refuse(server_exit::runtime, status.message());
@@ -272,17 +299,24 @@ int main(int argc, char** argv) {
   CLI::App app("The WarpEngine server", "warpd");
   app.footer(footer);
   app.set_version_flag("--version", "warpd " WARP_VERSION);
-  app.add_option(
-         "--port-file", line.port_file,
-         "Writes the ports as JSON when it is ready: {\"rpc\": 7400, \"http\": 7480, \"pid\": 1}")
+  app.add_option("--port-file", line.port_file,
+                 "Writes the ports as JSON when it is ready: {\"rpc\": 7400, \"resp\": 7379, "
+                 "\"http\": 7480, \"pid\": 1}")
       ->type_name("FILE");
   app.add_flag("--checkpoint-on-stop", line.checkpoint_on_stop,
                "The same as --storage.checkpoint_on_stop true");
+  bool resp_commands = false;
+  app.add_flag("--resp-commands", resp_commands,
+               "Prints the table of the commands for Redis clients, and ends");
   line.flags.add_to(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : static_cast<int>(server_exit::usage);
+  }
+  if (resp_commands) {
+    fmt::print("{}", cluster::resp_command_table());
+    return static_cast<int>(server_exit::clean);
   }
   const auto loaded = line.flags.load();
   if (!loaded)

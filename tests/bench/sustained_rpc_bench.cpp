@@ -84,9 +84,9 @@ public:
 
 private:
   void start(int rpc, int http) {
-    std::vector<std::string> arguments{"--storage.folder", folder_,
-                                       "--rpc.listen",     fmt::format("127.0.0.1:{}", rpc),
-                                       "--http.listen",    fmt::format("127.0.0.1:{}", http)};
+    std::vector<std::string> arguments{
+        "--storage.folder", folder_,       "--rpc.listen",  fmt::format("127.0.0.1:{}", rpc),
+        "--resp.listen",    "127.0.0.1:0", "--http.listen", fmt::format("127.0.0.1:{}", http)};
     arguments.insert(arguments.end(), settings_.begin(), settings_.end());
     process_ = std::make_unique<testing::server_process>(program_, arguments);
     if (!process_->wait_ready(120s)) die("warpd did not start: " + process_->log());

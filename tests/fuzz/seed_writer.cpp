@@ -366,6 +366,12 @@ void write_all() {
   seed("operations", "one", with_choice(1, one_operation()));
   seed("operations", "answers", with_choice(2, answers()));
   seed("operations", "put", with_choice(3, put_call()));
+  using namespace std::string_view_literals;
+  seed("resp", "pipeline",
+       "\x03*3\r\n$3\r\nSET\r\n$1\r\na\r\n$5\r\nvalue\r\n*2\r\n$3\r\nGET\r\n$1\r\na\r\n");
+  seed("resp", "inline", "\0set \"a b\" 'it\\'s' \"\\x41\\n\"\r\nPING\nget x\r\n"sv);
+  seed("resp", "empty", "\x10*0\r\n*-1\r\n\r\n*1\r\n$0\r\n\r\n*1\r\n$-1\r\n");
+  seed("resp", "mixed", "\x01*2\r\n$4\r\nECHO\r\n$3\r\nabc\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n");
   seed("stream", "messages", with_choice(0, batch() + one_operation() + answers()));
   seed("stream", "large",
        with_choice(3, std::string("\0\0\0\0\x10\0\0\0", 8) + std::string(128, 'w')));

@@ -31,7 +31,7 @@ class Server:
         self.log_path = self.root / f"log-{time.monotonic_ns()}.txt"
         words = [str(WARPD), "--port-file", str(self.port_file)]
         if ports:
-            words += ["--rpc.listen", "127.0.0.1:0", "--http.listen", "127.0.0.1:0"]
+            words += ["--rpc.listen", "127.0.0.1:0", "--resp.listen", "127.0.0.1:0", "--http.listen", "127.0.0.1:0"]
         if folder is not None and "--storage.memory_only" not in flags:
             words += ["--storage.folder", str(self.folder)]
         with open(self.log_path, "wb") as log:

@@ -21,7 +21,8 @@ def crc32c(data):
 
 class Start(ProgramTest):
     def test_without_flags_the_data_lies_in_warp_data_of_the_working_folder(self):
-        server = self.start(folder=None, ports=False, environment={"WARP_RPC_LISTEN": "127.0.0.1:0", "WARP_HTTP_LISTEN": "127.0.0.1:0"})
+        server = self.start(folder=None, ports=False, environment={"WARP_RPC_LISTEN": "127.0.0.1:0", "WARP_RESP_LISTEN": "127.0.0.1:0",
+                                                           "WARP_HTTP_LISTEN": "127.0.0.1:0"})
         self.tool(server, "put", "k", "v", "--durability", "sync")
         self.assertTrue((self.root / "warp-data" / "MANIFEST").exists())
 
@@ -43,7 +44,7 @@ class Start(ProgramTest):
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             port = taken.getsockname()[1]
-            for setting in "rpc.listen", "http.listen":
+            for setting in "rpc.listen", "resp.listen", "http.listen":
                 with self.subTest(setting):
                     code, said = self.refused(f"--{setting}", f"127.0.0.1:{port}", folder=f"data-{setting}", ports=False,
                                               environment={"WARP_RPC_LISTEN": "127.0.0.1:0", "WARP_HTTP_LISTEN": "127.0.0.1:0"})

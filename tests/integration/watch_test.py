@@ -82,7 +82,7 @@ class Watch(ProgramTest):
         self.assertEqual(self.told(process, 1)[0]["value"], "before")
         rpc = server.ports["rpc"]
         server.kill()
-        again = self.start("--rpc.listen", f"127.0.0.1:{rpc}", "--http.listen", "127.0.0.1:0", ports=False, folder="data")
+        again = self.start("--rpc.listen", f"127.0.0.1:{rpc}", "--resp.listen", "127.0.0.1:0", "--http.listen", "127.0.0.1:0", ports=False, folder="data")
         self.tool(again, "put", "k1", "after", "--durability", "sync")
         self.assertEqual([(e["event"], e["value"]) for e in self.told(process, 1)], [("put", "after")])
 

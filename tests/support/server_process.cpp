@@ -73,6 +73,7 @@ bool server_process::wait_ready(std::chrono::milliseconds bound) {
     const auto ports = nlohmann::json::parse(text, nullptr, false);
     if (ports.is_object()) {
       rpc_port_ = ports.value("rpc", 0);
+      resp_port_ = ports.value("resp", 0);
       http_port_ = ports.value("http", 0);
       ready = true;
       break;

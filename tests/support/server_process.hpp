@@ -23,6 +23,7 @@ public:
   /// Until the server has written its port file: true; false when it has ended or the time is up.
   [[nodiscard]] bool wait_ready(std::chrono::milliseconds bound);
   [[nodiscard]] std::string rpc_address() const { return "127.0.0.1:" + std::to_string(rpc_port_); }
+  [[nodiscard]] int resp_port() const noexcept { return resp_port_; }
   [[nodiscard]] int http_port() const noexcept { return http_port_; }
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
 
@@ -38,7 +39,7 @@ private:
 
   pid_t pid_ = -1;
   std::string scratch_; // folder with the port file and the log
-  int rpc_port_ = 0, http_port_ = 0;
+  int rpc_port_ = 0, resp_port_ = 0, http_port_ = 0;
 };
 
 } // namespace warp::testing

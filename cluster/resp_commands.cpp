@@ -1,0 +1,157 @@
+#include "cluster/resp_commands.hpp"
+
+#include "cluster/resp_text.hpp"
+#include "storage/engine.hpp"
+#include "storage/number.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <fmt/format.h>
+
+namespace warp::cluster {
+
+namespace {
+
+/// The first eight bytes as one word, in upper case (and some other bytes changed too: the names
+/// are compared afterwards).
+std::uint64_t first_word(std::string_view name) noexcept {
+  std::uint64_t word = 0;
+  std::memcpy(&word, name.data(), std::min<std::size_t>(name.size(), 8));
+  return word & 0xdfdf'dfdf'dfdf'dfdfu;
+}
+
+constexpr std::size_t buckets = 1024;
+
+std::size_t bucket_of(std::string_view name) noexcept {
+  const auto last = name.empty() ? 0 : static_cast<unsigned char>(name.back()) & 0xdfu;
+  const auto mixed = (first_word(name) ^ name.size() * 0x9e37'79b9u ^ std::uint64_t{last} << 40) *
+                     0x9e37'79b9'7f4a'7c15u;
+  return mixed >> 54;
+}
+
+class registry {
+public:
+  registry() {
+    for (const auto part :
+         {string_commands(), key_commands(), scan_commands(), connection_commands(),
+          pubsub_commands(), server_commands(), cluster_commands(), transaction_commands(),
+          introspection_commands(), missing_commands()})
+      rows_.insert(rows_.end(), part.begin(), part.end());
+    std::ranges::sort(rows_, {}, &resp_command::name);
+    for (std::uint32_t i = 0; i < rows_.size(); ++i) rows_[i].number = i;
+    for (const auto& row : rows_) {
+      if (row.kind == command_kind::missing) continue;
+      auto at = bucket_of(row.name);
+      while (table_[at] != nullptr) at = (at + 1) % buckets;
+      table_[at] = &row;
+    }
+  }
+  [[nodiscard]] const resp_command* find(std::string_view name) const noexcept {
+    for (auto at = bucket_of(name); table_[at] != nullptr; at = (at + 1) % buckets)
+      if (same_word(table_[at]->name, name)) return table_[at];
+    return nullptr;
+  }
+  [[nodiscard]] std::span<const resp_command> rows() const noexcept { return rows_; }
+
+private:
+  std::vector<resp_command> rows_;
+  std::array<const resp_command*, buckets> table_{};
+};
+
+const registry& commands() {
+  static const registry all;
+  return all;
+}
+
+} // namespace
+
+const resp_command* find_command(std::string_view name) noexcept {
+  return commands().find(name);
+}
+
+std::span<const resp_command> all_commands() {
+  return commands().rows();
+}
+
+std::vector<std::string_view> keys_of(const resp_command& c, resp_arguments args) {
+  std::vector<std::string_view> keys;
+  if (c.first_key == 0) return keys;
+  const auto last = c.last_key >= 0 ? c.last_key : static_cast<int>(args.size()) + c.last_key;
+  for (int i = c.first_key; i <= last && i < static_cast<int>(args.size()); i += c.key_step)
+    keys.push_back(args[static_cast<std::size_t>(i)]);
+  return keys;
+}
+
+bool take_integer(resp_call& c, std::string_view text, std::int64_t& number,
+                  std::string_view error) {
+  const auto parsed = storage::parse_number(text);
+  if (!parsed) {
+    c.out.error(error);
+    return false;
+  }
+  number = *parsed;
+  return true;
+}
+
+void arity_error(resp_writer& out, std::string_view name) {
+  out.error(fmt::format("ERR wrong number of arguments for '{}' command", name));
+}
+
+std::string failure_text(op_code code, const storage::engine& engine) {
+  const auto& options = engine.options();
+  switch (code) {
+  case op_code::no_space:
+    return "OOM command not allowed when used memory > 'maxmemory'.";
+  case op_code::invalid_argument:
+    return fmt::format("ERR a key has 1 to {} bytes and a value at most {}", key_size_max,
+                       options.value_bytes_max);
+  case op_code::no_replicas:
+    return "NOREPLICAS this universe cannot give the durability that this connection asks for: "
+           "see WARP.DURABILITY";
+  case op_code::overloaded:
+    return "BUSY the log cannot keep pace with the writes: try again";
+  case op_code::shutting_down:
+    return "SHUTDOWN the server is stopping";
+  case op_code::io_error:
+    return "MISCONF the log cannot be written, so that writes are refused: see the server's log "
+           "and /healthz";
+  case op_code::outcome_unknown:
+  case op_code::timed_out:
+    return "UNKNOWN whether the write is durable: it was done in memory, and the disk has not "
+           "confirmed it";
+  case op_code::version_mismatch:
+    return "TRYAGAIN the keys changed all the time while the command was carried out";
+  default:
+    return fmt::format("ERR {}", to_string(code));
+  }
+}
+
+void run_subcommand(resp_call& c, std::span<const resp_subcommand> all,
+                    std::span<const std::string_view> help) {
+  const auto name = c.args[1];
+  for (const auto& s : all)
+    if (same_word(s.name, name)) {
+      const auto words = c.args.size();
+      const bool fits = s.arity >= 0 ? words == static_cast<std::size_t>(s.arity)
+                                     : words >= static_cast<std::size_t>(-s.arity);
+      if (fits) return s.run(c);
+      return arity_error(c.out, fmt::format("{}|{}", c.command.name, lower_case(s.name)));
+    }
+  std::string upper{c.command.name};
+  std::ranges::transform(upper, upper.begin(), [](char x) {
+    return x >= 'a' && x <= 'z' ? static_cast<char>(x - 32) : x;
+  });
+  if (same_word(name, "HELP")) {
+    if (c.args.size() != 2) return arity_error(c.out, fmt::format("{}|help", c.command.name));
+    c.out.array(help.size() + 3);
+    c.out.simple(fmt::format("{} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", upper));
+    for (const auto line : help) c.out.simple(line);
+    c.out.simple("HELP");
+    c.out.simple("    Print this help.");
+    return;
+  }
+  c.out.error(fmt::format("ERR unknown subcommand '{}'. Try {} HELP.", shown(name), upper));
+}
+
+} // namespace warp::cluster

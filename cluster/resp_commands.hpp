@@ -1,0 +1,127 @@
+#pragma once
+
+#include "cluster/resp_view.hpp"
+#include "cluster/resp_writer.hpp"
+#include "messages/operations.hpp"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace warp::cluster {
+
+class resp_io_thread;
+struct resp_command;
+struct resp_connection;
+struct resp_shared;
+
+/// Words of a command, its name first.
+using resp_arguments = std::span<const std::string_view>;
+
+/// What a command is carried out with. Lives for the command.
+struct resp_call {
+  resp_io_thread& thread;
+  resp_shared& shared;
+  resp_connection& client;
+  const resp_command& command;
+  resp_arguments args;
+  resp_writer& out;
+  resp_view& keys; ///< of data commands
+};
+
+/// How a command is carried out.
+enum class command_kind : std::uint8_t {
+  data,    ///< on resp_call::keys only: it may run more than once until its commit() succeeds
+  plain,   ///< does not read or write keys
+  whole,   ///< reads or writes keys that it does not name
+  control, ///< of a transaction: never queued
+  missing, ///< not there yet: stands in the table of commands only
+};
+
+/// Of operations that are done in batches: what their reply looks like.
+enum class reply_shape : std::uint8_t {
+  value,      ///< the value, or null
+  ok,         ///< OK
+  ok_or_null, ///< OK, or null when the condition did not hold
+  number,     ///< of an increment
+  done,       ///< 1, or 0 when the condition did not hold or there is no such key
+  ttl_s,      ///< what is left until it expires, -1: never, -2: no such key
+  ttl_ms,
+  type, ///< "string" or "none"
+};
+
+namespace command_flags {
+inline constexpr std::uint32_t write = 1, readonly = 2, denyoom = 4, admin = 8, pubsub = 16,
+                               noscript = 32, loading = 64, stale = 128, fast = 256, no_auth = 512,
+                               no_multi = 1024, blocking = 2048, allow_busy = 4096,
+                               dangerous = 8192, connection = 16384;
+}
+
+/// One command: the single place from which dispatch, arity errors, COMMAND and cluster/RESP.md
+/// come.
+struct resp_command {
+  std::string_view name; ///< lower case
+  int arity = 0;         ///< words; negative: at least so many
+  std::uint32_t flags = 0;
+  int first_key = 0, last_key = 0, key_step = 0; ///< last_key negative: from the end
+  command_kind kind = command_kind::plain;
+  void (*run)(resp_call&) = nullptr;
+  /// Data commands that are one operation of the engine: fills it and says what the reply looks
+  /// like; false: in this form it is not, run() does it. The arity is right.
+  bool (*gather)(resp_arguments, std::uint64_t now_ms, operation&, reply_shape&) = nullptr;
+  std::string_view group, since, syntax, summary;
+  std::string_view note;    ///< how it differs from Redis's; empty: it does not
+  std::uint32_t number = 0; ///< in the registry
+};
+
+/// By name, in upper or lower case; null: there is none (or it is missing).
+[[nodiscard]] const resp_command* find_command(std::string_view name) noexcept;
+/// All of them, missing ones too, in alphabetical order.
+[[nodiscard]] std::span<const resp_command> all_commands();
+[[nodiscard]] inline bool arity_fits(const resp_command& c, std::size_t words) noexcept {
+  return c.arity >= 0 ? words == static_cast<std::size_t>(c.arity)
+                      : words >= static_cast<std::size_t>(-c.arity);
+}
+/// The keys among the arguments. Views of them.
+[[nodiscard]] std::vector<std::string_view> keys_of(const resp_command& c, resp_arguments args);
+
+/// The commands of each file.
+std::span<const resp_command> string_commands();
+std::span<const resp_command> key_commands();
+std::span<const resp_command> scan_commands();
+std::span<const resp_command> connection_commands();
+std::span<const resp_command> pubsub_commands();
+std::span<const resp_command> server_commands();
+std::span<const resp_command> cluster_commands();
+std::span<const resp_command> transaction_commands();
+std::span<const resp_command> introspection_commands();
+std::span<const resp_command> missing_commands();
+
+// -- what handlers share
+
+/// The version of Redis whose behaviour this is.
+inline constexpr std::string_view redis_version = "7.0.15";
+inline constexpr std::string_view syntax_error = "ERR syntax error";
+inline constexpr std::string_view not_an_integer = "ERR value is not an integer or out of range";
+
+/// A 64-bit number; else the error has been written.
+bool take_integer(resp_call& c, std::string_view text, std::int64_t& number,
+                  std::string_view error = not_an_integer);
+/// "ERR wrong number of arguments for 'name' command".
+void arity_error(resp_writer& out, std::string_view name);
+/// A failure of the engine as an error of Redis's kind, for people: what happened.
+std::string failure_text(op_code code, const storage::engine& engine);
+
+/// A command's second word: its name, its arity (of all words) and what it does.
+struct resp_subcommand {
+  std::string_view name; ///< upper case
+  int arity;
+  void (*run)(resp_call&);
+};
+/// Carries out the one that args[1] names, or says that there is none, or that the number of
+/// arguments is wrong. HELP is made of `help`.
+void run_subcommand(resp_call& c, std::span<const resp_subcommand> all,
+                    std::span<const std::string_view> help);
+
+} // namespace warp::cluster

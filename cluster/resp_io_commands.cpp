@@ -1,0 +1,358 @@
+// From bytes to commands: batches of the engine's operations, and everything else one by one.
+
+#include "cluster/resp_io_thread.hpp"
+#include "cluster/resp_text.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+
+namespace warp::cluster {
+
+namespace {
+
+/// A command or transaction that had to begin anew this often goes on alone.
+constexpr int attempts_among_others = 32;
+constexpr int attempts_alone = 1'000;
+
+/// Replies larger than this, on average, make batches smaller.
+constexpr std::size_t large_reply_bytes = 4 * 1024;
+
+bool may_listen(std::string_view name) {
+  for (const auto* allowed : {"subscribe", "unsubscribe", "psubscribe", "punsubscribe",
+                              "ssubscribe", "sunsubscribe", "ping", "quit", "reset"})
+    if (name == allowed) return true;
+  return false;
+}
+
+/// Redis has keys of any length, the empty one too; the engine has not.
+bool keys_fit(const resp_command& command, resp_arguments args) noexcept {
+  const auto words = static_cast<int>(args.size());
+  const auto last = command.last_key >= 0 ? command.last_key : words + command.last_key;
+  for (int i = command.first_key; i != 0 && i <= last && i < words; i += command.key_step) {
+    const auto size = args[static_cast<std::size_t>(i)].size();
+    if (size < key_size_min || size > key_size_max) return false;
+  }
+  return true;
+}
+
+std::string unknown_command(resp_arguments args) {
+  std::string rest;
+  for (std::size_t i = 1; i < args.size() && rest.size() < 128; ++i)
+    rest += fmt::format("'{}' ", args[i].substr(0, 128 - rest.size()));
+  return fmt::format("ERR unknown command '{}', with args beginning with: {}", shown(args[0]),
+                     rest);
+}
+
+} // namespace
+
+const resp_command* resp_io_thread::look_up(std::string_view name) noexcept {
+  // In a pipeline the same name comes over and over, written the same way.
+  if (name == last_name_) [[likely]]
+    return last_command_;
+  const auto* found = find_command(name);
+  if (found != nullptr && name.size() <= sizeof last_bytes_) {
+    std::memcpy(last_bytes_, name.data(), name.size());
+    last_name_ = {last_bytes_, name.size()};
+    last_command_ = found;
+  }
+  return found;
+}
+
+void resp_io_thread::process(resp_connection& c) {
+  const auto input = c.input.view();
+  std::size_t at = 0;
+  c.more = false;
+  c.need = 0;
+  if (c.output.capacity() == 0 && !spares_.empty()) {
+    c.output.swap(spares_.back());
+    spares_.pop_back();
+  }
+  const auto slower_than_us = shared_.settings.slower_than_us.load(std::memory_order_relaxed);
+  const bool each_timed = slower_than_us >= 0 && slower_than_us < 1'000;
+  const auto may_gather = [&] {
+    return !each_timed && !c.in_multi() && !c.only_listens() &&
+           c.reply_mode == resp_connection::replies::on &&
+           shared_.pause_until_ms.load(std::memory_order_relaxed) == 0;
+  };
+  bool gathers = may_gather();
+  while (!c.closing && !c.paused && !c.dead) {
+    const auto outcome = c.parser.next(input.substr(at), arguments_);
+    if (outcome == resp_parser::outcome::incomplete) {
+      c.need = at == input.size() ? 0 : c.parser.wanted();
+      break;
+    }
+    if (outcome == resp_parser::outcome::broken) {
+      flush_batch(c);
+      c.out.error(fmt::format("ERR {}", c.parser.error()));
+      bump(counters_.errors);
+      bump(counters_.connections_dropped);
+      c.closing = true;
+      at = input.size();
+      break;
+    }
+    if (arguments_.empty()) {
+      at += c.parser.consumed();
+      continue;
+    }
+    const auto* command = look_up(arguments_[0]);
+    if (gathers && command != nullptr && command->gather != nullptr && !c.parser.copied() &&
+        arity_fits(*command, arguments_.size())) [[likely]] {
+      auto& op = operations_[batch_count_];
+      op = {.level = c.level, .key = {}, .value = {}, .request = {}};
+      if (command->gather(arguments_, now_ms_, op, shapes_[batch_count_])) [[likely]] {
+        numbers_[batch_count_] = command->number;
+        at += c.parser.consumed();
+        if (++batch_count_ < c.batch_max) continue;
+        flush_batch(c);
+        if (c.output.size() <= shared_.options.output_buffer_bytes) continue;
+        c.more = true;
+        break;
+      }
+    }
+    flush_batch(c);
+    if (c.output.size() > shared_.options.output_buffer_bytes) {
+      c.more = true;
+      break;
+    }
+    if (!dispatch(c, command)) break;
+    at += c.parser.consumed();
+    gathers = may_gather();
+  }
+  flush_batch(c);
+  c.input.consume(at);
+  if (c.paused) c.need = 0;
+  if (c.need > shared_.options.input_buffer_bytes) {
+    c.out.error("ERR Protocol error: the request is longer than resp.input_buffer");
+    bump(counters_.connections_dropped);
+    c.closing = true;
+  }
+  if (c.closing) c.input.release();
+}
+
+// -- batches
+// -------------------------------------------------------------------------------------------------------------
+
+void resp_io_thread::flush_batch(resp_connection& c) {
+  const auto n = batch_count_;
+  if (n == 0) return;
+  batch_count_ = 0;
+  shared_.engine.execute({operations_.data(), n}, {replies_.data(), n}, arena_);
+  const auto before = c.output.size();
+  for (std::size_t i = 0; i < n; ++i) write_batched(c, i);
+  arena_.clear();
+  bump(counters_.commands, n);
+  c.card->last.store(&all_commands()[numbers_[n - 1]], std::memory_order_relaxed);
+  const auto average = (c.output.size() - before) / n;
+  if (average > large_reply_bytes)
+    c.batch_max = std::max<std::size_t>(1, std::min(c.batch_max, (256 * 1024) / average));
+  else
+    c.batch_max = std::min(c.batch_max * 2, batch_size);
+}
+
+void resp_io_thread::write_batched(resp_connection& c, std::size_t i) {
+  auto& reply = replies_[i];
+  const auto begin = c.sent + c.output.size();
+  const auto code = reply.code;
+  bump(command_counts_[numbers_[i]].calls);
+  const bool absent = code == op_code::not_found || code == op_code::already_exists;
+  if (code != op_code::ok && !absent) [[unlikely]] {
+    bump(counters_.errors);
+    bump(command_counts_[numbers_[i]].failed);
+    if (code == op_code::wrong_type) {
+      c.out.error(reply.number != 0 ? "ERR increment or decrement would overflow" : not_an_integer);
+    } else {
+      c.out.error(failure_text(code, shared_.engine));
+    }
+  } else {
+    const auto left_ms = [&] {
+      const auto now = shared_.now_ms();
+      return reply.expires_at_ms > now ? static_cast<std::int64_t>(reply.expires_at_ms - now) : 0;
+    };
+    switch (shapes_[i]) {
+    case reply_shape::value:
+      if (absent) {
+        bump(counters_.misses);
+        c.out.null();
+      } else {
+        bump(counters_.hits);
+        c.out.bulk(reply.value);
+      }
+      break;
+    case reply_shape::ok:
+      c.out.ok();
+      break;
+    case reply_shape::ok_or_null:
+      if (absent)
+        c.out.null();
+      else
+        c.out.ok();
+      break;
+    case reply_shape::number:
+      c.out.integer(reply.number);
+      break;
+    case reply_shape::done:
+      c.out.integer(absent ? 0 : 1);
+      break;
+    case reply_shape::ttl_s:
+    case reply_shape::ttl_ms:
+      if (absent)
+        c.out.integer(-2);
+      else if (reply.expires_at_ms == 0)
+        c.out.integer(-1);
+      else
+        c.out.integer(shapes_[i] == reply_shape::ttl_ms ? left_ms() : (left_ms() + 500) / 1'000);
+      break;
+    case reply_shape::type:
+      c.out.simple(absent ? "none" : "string");
+      break;
+    }
+  }
+  if (reply.durable_at != 0) [[unlikely]] {
+    const durable_target target{reply.shard, reply.durable_at};
+    hold(c, begin, {&target, 1}, clock::now() + shared_.options.durable_wait_max);
+  }
+  if (reply.large) [[unlikely]]
+    reply.large = {};
+}
+
+// -- one by one
+// ----------------------------------------------------------------------------------------------------------
+
+/// What stands in the way of a command: an error has been written, or it was queued: false.
+bool resp_io_thread::admit(resp_connection& c, const resp_command* command) {
+  const auto refuse = [&](std::string_view text) {
+    c.out.error(text);
+    bump(counters_.errors);
+    if (command != nullptr) bump(command_counts_[command->number].rejected);
+    if (c.in_multi()) c.transaction->refused = true;
+    return false;
+  };
+  if (command == nullptr) return refuse(unknown_command(arguments_));
+  if (!arity_fits(*command, arguments_.size()))
+    return refuse(fmt::format("ERR wrong number of arguments for '{}' command", command->name));
+  if (c.only_listens() && !may_listen(command->name))
+    return refuse(fmt::format("ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / "
+                              "PING / QUIT / RESET are allowed in this context",
+                              command->name));
+  if (command->kind == command_kind::data && !keys_fit(*command, arguments_))
+    return refuse(failure_text(op_code::invalid_argument, shared_.engine));
+  if (!c.in_multi() || command->kind == command_kind::control) return true;
+  if (command->flags & command_flags::no_multi)
+    return refuse("ERR Command not allowed inside a transaction");
+  if (c.transaction->bytes > shared_.options.input_buffer_bytes)
+    return refuse("ERR the transaction is longer than resp.input_buffer");
+  c.transaction->add(*command, arguments_);
+  c.card->queued = static_cast<std::int32_t>(c.transaction->commands.size());
+  c.out.simple("QUEUED");
+  return false;
+}
+
+bool resp_io_thread::dispatch(resp_connection& c, const resp_command* command) {
+  if (const auto until = shared_.pause_until_ms.load(std::memory_order_relaxed);
+      until != 0 && command != nullptr && command->name != "client") [[unlikely]] {
+    const auto now = static_cast<std::int64_t>(shared_.now_ms());
+    const bool writes_only = shared_.pause_writes_only.load(std::memory_order_relaxed);
+    if (until <= now) {
+      auto expected = until;
+      shared_.pause_until_ms.compare_exchange_strong(expected, 0);
+    } else if (!writes_only || (command->flags & command_flags::write) || command->name == "exec" ||
+               command->name == "publish") {
+      pause(c, clock::now() + std::chrono::milliseconds{until - now}, {});
+      return false;
+    }
+  }
+  using replies = resp_connection::replies;
+  const auto begin = c.output.size();
+  if (c.reply_mode == replies::skip_next) c.reply_mode = replies::skip;
+  if (admit(c, command)) run(c, *command);
+  bump(counters_.commands);
+  if (command != nullptr) c.card->last.store(command, std::memory_order_relaxed);
+  if (c.reply_mode == replies::off || c.reply_mode == replies::skip) {
+    const auto from = c.sent + begin;
+    const auto kept = std::find_if(c.marks.begin(), c.marks.end(),
+                                   [&](const resp_mark& m) { return m.begin >= from; });
+    bump(counters_.waiting_durable, 0 - static_cast<std::uint64_t>(c.marks.end() - kept));
+    c.marks.erase(kept, c.marks.end());
+    c.output.truncate(begin);
+    if (c.reply_mode == replies::skip) c.reply_mode = replies::on;
+  }
+  return true;
+}
+
+void resp_io_thread::run(resp_connection& c, const resp_command& command) {
+  const auto slower_than_us = shared_.settings.slower_than_us.load(std::memory_order_relaxed);
+  const auto begun = clock::now();
+  const auto begin = c.output.size();
+  resp_call call{*this, shared_, c, command, arguments_, c.out, view_};
+  if (command.kind == command_kind::data)
+    run_data(call);
+  else
+    command.run(call);
+  const auto took_us =
+      std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - begun).count();
+  auto& count = command_counts_[command.number];
+  bump(count.calls);
+  bump(count.took_us, static_cast<std::uint64_t>(took_us));
+  if (c.output.size() > begin && c.output.view()[begin] == '-') {
+    bump(count.failed);
+    bump(counters_.errors);
+  }
+  if (slower_than_us < 0 || took_us < slower_than_us || command.name == "exec") return;
+  shared_.slow_log.add({.at_s = static_cast<std::int64_t>(now_ms_ / 1'000),
+                        .took_us = took_us,
+                        .arguments = resp_slow_log::shortened(arguments_),
+                        .address = c.card->address,
+                        .name = shared_.clients.with_texts([&] { return c.card->name; })},
+                       shared_.settings.slow_log_max.load(std::memory_order_relaxed));
+}
+
+void resp_io_thread::run_data(resp_call& call) {
+  auto& c = call.client;
+  const auto begin = c.output.size();
+  const auto attempt = [&] {
+    view_.begin(c.level, shared_.now_ms());
+    call.command.run(call);
+    const auto code = view_.commit();
+    if (code != op_code::ok) c.output.truncate(begin);
+    return code;
+  };
+  auto code = attempt();
+  for (int i = 1; code == op_code::version_mismatch && i < attempts_among_others; ++i) {
+    bump(counters_.conflicts);
+    code = attempt();
+  }
+  if (code == op_code::version_mismatch)
+    shared_.gate.alone(number_, [&] {
+      for (int i = 0; code == op_code::version_mismatch && i < attempts_alone; ++i)
+        code = attempt();
+    });
+  if (code != op_code::ok) return c.out.error(failure_text(code, shared_.engine));
+  if (!view_.waits().empty())
+    hold(c, c.sent + begin, view_.waits(), clock::now() + shared_.options.durable_wait_max);
+}
+
+void resp_io_thread::unsubscribe_all(resp_connection& c) {
+  if (!c.subscriptions) return;
+  for (int kind = 0; kind < 3; ++kind)
+    for (const auto& name : c.subscriptions->names[kind])
+      shared_.pubsub.unsubscribe(static_cast<channel_kind>(kind), name, {number_, c.card->id});
+  c.subscriptions.reset();
+  c.card->channels = 0;
+  c.card->patterns = 0;
+  c.card->shard_channels = 0;
+}
+
+void resp_io_thread::reset(resp_connection& c) {
+  unsubscribe_all(c);
+  c.transaction.reset();
+  c.card->queued = -1;
+  c.card->watched = 0;
+  c.out.set_protocol(2);
+  c.card->protocol = 2;
+  c.reply_mode = resp_connection::replies::on;
+  c.level = shared_.options.level;
+  shared_.clients.with_texts([&] { c.card->name.clear(); });
+}
+
+} // namespace warp::cluster

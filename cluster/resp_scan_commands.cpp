@@ -1,0 +1,252 @@
+// Commands on all keys, whether they name them or not.
+
+#include "cluster/resp_io_thread.hpp"
+#include "cluster/resp_text.hpp"
+#include "storage/number.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <fmt/format.h>
+#include <functional>
+#include <random>
+
+namespace warp::cluster {
+
+namespace {
+
+/// Cursors of the engine lie at the top of 64 bits, with zeros below; reversed they are small
+/// numbers, as those of Redis are, which clients may keep in a floating point number.
+std::uint64_t reversed(std::uint64_t bits) noexcept {
+  bits = (bits >> 1 & 0x5555'5555'5555'5555u) | (bits & 0x5555'5555'5555'5555u) << 1;
+  bits = (bits >> 2 & 0x3333'3333'3333'3333u) | (bits & 0x3333'3333'3333'3333u) << 2;
+  bits = (bits >> 4 & 0x0f0f'0f0f'0f0f'0f0fu) | (bits & 0x0f0f'0f0f'0f0f'0f0fu) << 4;
+  return __builtin_bswap64(bits);
+}
+
+/// Calls visit(entry) for every key that begins with `prefix`, until it returns false.
+op_status each_key(storage::engine& engine, std::string_view prefix,
+                   const std::function<bool(const storage::scan_entry&)>& visit) {
+  storage::scan_page page;
+  do {
+    if (auto status = engine.scan(page.next_cursor, prefix, 1'000, page); !status.ok())
+      return status;
+    for (const auto& entry : page.entries)
+      if (!visit(entry)) return {};
+  } while (page.next_cursor != 0);
+  return {};
+}
+
+std::uint64_t key_count(storage::engine& engine) {
+  std::uint64_t keys = 0;
+  for (std::uint32_t i = 0; i < engine.shard_count(); ++i)
+    keys += engine.stats(shard_id{i}).table.keys;
+  return keys;
+}
+
+void dbsize(resp_call& c) {
+  c.out.integer(static_cast<std::int64_t>(key_count(c.shared.engine)));
+}
+
+void write_keys(resp_call& c, const std::vector<std::string>& keys) {
+  c.out.array(keys.size());
+  for (const auto& key : keys) c.out.bulk(key);
+}
+
+void keys(resp_call& c) {
+  bool whole = false;
+  const auto pattern = c.args[1];
+  const auto prefix = literal_prefix(pattern, whole);
+  // Several visits may see a key twice; Redis names it once.
+  std::vector<std::string> found;
+  const auto status = each_key(c.shared.engine, prefix, [&](const storage::scan_entry& entry) {
+    if (whole || matches_pattern(pattern, entry.key)) found.emplace_back(entry.key);
+    return true;
+  });
+  if (!status.ok()) return c.out.error(failure_text(status.code(), c.shared.engine));
+  std::ranges::sort(found);
+  const auto twice = std::ranges::unique(found);
+  found.erase(twice.begin(), twice.end());
+  write_keys(c, found);
+}
+
+void scan(resp_call& c) {
+  std::uint64_t cursor = 0;
+  auto text = c.args[1];
+  // As C reads a number without a sign, which Redis does: one with a sign counts from the end.
+  const bool negative = text.size() > 1 && text.front() == '-';
+  if (negative || (text.size() > 1 && text.front() == '+')) text.remove_prefix(1);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), cursor);
+  if (error != std::errc{} || end != text.data() + text.size())
+    return c.out.error("ERR invalid cursor");
+  if (negative) cursor = 0 - cursor;
+  std::string_view pattern = "*", type;
+  std::int64_t count = 10;
+  for (std::size_t i = 2; i < c.args.size(); i += 2) {
+    if (i + 1 == c.args.size()) return c.out.error(syntax_error);
+    if (same_word(c.args[i], "COUNT")) {
+      if (!take_integer(c, c.args[i + 1], count)) return;
+      if (count < 1) return c.out.error(syntax_error);
+    } else if (same_word(c.args[i], "MATCH")) {
+      pattern = c.args[i + 1];
+    } else if (same_word(c.args[i], "TYPE")) {
+      type = c.args[i + 1];
+    } else {
+      return c.out.error(syntax_error);
+    }
+  }
+  bool whole = false;
+  const auto prefix = literal_prefix(pattern, whole);
+  storage::scan_page page;
+  // What does not match is looked at too, but a call is not to take long.
+  const auto buckets = static_cast<std::size_t>(std::min<std::int64_t>(count, 100'000)) * 10;
+  if (const auto status = c.shared.engine.scan(reversed(cursor), prefix,
+                                               static_cast<std::size_t>(count), page, buckets);
+      !status.ok())
+    return c.out.error(failure_text(status.code(), c.shared.engine));
+  std::vector<std::string> found;
+  if (type.empty() || same_word(type, "string"))
+    for (const auto& entry : page.entries)
+      if (whole || matches_pattern(pattern, entry.key)) found.emplace_back(entry.key);
+  c.out.array(2);
+  c.out.bulk(fmt::format("{}", reversed(page.next_cursor)));
+  write_keys(c, found);
+}
+
+void randomkey(resp_call& c) {
+  thread_local std::mt19937_64 random{std::random_device{}()};
+  storage::scan_page page;
+  // From anywhere to the end, and once more from the beginning.
+  std::uint64_t from = random();
+  for (int round = 0; round < 2; ++round) {
+    page.next_cursor = from;
+    do {
+      if (!c.shared.engine.scan(page.next_cursor, {}, 16, page).ok()) return c.out.null();
+      if (!page.entries.empty())
+        return c.out.bulk(page.entries[random() % page.entries.size()].key);
+    } while (page.next_cursor != 0);
+    from = 0;
+  }
+  c.out.null();
+}
+
+/// Removes every key there is, a page at a time; the caller is alone.
+op_code remove_all(resp_call& c, std::vector<durable_target>& waits) {
+  auto& engine = c.shared.engine;
+  storage::value_arena arena;
+  std::vector<operation> operations;
+  std::vector<storage::op_reply> replies;
+  storage::scan_page page;
+  do {
+    if (const auto status = engine.scan(page.next_cursor, {}, 1'000, page); !status.ok())
+      return status.code();
+    operations.clear();
+    for (const auto& entry : page.entries)
+      operations.push_back({.kind = op_kind::erase,
+                            .level = c.client.level,
+                            .key = entry.key,
+                            .value = {},
+                            .request = {}});
+    replies.clear();
+    replies.resize(operations.size());
+    engine.execute(operations, replies, arena);
+    for (const auto& reply : replies) {
+      if (reply.code != op_code::ok && reply.code != op_code::not_found) return reply.code;
+      if (reply.durable_at == 0) continue;
+      auto at = std::ranges::find(waits, reply.shard, &durable_target::shard);
+      if (at == waits.end()) at = waits.insert(at, {reply.shard, 0});
+      at->lsn = std::max(at->lsn, reply.durable_at);
+    }
+  } while (page.next_cursor != 0);
+  return op_code::ok;
+}
+
+void flush(resp_call& c) {
+  if (c.args.size() > 2 ||
+      (c.args.size() == 2 && !same_word(c.args[1], "SYNC") && !same_word(c.args[1], "ASYNC")))
+    return c.out.error(syntax_error);
+  auto code = op_code::ok;
+  std::vector<durable_target> waits;
+  const auto begin = c.client.sent + c.out.position();
+  c.shared.gate.alone(c.thread.number(), [&] { code = remove_all(c, waits); });
+  if (code != op_code::ok) return c.out.error(failure_text(code, c.shared.engine));
+  c.out.ok();
+  c.thread.hold(c.client, begin, waits,
+                std::chrono::steady_clock::now() + c.shared.options.durable_wait_max);
+}
+
+using namespace command_flags;
+
+constexpr std::string_view flush_note =
+    "removes the keys one by one and answers when that is done, ASYNC or not; not one transaction: "
+    "after a crash some of them may be there";
+
+constexpr resp_command rows[] = {
+    {.name = "dbsize",
+     .arity = 1,
+     .flags = readonly | fast,
+     .kind = command_kind::whole,
+     .run = dbsize,
+     .group = "server",
+     .since = "1.0.0",
+     .syntax = {},
+     .summary = "Returns the number of keys in the database.",
+     .note = {}},
+    {.name = "flushall",
+     .arity = -1,
+     .flags = write | dangerous,
+     .kind = command_kind::whole,
+     .run = flush,
+     .group = "server",
+     .since = "1.0.0",
+     .syntax = "[ASYNC | SYNC]",
+     .summary = "Removes all keys from all databases.",
+     .note = flush_note},
+    {.name = "flushdb",
+     .arity = -1,
+     .flags = write | dangerous,
+     .kind = command_kind::whole,
+     .run = flush,
+     .group = "server",
+     .since = "1.0.0",
+     .syntax = "[ASYNC | SYNC]",
+     .summary = "Removes all keys from the current database.",
+     .note = flush_note},
+    {.name = "keys",
+     .arity = 2,
+     .flags = readonly | dangerous,
+     .kind = command_kind::whole,
+     .run = keys,
+     .group = "generic",
+     .since = "1.0.0",
+     .syntax = "pattern",
+     .summary = "Returns all key names that match a pattern.",
+     .note = "in alphabetical order; others are served by the other threads meanwhile"},
+    {.name = "randomkey",
+     .arity = 1,
+     .flags = readonly,
+     .kind = command_kind::whole,
+     .run = randomkey,
+     .group = "generic",
+     .since = "1.0.0",
+     .syntax = {},
+     .summary = "Returns a random key name from the database.",
+     .note = {}},
+    {.name = "scan",
+     .arity = -2,
+     .flags = readonly,
+     .kind = command_kind::whole,
+     .run = scan,
+     .group = "generic",
+     .since = "2.8.0",
+     .syntax = "cursor [MATCH pattern] [COUNT count] [TYPE type]",
+     .summary = "Iterates over the key names in the database.",
+     .note = "cursors stay valid over a restart"},
+};
+
+} // namespace
+
+std::span<const resp_command> scan_commands() {
+  return rows;
+}
+
+} // namespace warp::cluster

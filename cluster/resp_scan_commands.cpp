@@ -64,8 +64,7 @@ void keys(resp_call& c) {
   });
   if (!status.ok()) return c.out.error(failure_text(status.code(), c.shared.engine));
   std::ranges::sort(found);
-  const auto twice = std::ranges::unique(found);
-  found.erase(twice.begin(), twice.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
   write_keys(c, found);
 }
 

@@ -384,6 +384,8 @@ bool from_base64(std::string_view text, std::string& out) {
     group = group << 6 | static_cast<unsigned>(digit);
     if (i % 4 != 3) continue;
     const std::size_t count = i + 1 == text.size() ? 3 - padding : 3;
+    // Bits that say nothing are zero, so that there is one text for each value.
+    if ((group & ((1u << 8 * (3 - count)) - 1)) != 0) return false;
     for (std::size_t k = 0; k < count; ++k) out += static_cast<char>(group >> (16 - 8 * k) & 0xFF);
     group = 0;
   }

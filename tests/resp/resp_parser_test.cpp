@@ -120,6 +120,21 @@ TEST_CASE("what breaks the protocol is named as Redis names it") {
   CHECK(whole("*4\r\n", small).error == "Protocol error: invalid multibulk length");
 }
 
+TEST_CASE("a line that is too long is refused in whatever pieces it comes") {
+  const resp_limits small{.line_bytes_max = 16};
+  for (const std::size_t size : {15, 16, 17, 40}) {
+    const auto line = std::string(size, 'a') + "\n";
+    const auto at_once = feed(line, {}, small);
+    CHECK(at_once.error.empty() == (size <= 16));
+    for (std::size_t cut = 1; cut < line.size(); ++cut) {
+      CAPTURE(size, cut);
+      const auto in_two = feed(line, {cut}, small);
+      CHECK(in_two.commands == at_once.commands);
+      CHECK(in_two.error == at_once.error);
+    }
+  }
+}
+
 TEST_CASE("an announced length takes no memory") {
   const resp_limits limits;
   resp_parser parser{limits};

@@ -125,6 +125,7 @@ std::optional<host_and_port> parse_address(std::string_view text) {
     address.host = text.substr(0, colon);
     port = text.substr(colon + 1);
   }
+  if (address.host.find_first_of("[]") != std::string::npos) return {};
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), address.port);
   if (error != std::errc{} || end != port.data() + port.size() || address.host.empty()) return {};
   return address;

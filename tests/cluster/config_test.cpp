@@ -265,3 +265,13 @@ TEST_CASE("a path of any bytes is shown, and what a file can say comes back from
   REQUIRE(again.ok());
   CHECK(again->values.engine.folder == "a\tb\x01\"c\\");
 }
+
+TEST_CASE("an address is a host and a port, with brackets around an IPv6 host and nowhere else",
+          "[config]") {
+  CHECK(parse_address("[::1]:7400")->host == "::1");
+  CHECK(parse_address("localhost:7400")->port == 7400);
+  for (const auto* bad : {"[[1]]:0", "[a]b]:1", "a]:1", "[::1:7400", "::1:7400", ":1", "a:", "a"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(parse_address(bad));
+  }
+}

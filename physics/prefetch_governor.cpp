@@ -13,10 +13,11 @@ prefetch_governor::grade prefetch_governor::of(double strength) noexcept {
 
 bool prefetch_governor::allows(grade g) noexcept {
   assert(g < grades);
-  const auto& t = tallies_[g];
-  // Eight are on trial before anything is concluded.
-  if (t.wasted <= waste_max_ * (t.used + t.wasted) || t.used + t.wasted < 8) return true;
-  return ++refused_ % explore_every_ == 0;
+  auto& t = tallies_[g];
+  const double tried = t.used + t.wasted;
+  const double deviation = std::sqrt(waste_max_ * (1 - waste_max_) * tried);
+  if (t.wasted <= waste_max_ * tried + 2 * deviation) return true;
+  return ++t.refused % explore_every_ == 0;
 }
 
 void prefetch_governor::outcome(grade g, bool used) noexcept {

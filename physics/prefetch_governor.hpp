@@ -8,17 +8,18 @@ namespace warp::physics {
 
 /// Decides how strong a partner must be to be prefetched, from what became of those before it: of
 /// two workloads with the same strengths one wastes a tenth, the other half. Strengths are sorted
-/// into grades (a factor of sqrt 2 each); a grade is allowed while at most waste_max of what it
-/// brought left memory without being used, and tried now and then when it is not.
+/// into grades (a factor of sqrt 2 each); a grade is stopped once clearly more than waste_max of
+/// what it brought left memory without being used, and then tried now and then. Clearly: by two
+/// standard deviations of that many draws, so that a bad beginning doesn't stop a good grade.
 ///
-/// The caller keeps the grade with what it prefetched until it is used or leaves. O(1), 300 bytes.
+/// The caller keeps the grade with what it prefetched until it is used or leaves. O(1), 400 bytes.
 class prefetch_governor {
 public:
   static constexpr std::size_t grades = 16;
   using grade = std::uint8_t; ///< below `grades`; 0 the strongest
 
-  /// waste_max in (0, 1): of one grade. explore_every: one of so many that are not allowed is
-  /// tried, > 0.
+  /// waste_max in (0, 1): of one grade. explore_every: one of so many of a stopped grade is tried,
+  /// > 0.
   explicit prefetch_governor(double waste_max = 0.3, std::uint32_t explore_every = 64) noexcept
       : waste_max_(waste_max), explore_every_(explore_every) {}
 
@@ -35,10 +36,10 @@ public:
 private:
   struct tally {
     double used = 0, wasted = 0; ///< halved at 512: the latest count most
+    std::uint32_t refused = 0;   ///< of this grade alone: grades that take turns must all be tried
   };
   double waste_max_;
   std::uint32_t explore_every_;
-  std::uint32_t refused_ = 0;
   std::array<tally, grades> tallies_{};
 };
 

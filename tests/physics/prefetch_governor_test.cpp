@@ -40,6 +40,19 @@ TEST_CASE("a grade that wastes too much is stopped but for a few trials, one tha
   CHECK(governor.waste(5) > 0.6);
 }
 
+TEST_CASE("grades that are stopped and take turns are each tried again", "[physics][prefetch]") {
+  prefetch_governor governor{0.3, 64};
+  for (const prefetch_governor::grade g : {1, 5})
+    for (int i = 0; i < 100; ++i) governor.outcome(g, false);
+  int first = 0, second = 0;
+  for (int i = 0; i < 6'400; ++i) {
+    first += governor.allows(1);
+    second += governor.allows(5);
+  }
+  CHECK(first == 100);
+  CHECK(second == 100);
+}
+
 TEST_CASE("a grade that has become better is found out", "[physics][prefetch]") {
   prefetch_governor governor;
   for (int i = 0; i < 2'000; ++i)

@@ -131,9 +131,7 @@ void shard::increment(const call& c, op_reply& reply) {
   }
   reply.number = *sum;
   const number_text text{*sum};
-  // A staged record is logged after this call: its value must outlive it.
-  store(c, raw, {.bytes = staged_ ? c.arena.copy(text.view()) : text.view(), .large = {}}, meta,
-        live != nullptr, reply);
+  store(c, raw, {.bytes = text.view(), .large = {}}, meta, live != nullptr, reply);
 }
 
 void shard::erase(const call& c, op_reply& reply) {
@@ -262,11 +260,8 @@ void shard::store(const call& c, record* existing, const new_value& value, recor
                                           std::uint64_t value_bytes) noexcept {
   const auto need = c.op.key.size() + value_bytes + record_overhead_max;
   if (reserve_memory(need)) return true;
-  if (staged_) { // a transaction has reserved what it knew of
-    settle_memory();
-    return true;
-  }
-  return existing && value_bytes <= existing->value().size();
+  // Not within a transaction: what it replaces is kept until it is settled.
+  return !staged_ && existing && value_bytes <= existing->value().size();
 }
 
 bool shard::reserve_memory(std::uint64_t bytes) noexcept {
@@ -335,6 +330,9 @@ void shard::stage_write(const call& c, record* existing, const new_value& value,
                                  .existed = existed},
                       .to_log = goes_to_log(c.op)});
   auto& w = staged_->back();
+  // Logged later: from the record, which lasts, and not from what the caller has lent.
+  w.logged.key = now->key();
+  if (w.logged.op == log_op::put && !w.logged.large) w.logged.value = now->value();
   w.result.lsn = w.logged.lsn;
   reply.code = op_code::ok;
   if (w.to_log && level_of(c.op) >= durability::sync) reply.durable_at = w.logged.lsn;
@@ -362,12 +360,8 @@ void shard::reserve_to_settle(const log_transaction* transaction) {
 }
 
 void shard::settle(const std::shared_ptr<log_transaction>& transaction) noexcept {
-  const auto& writes = *std::exchange(staged_, nullptr);
   bool logged = false;
-  for (const auto& w : writes) {
-    table_.settle(w.replaced);
-    if (w.logged.op == log_op::erase && table_.find(w.hash, w.logged.key) == w.now)
-      table_.erase(w.hash, w.now);
+  for (const auto& w : *staged_) {
     if (tap_) tap_->note(w.hash, w.logged, w.plain);
     if (w.to_log) {
       if (transaction && !logged) log_->begin_part(transaction);
@@ -378,6 +372,14 @@ void shard::settle(const std::shared_ptr<log_transaction>& transaction) noexcept
     if (w.logged.request) requests_.remember(w.logged.request, w.result, time_.now_us());
   }
   if (logged) log_->commit();
+}
+
+void shard::let_go() noexcept {
+  for (const auto& w : *std::exchange(staged_, nullptr)) {
+    table_.settle(w.replaced);
+    if (w.logged.op == log_op::erase && table_.find(w.hash, w.logged.key) == w.now)
+      table_.erase(w.hash, w.now);
+  }
   if (memory_taken_ > memory_used() + 4 * budget_.block()) settle_memory();
 }
 

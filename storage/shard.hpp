@@ -109,9 +109,10 @@ public:
   [[nodiscard]] record* find_live(std::uint64_t hash, std::string_view key,
                                   std::uint64_t now_ms) const noexcept;
 
-  /// A transaction's writes: until settle() or take_back(), both in the same write_section, what
-  /// apply() does is in the table only, and noted in `writes`, which has room for all of it. Needs
-  /// a call::now_ms above 0.
+  /// A transaction's writes: until let_go() or take_back(), both in the same write_section, what
+  /// apply() does is in the table only, and noted in `writes`, which has room for all of it. Until
+  /// then no record that was seen is changed or freed, and nothing of an operation is borrowed
+  /// beyond its apply(). Needs a call::now_ms above 0.
   void begin_staging(staged_writes& writes) noexcept {
     staged_ = &writes;
     erase_lsn_before_ = last_erase_lsn_;
@@ -121,6 +122,13 @@ public:
   void reserve_to_settle(const log_transaction* transaction);
   /// What was staged is done: logged, told to watches, and remembered.
   void settle(const std::shared_ptr<log_transaction>& transaction) noexcept;
+  /// After settle() of all shards: frees what was replaced.
+  void let_go() noexcept;
+  /// The newest removal that was there before what is staged.
+  [[nodiscard]] lsn_t erase_lsn_before() const noexcept {
+    return staged_ ? erase_lsn_before_ : last_erase_lsn_;
+  }
+  [[nodiscard]] lsn_t last_erase_lsn() const noexcept { return last_erase_lsn_; }
   /// What was staged has never been. LSNs stay used.
   void take_back() noexcept;
 

@@ -36,6 +36,7 @@ public:
   virtual void on_round() noexcept = 0;
 };
 
+class key_mark;
 class transaction;
 
 /// How a transaction's body ends.
@@ -135,6 +136,9 @@ public:
   /// else.
   op_code transact(std::span<const std::string_view> keys, const transaction_options& options,
                    const transaction_body& body, std::vector<durable_target>& waits);
+
+  /// How a key is now, for transaction::has_changed(). Includes what is not durable yet.
+  [[nodiscard]] op_result<key_mark> mark(std::string_view key);
 
   /// Is the shard's log on disk up to `lsn`? Lock-free.
   [[nodiscard]] durable_state durable(shard_id shard, lsn_t lsn) const noexcept;
@@ -269,13 +273,12 @@ public:
 
 private:
   friend class segment_maker;
+  friend class key_mark;
   static op_status open_in_memory(state& s);
   static op_status open_folder(state& s);
   static op_status open_log(state& s, recovered& found);
   static void open_watches(state& s);
   [[nodiscard]] op_status release_log();
-  op_status scan_page_of(std::uint64_t cursor, std::string_view prefix, std::size_t limit,
-                         scan_page& page, std::size_t buckets_max);
   op_status save_checkpoint(shard_id shard);
   std::vector<shard_id> find_due_checkpoints();
   op_status apply_records(shard_id shard, const log_frame& frame);
@@ -284,6 +287,7 @@ private:
   op_status stop_log();
   op_code execute_transaction(std::span<const operation> operations, std::span<op_reply> replies,
                               value_arena& arena);
+  void forget_absence(std::string_view key) noexcept;
   op_code run_transaction(std::span<const std::string_view> keys,
                           const transaction_options& options, const transaction_body& body,
                           std::vector<durable_target>& waits);

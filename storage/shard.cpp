@@ -151,6 +151,8 @@ void shard::erase(const call& c, op_reply& reply) {
   if (staged_) [[unlikely]] // something that has expired stands for nothing
     return stage_write(c, raw, {}, {.version = logged.lsn, .expires_at_ms = 1}, logged, true,
                        reply);
+  if (!absent_.empty()) [[unlikely]]
+    absent_.note_removal(c.op.key, raw->version());
   table_.erase(c.hash, raw);
   if (memory_taken_ > memory_used() + 4 * budget_.block()) [[unlikely]]
     settle_memory();
@@ -362,6 +364,8 @@ void shard::reserve_to_settle(const log_transaction* transaction) {
 void shard::settle(const std::shared_ptr<log_transaction>& transaction) noexcept {
   bool logged = false;
   for (const auto& w : *staged_) {
+    if (!absent_.empty() && w.logged.op == log_op::erase)
+      absent_.note_removal(w.logged.key, w.replaced->version());
     if (tap_) tap_->note(w.hash, w.logged, w.plain);
     if (w.to_log) {
       if (transaction && !logged) log_->begin_part(transaction);
@@ -438,6 +442,16 @@ void shard::replay(const log_record& r, std::uint64_t record_time_us) {
                        record_time_us);
 }
 
+std::uint64_t shard::key_count() const noexcept {
+  auto keys = table_.stats().keys;
+  if (!staged_) return keys;
+  for (const auto& w : *staged_) { // what is replaced, and what stands for nothing, is counted too
+    if (w.replaced) --keys;
+    if (w.logged.op == log_op::erase && table_.find(w.hash, w.logged.key) == w.now) --keys;
+  }
+  return keys;
+}
+
 void shard::clear() noexcept {
   table_.clear();
   requests_.clear();
@@ -469,6 +483,7 @@ void shard::sweep_buckets(std::uint64_t now_ms, std::size_t buckets_max, std::si
       auto* r = table_.find(hash, key);
       if (log_) log_->reserve(key.size());
       const log_record logged{.op = log_op::erase, .lsn = next_lsn(), .key = key};
+      if (!absent_.empty()) absent_.note_removal(key, r->version());
       table_.erase(hash, r);
       last_erase_lsn_ = logged.lsn;
       if (log_) log_->append(logged);

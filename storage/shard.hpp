@@ -2,6 +2,7 @@
 
 #include "messages/ids.hpp"
 #include "messages/operations.hpp"
+#include "storage/absent_keys.hpp"
 #include "storage/batch.hpp"
 #include "storage/clock.hpp"
 #include "storage/engine_options.hpp"
@@ -151,6 +152,8 @@ public:
   /// What a record takes at most beside its key and value, and its place in the index.
   static constexpr std::uint64_t record_overhead_max = 64 + cell_allocator::rounding_max;
 
+  /// Keys whose coming and going somebody wants to hear of.
+  [[nodiscard]] absent_keys& absent() noexcept { return absent_; }
   /// Tells `tap` (borrowed) of every change from now on; null: nobody.
   void watch_with(watch_tap* tap) noexcept { tap_ = tap; }
   [[nodiscard]] watch_tap* tap() noexcept { return tap_; }
@@ -159,6 +162,8 @@ public:
     return log_ ? log_->next_lsn() - 1 : unlogged_lsn_;
   }
   [[nodiscard]] const table& records() const noexcept { return table_; }
+  /// Keys that are there, as a transaction sees them that is staged.
+  [[nodiscard]] std::uint64_t key_count() const noexcept;
   /// Does any record expire? If not, nobody needs to know the time.
   [[nodiscard]] bool has_expiring() const noexcept { return table_.stats().expiring_keys != 0; }
   void clear() noexcept;
@@ -217,6 +222,7 @@ private:
   std::vector<std::string> expired_keys_; // of one bucket of the sweep
   table table_;
   request_window requests_;
+  absent_keys absent_;
   shard_stats counters_;
 };
 

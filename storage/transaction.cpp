@@ -56,6 +56,23 @@ const record* transaction::find(std::string_view key) {
   return r;
 }
 
+void transaction::scan(std::uint64_t cursor, std::string_view prefix, std::size_t limit,
+                       scan_page& page, std::size_t buckets_max) {
+  if (share_count_ != state_.shard_count()) {
+    failed_ = op_code::wrong_shard;
+    page.entries.clear();
+    page.next_cursor = 0;
+    return;
+  }
+  state_.scan(cursor, prefix, limit, page, buckets_max, /*locked=*/true);
+}
+
+std::uint64_t transaction::key_count() {
+  std::uint64_t count = 0;
+  for (const auto& s : shares()) count += s.at->key_count();
+  return count;
+}
+
 void transaction::apply(const operation& op, op_reply& reply, const large_value* prepared) {
   reply.reset();
   if (failed_ != op_code::ok) return refuse(reply, failed_);

@@ -5,6 +5,7 @@
 #include "messages/status.hpp"
 #include "storage/batch.hpp"
 #include "storage/engine.hpp"
+#include "storage/key_mark.hpp"
 #include "storage/record.hpp"
 #include "storage/reply.hpp"
 
@@ -38,6 +39,16 @@ public:
   /// The live record of a key, or null. It stays as it is until the transaction ends, whatever is
   /// written meanwhile.
   [[nodiscard]] const record* find(std::string_view key);
+
+  /// Was anything done to the key since the mark was made? Before the first write to it.
+  [[nodiscard]] bool has_changed(const key_mark& mark);
+
+  /// The next records in hash order, as engine::scan() answers; all shards must be locked. What was
+  /// written before is seen.
+  void scan(std::uint64_t cursor, std::string_view prefix, std::size_t limit, scan_page& page,
+            std::size_t buckets_max = 1'000);
+  /// Of all shards that are locked, those that have expired and are still there included.
+  [[nodiscard]] std::uint64_t key_count();
 
   /// Executes an operation, as engine::execute() does it, without a request id. Key and value are
   /// borrowed for this call only. Conditions that do not hold are an answer like any other; what

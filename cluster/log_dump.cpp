@@ -53,6 +53,8 @@ std::string_view name_of(log_op op) {
     return "expire";
   case log_op::parts:
     return "parts";
+  case log_op::clear:
+    return "clear";
   }
   return "unknown";
 }

@@ -22,6 +22,9 @@ constexpr unsigned priority_shift = 3, pattern_shift = 6;
 constexpr std::size_t skip_bytes = 6, expiry_bytes = 8, request_bytes = 24;
 static_assert(record_head_bytes_max ==
               record_head_bytes + skip_bytes + expiry_bytes + request_bytes);
+constexpr bool is_known(log_op op) noexcept {
+  return (op >= log_op::put && op <= log_op::parts) || op == log_op::clear;
+}
 static_assert(key_size_max - 1 <= 0xffff && value_size_hard_max <= 0xffff'ffff);
 
 } // namespace
@@ -42,7 +45,8 @@ std::size_t encode_record_head(const log_record& record, lsn_t expected, char* t
                               : 0u;
   to = store_le<std::uint8_t>(to, first);
   to = store_le<std::uint8_t>(to, static_cast<std::uint8_t>(attributes));
-  to = store_le<std::uint16_t>(to, static_cast<std::uint16_t>(record.key.size() - 1));
+  to = store_le<std::uint16_t>(
+      to, static_cast<std::uint16_t>(record.op == log_op::clear ? 0 : record.key.size() - 1));
   to = store_le<std::uint32_t>(
       to, static_cast<std::uint32_t>(record.op == log_op::put ? record.payload().size() : 0));
   if ((first & has_skip) != 0) {
@@ -76,10 +80,14 @@ bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noex
   const char* at = bytes.data();
   const auto first = load_le<std::uint8_t>(at);
   const auto attributes = load_le<std::uint8_t>(at + 1);
-  const std::size_t key_size = std::size_t{load_le<std::uint16_t>(at + 2)} + 1;
-  const std::size_t value_size = load_le<std::uint32_t>(at + 4);
   const auto op = static_cast<log_op>(first & op_mask);
-  if ((first & ~known_bits) != 0 || op < log_op::put || op > log_op::parts) return false;
+  const std::size_t key_size =
+      op == log_op::clear ? 0 : std::size_t{load_le<std::uint16_t>(at + 2)} + 1;
+  const std::size_t value_size = load_le<std::uint32_t>(at + 4);
+  if ((first & ~known_bits) != 0 || !is_known(op)) return false;
+  if (op == log_op::clear &&
+      ((first & ~(op_mask | has_skip)) != 0 || load_le<std::uint16_t>(at + 2) != 0))
+    return false;
   bytes.remove_prefix(record_head_bytes);
 
   record = {};
@@ -126,7 +134,8 @@ bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noex
   record.meta.pattern = static_cast<access_pattern>(attributes >> pattern_shift);
   record.compressed = (first & is_compressed) != 0;
   if (op != log_op::put && (value_size != 0 || record.compressed)) return false;
-  if (op == log_op::erase && (attributes != 0 || (first & has_expiry) != 0)) return false;
+  if (op != log_op::put && op != log_op::meta && (attributes != 0 || (first & has_expiry) != 0))
+    return false;
   bytes.remove_prefix(optional);
   record.key = bytes.substr(0, key_size);
   record.value = bytes.substr(key_size, value_size);

@@ -20,6 +20,7 @@ enum class log_op : std::uint8_t {
   erase = 2, ///< the key is gone
   meta = 3,  ///< the key's meta is this now, its value untouched
   parts = 4, ///< no change: a transaction over several shards begins here; see transaction_part
+  clear = 7, ///< every key of the shard is gone; has none itself
 };
 
 /// One after-image. Key and value are borrowed: until append() has returned, or as long as the

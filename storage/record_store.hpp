@@ -26,6 +26,9 @@ public:
   /// Writes the meta and keeps value and heat; false and no change where an expiry comes or goes.
   [[nodiscard]] bool overwrite_meta(record* r, const record_meta& meta) noexcept;
 
+  /// Exchanges the records of the two; the stats are the caller's to exchange.
+  void swap(record_store& other) noexcept;
+
   /// Frees the record and its reference to a blob.
   void free(record* r) noexcept;
 

@@ -23,7 +23,8 @@ namespace warp::cluster {
 namespace {
 
 constexpr std::size_t read_bytes = 64 * 1024;
-constexpr std::size_t spares_max = 16;
+constexpr std::size_t turn_events = 128;
+constexpr std::size_t spares_bytes_max = 16 * 1024 * 1024; // a turn's connections all have buffers
 constexpr std::size_t spare_bytes_max = 256 * 1024;
 constexpr auto tick_interval = std::chrono::milliseconds{100};
 constexpr auto pause_tick = std::chrono::milliseconds{5};
@@ -80,6 +81,7 @@ resp_io_thread::resp_io_thread(resp_shared& shared, std::size_t number)
     : shared_(shared), number_(static_cast<std::uint32_t>(number)),
       command_counts_(std::make_unique<command_count[]>(all_commands().size())),
       view_(shared.engine) {
+  shares_.reserve(batch_size);
   epoll_ = checked(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
   event_ = checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
   epoll_event wanted{.events = EPOLLIN, .data = {.ptr = &event_}};
@@ -207,7 +209,7 @@ int resp_io_thread::timeout_ms() const noexcept {
 }
 
 void resp_io_thread::turn(int timeout) {
-  epoll_event events[128];
+  epoll_event events[turn_events];
   const int n = ::epoll_wait(epoll_, events, static_cast<int>(std::size(events)), timeout);
   shared_.gate.enter(number_);
   now_ms_ = shared_.now_ms();
@@ -215,6 +217,7 @@ void resp_io_thread::turn(int timeout) {
   for (int i = 0; i < n; ++i) {
     auto* const what = events[i].data.ptr;
     if (what == &event_) {
+      flush_batch(); // a post may close a connection
       take_posts();
       sweep_waiting();
       continue;
@@ -234,9 +237,11 @@ void resp_io_thread::turn(int timeout) {
       if (seen & EPOLLIN) read_from(c);
       if (!c.dead && (seen & EPOLLOUT)) mark_dirty(c);
     } catch (const std::bad_alloc&) {
+      flush_batch();
       drop(c, "no memory for its buffers");
     }
   }
+  flush_batch();
   auto dirty = std::move(dirty_);
   dirty_.clear();
   for (auto* c : dirty) {
@@ -246,9 +251,11 @@ void resp_io_thread::turn(int timeout) {
       send(*c);
       if (!c->dead && c->more && !c->paused) {
         process(*c);
+        flush_batch();
         send(*c);
       }
     } catch (const std::bad_alloc&) {
+      flush_batch();
       drop(*c, "no memory for its buffers");
     }
   }
@@ -444,10 +451,18 @@ void resp_io_thread::mark_dirty(resp_connection& c) {
 // ---------------------------------------------------------------------------------------------------------------
 
 void resp_io_thread::give_spare(resp_buffer& buffer) {
-  if (spares_.size() < spares_max && buffer.capacity() != 0 && buffer.capacity() <= spare_bytes_max)
-    spares_.push_back(std::move(buffer));
-  else
-    buffer.release();
+  const auto bytes = buffer.capacity();
+  if (bytes == 0 || bytes > spare_bytes_max || spare_bytes_ + bytes > spares_bytes_max)
+    return buffer.release();
+  spares_.push_back(std::move(buffer));
+  spare_bytes_ += bytes;
+}
+
+void resp_io_thread::take_spare(resp_buffer& buffer) noexcept {
+  if (buffer.capacity() != 0 || spares_.empty()) return;
+  buffer.swap(spares_.back());
+  spares_.pop_back();
+  spare_bytes_ -= buffer.capacity();
 }
 
 /// What a connection keeps for longer takes little more memory than it needs.
@@ -465,10 +480,7 @@ void resp_io_thread::put_aside(resp_buffer& buffer) {
 
 void resp_io_thread::read_from(resp_connection& c) {
   if (c.closing || c.paused || c.more) return update_interest(c);
-  if (c.input.capacity() == 0 && !spares_.empty()) {
-    c.input.swap(spares_.back());
-    spares_.pop_back();
-  }
+  take_spare(c.input);
   // A long argument is waited for with room that grows as it arrives: what is only announced costs
   // nothing.
   const auto missing = c.need > c.input.size() ? c.need - c.input.size() : 0;
@@ -489,7 +501,7 @@ void resp_io_thread::read_from(resp_connection& c) {
   bump(counters_.bytes_received, static_cast<std::uint64_t>(n));
   c.card->active_at_ms.store(static_cast<std::int64_t>(now_ms_), std::memory_order_relaxed);
   process(c);
-  send(c);
+  if (!c.dead) mark_dirty(c);
 }
 
 } // namespace warp::cluster

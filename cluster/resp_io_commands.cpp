@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
+#include <utility>
 
 namespace warp::cluster {
 
@@ -65,6 +66,8 @@ void resp_io_thread::process(resp_connection& c) {
   c.more = false;
   c.need = 0;
   take_spare(c.output);
+  const bool syncs =
+      (c.level == durability::unspecified ? shared_.default_level : c.level) >= durability::sync;
   const auto slower_than_us = shared_.settings.slower_than_us.load(std::memory_order_relaxed);
   const bool each_timed = slower_than_us >= 0 && slower_than_us < 1'000;
   const auto may_gather = [&] {
@@ -103,6 +106,7 @@ void resp_io_thread::process(resp_connection& c) {
       op = {.level = c.level, .key = {}, .value = {}, .request = {}};
       if (command->gather(arguments_, now_ms_, op, shapes_[batch_count_])) [[likely]] {
         numbers_[batch_count_] = command->number;
+        batch_syncs_ |= syncs;
         at += c.parser.consumed();
         if (++batch_count_ < batch_size && batch_count_ - mine < c.batch_max) continue;
         share_of_batch(c, mine);
@@ -153,7 +157,13 @@ void resp_io_thread::flush_batch() noexcept {
   const auto n = batch_count_;
   if (n == 0) return;
   batch_count_ = 0;
-  shared_.engine.execute({operations_.data(), n}, {replies_.data(), n}, arena_);
+  const std::span<const operation> operations{operations_.data(), n};
+  if (std::exchange(batch_syncs_, false)) {
+    shared_.engine.execute_unsynced(operations, {replies_.data(), n}, arena_);
+    batch_done_at_ = clock::now();
+  } else {
+    shared_.engine.execute(operations, {replies_.data(), n}, arena_);
+  }
   std::size_t from = 0;
   for (const auto& [c, count] : shares_) {
     try {
@@ -240,7 +250,12 @@ void resp_io_thread::write_batched(resp_connection& c, std::size_t i) {
   }
   if (reply.durable_at != 0) [[unlikely]] {
     const durable_target target{reply.shard, reply.durable_at};
-    hold(c, begin, {&target, 1}, clock::now() + shared_.options.durable_wait_max);
+    if (shared_.engine.durable(target.shard, target.lsn) == storage::durable_state::pending) {
+      if (!any_unsynced_) unsynced_since_ = batch_done_at_;
+      any_unsynced_ = true;
+      unsynced_[target.shard.value / 64] |= std::uint64_t{1} << target.shard.value % 64;
+    }
+    hold(c, begin, {&target, 1}, batch_done_at_ + shared_.options.durable_wait_max);
   }
   if (reply.large) [[unlikely]]
     reply.large = {};

@@ -47,6 +47,7 @@ struct resp_shared {
   std::atomic<bool> pause_writes_only{false};
   std::atomic<std::int64_t> last_save_s;
   std::atomic<bool> saving{false};
+  const durability default_level; ///< of a write that names none
   std::vector<std::unique_ptr<resp_io_thread>> threads;
 
   [[nodiscard]] std::uint64_t now_ms() const noexcept { return time->now_ms(); }
@@ -120,9 +121,13 @@ public:
 private:
   using clock = std::chrono::steady_clock;
   static constexpr std::size_t batch_size = 256;
+  static constexpr auto gather_max = std::chrono::microseconds{200};
+  static constexpr auto nap = std::chrono::microseconds{40};
 
   void loop();
-  void turn(int timeout_ms);
+  [[nodiscard]] int turn(int timeout_ms); ///< how many descriptors were ready
+  void learn_density(int ready, bool napped, clock::time_point before) noexcept;
+  void request_rounds() noexcept;
   void accept_some();
   void serve(int fd);
   void take_posts();
@@ -176,6 +181,12 @@ private:
   bool accepting_ = true, draining_ = false, stopped_ = false;
   clock::time_point drain_until_;
 
+  // What is let gather
+  std::vector<std::uint64_t> unsynced_; // a bit a shard: it has what no round was asked for
+  bool any_unsynced_ = false;
+  clock::time_point unsynced_since_, turned_at_;
+  int close_turns_ = 0; // that followed each other closely; negative: naps did not pay lately
+
   // Of the command or batch at hand
   std::vector<std::string_view> arguments_;
   std::uint64_t now_ms_ = 0;
@@ -190,6 +201,8 @@ private:
     resp_connection* connection;
     std::size_t operations;
   };
+  bool batch_syncs_ = false;        // some of the batch waits for the disk
+  clock::time_point batch_done_at_; // of the last one with such
   std::vector<batch_share> shares_; // of the batch, in its order; room for all that a turn can have
   std::array<operation, batch_size> operations_;
   std::array<storage::op_reply, batch_size> replies_;

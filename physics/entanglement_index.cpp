@@ -59,17 +59,19 @@ void entanglement_index::observe(std::span<const std::uint64_t> window, double n
 }
 
 void entanglement_index::bind(std::uint32_t slot, std::uint64_t other, double weight) {
-  pair* lightest = &pairs_[slot * options_.partners_max];
-  for (auto* p = lightest; p != &pairs_[slot * options_.partners_max] + options_.partners_max;
-       ++p) {
-    if (p->weight > 0 && p->key == other) {
-      p->weight += weight;
-      p->seen = 2;
-      return;
-    }
-    if (p->weight < lightest->weight) lightest = p;
+  const auto begin = pairs_.begin() + static_cast<std::ptrdiff_t>(slot * options_.partners_max);
+  const auto end = begin + static_cast<std::ptrdiff_t>(options_.partners_max);
+  const auto known = std::find_if(begin, end, [&](const pair& p) { return p.key == other; });
+  if (known != end && known->weight > 0) {
+    known->weight += weight;
+    known->seen = 2;
+    // Who is met often moves to the front, where it is found soon.
+    if (known != begin) std::iter_swap(known, known - 1);
+    return;
   }
-  *lightest = {other, lightest->weight + weight, static_cast<float>(lightest->weight), 1};
+  // A free one weighs nothing; keys of free ones are 0, which may also be a key.
+  auto& lightest = known != end ? *known : *std::ranges::min_element(begin, end, {}, &pair::weight);
+  lightest = {other, lightest.weight + weight, static_cast<float>(lightest.weight), 1};
 }
 
 double entanglement_index::strength_of(const heavy_hitters::item& key, const pair& p) const {

@@ -15,9 +15,10 @@ struct observer_options {
   std::uint32_t keys_one_in = 100;        ///< keys whose every access is taken, >= 1
   std::uint32_t window_ms = 50;           ///< how long a window of a connection lasts, >= 1
   std::uint32_t window_accesses_max = 64; ///< of a connection: a faster one has more windows
-  /// Beyond so many samples within a second whole windows, and watched keys, are passed over: what
-  /// learns from samples then has a bounded cost, whatever the load.
-  std::uint32_t samples_per_s_max = 20'000;
+  /// Beyond so many samples a second whole windows, and watched keys, are passed over: what learns
+  /// from samples then has a bounded cost, whatever the load. At half a microsecond for a sample
+  /// half a per cent of a core.
+  std::uint32_t samples_per_s_max = 10'000;
   std::size_t capacity = 2048; ///< samples that wait to be drained, 128 bytes each
   std::uint64_t seed = 0;      ///< chooses windows and watched keys: the same for all threads
   std::uint64_t source = 0;    ///< another one for each thread: tells their windows apart
@@ -35,7 +36,7 @@ struct observer_options {
 /// One thread calls begin_request(), begin_stream() and observe(); one other thread may drain().
 /// Times are milliseconds since any fixed moment that outlives a restart (unix time does).
 ///
-///     watching.begin_stream(connection, now_ms);
+///     watching.begin_stream(connection, now_ms); // or begin_request(count, now_ms)
 ///     watching.observe(hash, key, shard, bytes, access_kind::read, now_ms);
 ///     ...
 ///     const auto done = watching.drain([&](auto samples) { ... });
@@ -47,8 +48,8 @@ public:
 
   // -- by the thread that makes the accesses -----------------------------------------------------
 
-  /// What follows belongs to one request, until another beginning.
-  void begin_request(std::uint64_t now_ms) noexcept;
+  /// What follows belongs to one request of so many accesses, until another beginning.
+  void begin_request(std::size_t accesses, std::uint64_t now_ms) noexcept;
 
   /// What follows belongs to this connection, until another beginning; it may come back.
   void begin_stream(std::uint64_t connection, std::uint64_t now_ms) noexcept {
@@ -66,9 +67,17 @@ public:
     if (left_ == 0 || now_ms >= window_ends_ms_) [[unlikely]]
       next_window(now_ms);
     --left_;
-    if (sampled_ || is_watched(key_hash)) [[unlikely]]
-      record(key_hash, key, shard, bytes, kind, now_ms);
+    if (wants(key_hash)) [[unlikely]]
+      take(key_hash, key, shard, bytes, kind, now_ms);
   }
+
+  /// Within a request, what observe() does in two steps: the first for every access, the second for
+  /// those that are wanted.
+  [[nodiscard]] bool wants(std::uint64_t key_hash) const noexcept {
+    return sampled_ || is_watched(key_hash);
+  }
+  void take(std::uint64_t key_hash, std::string_view key, std::uint32_t shard, std::size_t bytes,
+            access_kind kind, std::uint64_t now_ms) noexcept;
 
   [[nodiscard]] bool is_watched(std::uint64_t key_hash) const noexcept {
     return (key_hash ^ salt_) * 0xd1342543de82ef95u < watched_below_;
@@ -99,8 +108,6 @@ private:
   void open_window(std::uint64_t now_ms) noexcept;
   void count_accesses() noexcept;
   void choose(std::uint64_t id, std::uint64_t now_ms) noexcept;
-  void record(std::uint64_t key_hash, std::string_view key, std::uint32_t shard, std::size_t bytes,
-              access_kind kind, std::uint64_t now_ms) noexcept;
 
   // What every access looks at
   std::uint32_t left_ = 0, opened_with_ = 0; ///< accesses that the window still takes, and took
@@ -110,10 +117,11 @@ private:
 
   observer_options options_;
   std::uint64_t window_below_; ///< ids of sampled windows
+  std::uint64_t slice_budget_; ///< samples
   std::uint64_t connection_ = 0, part_ = 0, requests_ = 0;
   std::uint32_t window_ = 0;
-  std::uint64_t second_ = 0;
-  std::uint32_t taken_ = 0; ///< samples within this second
+  std::uint64_t slice_ = 0; ///< of time, each with its share of the budget
+  std::uint64_t taken_ = 0; ///< samples that no slice has paid for yet
   std::atomic<std::uint64_t> accesses_{0}, dropped_{0};
   sample_ring ring_;
   std::uint64_t accesses_drained_ = 0, dropped_drained_ = 0; ///< by the thread that learns

@@ -41,8 +41,8 @@ struct application {
     const auto id = key_id(key);
     watching.observe(id, key, static_cast<std::uint32_t>(id % 8), bytes, access_kind::read, now_ms);
   }
-  void request(std::uint32_t user) {
-    watching.begin_request(now_ms);
+  void request(std::uint32_t user, std::size_t accesses = 4) {
+    watching.begin_request(accesses, now_ms);
     for (const char* part : {"user:", "profile:", "settings:"}) access(part + std::to_string(user));
     access("page:" + std::to_string(random.below(500)));
   }
@@ -168,7 +168,7 @@ TEST_CASE("the plan moves known keys off the fullest shard and makes the load mo
   for (int i = 0; hot.size() < 12; ++i)
     if (const auto key = "hot:" + std::to_string(i); key_id(key) % 8 == 5) hot.push_back(key);
   for (int i = 0; i < 3000; ++i, app.now_ms += 5) {
-    app.request(app.random.below(50));
+    app.request(app.random.below(50), 10);
     for (int k = 0; k < 6; ++k) app.access(hot[app.random.below(hot.size())]);
     if (i % 50 == 49) learn_from(state, app.watching);
   }

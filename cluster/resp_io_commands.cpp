@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
+#include <utility>
 
 namespace warp::cluster {
 
@@ -64,10 +65,9 @@ void resp_io_thread::process(resp_connection& c) {
   std::size_t at = 0;
   c.more = false;
   c.need = 0;
-  if (c.output.capacity() == 0 && !spares_.empty()) {
-    c.output.swap(spares_.back());
-    spares_.pop_back();
-  }
+  take_spare(c.output);
+  const bool syncs =
+      (c.level == durability::unspecified ? shared_.default_level : c.level) >= durability::sync;
   const auto slower_than_us = shared_.settings.slower_than_us.load(std::memory_order_relaxed);
   const bool each_timed = slower_than_us >= 0 && slower_than_us < 1'000;
   const auto may_gather = [&] {
@@ -76,6 +76,7 @@ void resp_io_thread::process(resp_connection& c) {
            shared_.pause_until_ms.load(std::memory_order_relaxed) == 0;
   };
   bool gathers = may_gather();
+  std::size_t mine = batch_count_; // where the operations of this connection begin
   while (!c.closing && !c.paused && !c.dead) {
     const auto outcome = c.parser.next(input.substr(at), arguments_);
     if (outcome == resp_parser::outcome::incomplete) {
@@ -83,7 +84,10 @@ void resp_io_thread::process(resp_connection& c) {
       break;
     }
     if (outcome == resp_parser::outcome::broken) {
-      flush_batch(c);
+      share_of_batch(c, mine);
+      flush_batch();
+      mine = 0;
+      if (c.dead) return;
       c.out.error(fmt::format("ERR {}", c.parser.error()));
       bump(counters_.errors);
       bump(counters_.connections_dropped);
@@ -102,24 +106,32 @@ void resp_io_thread::process(resp_connection& c) {
       op = {.level = c.level, .key = {}, .value = {}, .request = {}};
       if (command->gather(arguments_, now_ms_, op, shapes_[batch_count_])) [[likely]] {
         numbers_[batch_count_] = command->number;
+        batch_syncs_ |= syncs;
         at += c.parser.consumed();
-        if (++batch_count_ < c.batch_max) continue;
-        flush_batch(c);
+        if (++batch_count_ < batch_size && batch_count_ - mine < c.batch_max) continue;
+        share_of_batch(c, mine);
+        flush_batch();
+        mine = 0;
         if (c.output.size() <= shared_.options.output_buffer_bytes) continue;
         c.more = true;
         break;
       }
     }
-    flush_batch(c);
+    share_of_batch(c, mine);
+    flush_batch();
+    mine = 0;
+    if (c.dead) return;
     if (c.output.size() > shared_.options.output_buffer_bytes) {
       c.more = true;
       break;
     }
+    if (command != nullptr && command->kind == command_kind::whole) send_answers(c);
     if (!dispatch(c, command)) break;
     at += c.parser.consumed();
     gathers = may_gather();
   }
-  flush_batch(c);
+  share_of_batch(c, mine);
+  if (c.dead) return;
   c.input.consume(at);
   if (c.paused) c.need = 0;
   if (c.need > shared_.options.input_buffer_bytes) {
@@ -127,23 +139,51 @@ void resp_io_thread::process(resp_connection& c) {
     bump(counters_.connections_dropped);
     c.closing = true;
   }
-  if (c.closing) c.input.release();
+  if (!c.closing) return;
+  flush_batch(); // it may look into the input
+  c.input.release();
 }
 
 // -- batches
 // -------------------------------------------------------------------------------------------------------------
 
-void resp_io_thread::flush_batch(resp_connection& c) {
+/// The operations from `from` on are of this connection. They look into its input, which stays as
+/// it is until the batch is done.
+void resp_io_thread::share_of_batch(resp_connection& c, std::size_t from) {
+  if (batch_count_ > from) shares_.push_back({&c, batch_count_ - from});
+}
+
+void resp_io_thread::flush_batch() noexcept {
   const auto n = batch_count_;
   if (n == 0) return;
   batch_count_ = 0;
-  shared_.engine.execute({operations_.data(), n}, {replies_.data(), n}, arena_);
-  const auto before = c.output.size();
-  for (std::size_t i = 0; i < n; ++i) write_batched(c, i);
+  const std::span<const operation> operations{operations_.data(), n};
+  if (std::exchange(batch_syncs_, false)) {
+    shared_.engine.execute_unsynced(operations, {replies_.data(), n}, arena_);
+    batch_done_at_ = clock::now();
+  } else {
+    shared_.engine.execute(operations, {replies_.data(), n}, arena_);
+  }
+  std::size_t from = 0;
+  for (const auto& [c, count] : shares_) {
+    try {
+      if (!c->dead) answer_batched(*c, from, from + count);
+    } catch (const std::bad_alloc&) {
+      drop(*c, "no memory for its buffers");
+    }
+    from += count;
+  }
+  shares_.clear();
   arena_.clear();
   bump(counters_.commands, n);
-  c.card->last.store(&all_commands()[numbers_[n - 1]], std::memory_order_relaxed);
-  const auto average = (c.output.size() - before) / n;
+}
+
+void resp_io_thread::answer_batched(resp_connection& c, std::size_t from, std::size_t to) {
+  take_spare(c.output);
+  const auto before = c.output.size();
+  for (auto i = from; i < to; ++i) write_batched(c, i);
+  c.card->last.store(&all_commands()[numbers_[to - 1]], std::memory_order_relaxed);
+  const auto average = (c.output.size() - before) / (to - from);
   if (average > large_reply_bytes)
     c.batch_max = std::max<std::size_t>(1, std::min(c.batch_max, (256 * 1024) / average));
   else
@@ -210,7 +250,12 @@ void resp_io_thread::write_batched(resp_connection& c, std::size_t i) {
   }
   if (reply.durable_at != 0) [[unlikely]] {
     const durable_target target{reply.shard, reply.durable_at};
-    hold(c, begin, {&target, 1}, clock::now() + shared_.options.durable_wait_max);
+    if (shared_.engine.durable(target.shard, target.lsn) == storage::durable_state::pending) {
+      if (!any_unsynced_) unsynced_since_ = batch_done_at_;
+      any_unsynced_ = true;
+      unsynced_[target.shard.value / 64] |= std::uint64_t{1} << target.shard.value % 64;
+    }
+    hold(c, begin, {&target, 1}, batch_done_at_ + shared_.options.durable_wait_max);
   }
   if (reply.large) [[unlikely]]
     reply.large = {};

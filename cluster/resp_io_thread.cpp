@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <arpa/inet.h>
+#include <bit>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <fmt/format.h>
 #include <limits>
 #include <netinet/in.h>
@@ -14,16 +16,19 @@
 #include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <system_error>
 #include <unistd.h>
+#include <utility>
 
 namespace warp::cluster {
 
 namespace {
 
 constexpr std::size_t read_bytes = 64 * 1024;
-constexpr std::size_t spares_max = 16;
+constexpr std::size_t turn_events = 128;
+constexpr std::size_t spares_bytes_max = 16 * 1024 * 1024; // a turn's connections all have buffers
 constexpr std::size_t spare_bytes_max = 256 * 1024;
 constexpr auto tick_interval = std::chrono::milliseconds{100};
 constexpr auto pause_tick = std::chrono::milliseconds{5};
@@ -74,12 +79,15 @@ resp_shared::resp_shared(resp_server_options o, storage::engine& e, std::uint16_
                !e.options().folder.empty(),
                (options.level == durability::unspecified ? e.options().default_level
                                                          : options.level) >= durability::sync),
-      gate(options.threads), last_save_s(started_at_ms / 1'000) {}
+      gate(options.threads), last_save_s(started_at_ms / 1'000),
+      default_level(e.options().default_level) {}
 
 resp_io_thread::resp_io_thread(resp_shared& shared, std::size_t number)
     : shared_(shared), number_(static_cast<std::uint32_t>(number)),
       command_counts_(std::make_unique<command_count[]>(all_commands().size())),
       view_(shared.engine) {
+  shares_.reserve(batch_size);
+  unsynced_.resize(shared.engine.shard_count() / 64 + 1);
   epoll_ = checked(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
   event_ = checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
   epoll_event wanted{.events = EPOLLIN, .data = {.ptr = &event_}};
@@ -186,10 +194,18 @@ void resp_io_thread::reset_counts() noexcept {
 // ------------------------------------------------------------------------------------------------------------
 
 void resp_io_thread::loop() {
-  ticked_at_ = clock::now();
+  ::prctl(PR_SET_TIMERSLACK, 1'000); // or a nap would be twice as long
+  ticked_at_ = turned_at_ = clock::now();
   while (!stopped_) {
     const int wait_ms = timeout_ms();
-    turn(wait_ms);
+    if (wait_ms != 0 && nap_judge_.naps() && waiting_.empty()) {
+      const timespec time{.tv_sec = 0, .tv_nsec = std::chrono::nanoseconds{nap}.count()};
+      ::clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);
+    }
+    const int ready = turn(wait_ms);
+    if (any_unsynced_ && (ready == 0 || turned_at_ - unsynced_since_ >= gather_max))
+      request_rounds();
+    nap_judge_.turned(ready, turned_at_);
   }
   for (auto& [id, c] : by_id_)
     if (!c->dead) close(*c);
@@ -197,8 +213,16 @@ void resp_io_thread::loop() {
   by_id_.clear();
 }
 
+void resp_io_thread::request_rounds() noexcept {
+  any_unsynced_ = false;
+  for (std::uint32_t word = 0; word < unsynced_.size(); ++word)
+    for (auto bits = std::exchange(unsynced_[word], 0); bits != 0; bits &= bits - 1)
+      shared_.engine.request_sync(
+          shard_id{64 * word + static_cast<std::uint32_t>(std::countr_zero(bits))});
+}
+
 int resp_io_thread::timeout_ms() const noexcept {
-  if (!dirty_.empty()) return 0;
+  if (!dirty_.empty() || any_unsynced_) return 0;
   if (paused_ != 0) return static_cast<int>(pause_tick.count());
   if (unsent_ != 0 || !waiting_.empty() || draining_ || !accepting_ ||
       shared_.settings.idle_seconds_max.load(std::memory_order_relaxed) != 0)
@@ -206,8 +230,8 @@ int resp_io_thread::timeout_ms() const noexcept {
   return -1;
 }
 
-void resp_io_thread::turn(int timeout) {
-  epoll_event events[128];
+int resp_io_thread::turn(int timeout) {
+  epoll_event events[turn_events];
   const int n = ::epoll_wait(epoll_, events, static_cast<int>(std::size(events)), timeout);
   shared_.gate.enter(number_);
   now_ms_ = shared_.now_ms();
@@ -215,6 +239,7 @@ void resp_io_thread::turn(int timeout) {
   for (int i = 0; i < n; ++i) {
     auto* const what = events[i].data.ptr;
     if (what == &event_) {
+      flush_batch(); // a post may close a connection
       take_posts();
       sweep_waiting();
       continue;
@@ -234,9 +259,11 @@ void resp_io_thread::turn(int timeout) {
       if (seen & EPOLLIN) read_from(c);
       if (!c.dead && (seen & EPOLLOUT)) mark_dirty(c);
     } catch (const std::bad_alloc&) {
+      flush_batch();
       drop(c, "no memory for its buffers");
     }
   }
+  flush_batch();
   auto dirty = std::move(dirty_);
   dirty_.clear();
   for (auto* c : dirty) {
@@ -246,24 +273,27 @@ void resp_io_thread::turn(int timeout) {
       send(*c);
       if (!c->dead && c->more && !c->paused) {
         process(*c);
+        flush_batch();
         send(*c);
       }
     } catch (const std::bad_alloc&) {
+      flush_batch();
       drop(*c, "no memory for its buffers");
     }
   }
   shared_.gate.leave(number_);
-  if (const auto now = clock::now();
-      now - ticked_at_ >= (paused_ != 0 ? pause_tick : tick_interval)) {
-    ticked_at_ = now;
-    tick(now);
+  turned_at_ = clock::now();
+  if (turned_at_ - ticked_at_ >= (paused_ != 0 ? pause_tick : tick_interval)) {
+    ticked_at_ = turned_at_;
+    tick(turned_at_);
   }
   if (!dead_.empty()) {
     std::erase_if(dirty_, [](const resp_connection* c) { return c->dead; });
     for (auto* c : dead_) by_id_.erase(c->card->id);
     dead_.clear();
   }
-  if (draining_ && (by_id_.empty() || clock::now() >= drain_until_)) stopped_ = true;
+  if (draining_ && (by_id_.empty() || turned_at_ >= drain_until_)) stopped_ = true;
+  return n;
 }
 
 void resp_io_thread::take_posts() {
@@ -444,10 +474,18 @@ void resp_io_thread::mark_dirty(resp_connection& c) {
 // ---------------------------------------------------------------------------------------------------------------
 
 void resp_io_thread::give_spare(resp_buffer& buffer) {
-  if (spares_.size() < spares_max && buffer.capacity() != 0 && buffer.capacity() <= spare_bytes_max)
-    spares_.push_back(std::move(buffer));
-  else
-    buffer.release();
+  const auto bytes = buffer.capacity();
+  if (bytes == 0 || bytes > spare_bytes_max || spare_bytes_ + bytes > spares_bytes_max)
+    return buffer.release();
+  spares_.push_back(std::move(buffer));
+  spare_bytes_ += bytes;
+}
+
+void resp_io_thread::take_spare(resp_buffer& buffer) noexcept {
+  if (buffer.capacity() != 0 || spares_.empty()) return;
+  buffer.swap(spares_.back());
+  spares_.pop_back();
+  spare_bytes_ -= buffer.capacity();
 }
 
 /// What a connection keeps for longer takes little more memory than it needs.
@@ -465,10 +503,7 @@ void resp_io_thread::put_aside(resp_buffer& buffer) {
 
 void resp_io_thread::read_from(resp_connection& c) {
   if (c.closing || c.paused || c.more) return update_interest(c);
-  if (c.input.capacity() == 0 && !spares_.empty()) {
-    c.input.swap(spares_.back());
-    spares_.pop_back();
-  }
+  take_spare(c.input);
   // A long argument is waited for with room that grows as it arrives: what is only announced costs
   // nothing.
   const auto missing = c.need > c.input.size() ? c.need - c.input.size() : 0;
@@ -489,7 +524,7 @@ void resp_io_thread::read_from(resp_connection& c) {
   bump(counters_.bytes_received, static_cast<std::uint64_t>(n));
   c.card->active_at_ms.store(static_cast<std::int64_t>(now_ms_), std::memory_order_relaxed);
   process(c);
-  send(c);
+  if (!c.dead) mark_dirty(c);
 }
 
 } // namespace warp::cluster

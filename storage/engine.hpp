@@ -106,6 +106,11 @@ public:
   /// equal size; values are copied to `arena`.
   void execute(std::span<const operation> operations, std::span<op_reply> replies,
                value_arena& arena);
+  /// The same, but nothing asks the log for a round: the caller does, with request_sync() for the
+  /// shards of replies that have a durable_at, when it has executed what else it has at hand. So
+  /// one round serves all of it.
+  void execute_unsynced(std::span<const operation> operations, std::span<op_reply> replies,
+                        value_arena& arena);
 
   /// All or nothing: locks the shards in ascending order, checks every condition, then applies all,
   /// atomically for readers and in the log also across shards. If a condition fails nothing is
@@ -262,8 +267,9 @@ private:
   op_status stop_log();
   op_code execute_transaction(std::span<const operation> operations, std::span<op_reply> replies,
                               value_arena& arena);
+  enum class round : bool { requested, left_to_caller };
   void execute_many(std::span<const operation> operations, std::span<op_reply> replies,
-                    value_arena& arena);
+                    value_arena& arena, round when);
   [[nodiscard]] bool out_of_space() const noexcept;
   [[nodiscard]] op_status log_condition() const; ///< of the first stream that does not write
   [[nodiscard]] op_status cover_failed_streams();
@@ -275,12 +281,12 @@ private:
                   value_arena& arena);
   void execute_locked(const operation& op, op_reply& reply, value_arena& arena);
   void execute_reads(batch& b, std::span<const operation> operations, std::span<op_reply> replies,
-                     value_arena& arena);
+                     value_arena& arena, round when);
   /// By shard: the first LSN that its newest (or its oldest kept) checkpoint needs from the log.
   [[nodiscard]] std::vector<lsn_t> needed_from(bool oldest_kept) const;
   [[nodiscard]] std::vector<std::size_t> holds_on_log() const;
   void execute_chunk(batch& b, std::span<const operation> operations, std::span<op_reply> replies,
-                     value_arena& arena);
+                     value_arena& arena, round when);
   explicit engine(std::unique_ptr<state> s);
   std::unique_ptr<state> state_;
 };

@@ -66,20 +66,26 @@ op_code engine::state::admit(shard& s, std::unique_lock<shard_lock>& lock, std::
 void engine::execute(std::span<const operation> operations, std::span<op_reply> replies,
                      value_arena& arena) {
   if (operations.size() == 1) return execute_one(operations[0], replies[0], arena);
-  execute_many(operations, replies, arena);
+  execute_many(operations, replies, arena, round::requested);
+}
+
+void engine::execute_unsynced(std::span<const operation> operations, std::span<op_reply> replies,
+                              value_arena& arena) {
+  execute_many(operations, replies, arena, round::left_to_caller);
 }
 
 [[gnu::noinline]] void engine::execute_many(std::span<const operation> operations,
-                                            std::span<op_reply> replies, value_arena& arena) {
+                                            std::span<op_reply> replies, value_arena& arena,
+                                            round when) {
   thread_local batch scratch;
   for (std::size_t begin = 0; begin < operations.size(); begin += batch::chunk_size) {
     const auto n = std::min(batch::chunk_size, operations.size() - begin);
     const auto part = operations.subspan(begin, n);
     const auto answers = replies.subspan(begin, n);
     if (std::none_of(part.begin(), part.end(), [](const auto& op) { return is_write(op.kind); }))
-      execute_reads(scratch, part, answers, arena);
+      execute_reads(scratch, part, answers, arena, when);
     else
-      execute_chunk(scratch, part, answers, arena);
+      execute_chunk(scratch, part, answers, arena, when);
   }
   scratch.forget_large();
 }
@@ -177,7 +183,7 @@ void engine::execute_one(const operation& op, op_reply& reply, value_arena& aren
 /// A chunk without a write: nothing has to be kept in order and hardly ever a lock is needed, so
 /// the operations follow each other like on a belt, each waiting a while for its cache lines.
 void engine::execute_reads(batch& b, std::span<const operation> operations,
-                           std::span<op_reply> replies, value_arena& arena) {
+                           std::span<op_reply> replies, value_arena& arena, round when) {
   auto& state = *state_;
   const auto n = operations.size();
   const bool timed = sampled();
@@ -222,7 +228,8 @@ void engine::execute_reads(batch& b, std::span<const operation> operations,
     std::unique_lock lock{s.lock()};
     s.apply({operations[i], b.hash(i), nullptr, s.has_expiring() ? now.ms() : 0, arena}, reply);
     lock.unlock();
-    if (reply.durable_at != 0 && s.log() && reply.durable_at > s.log()->durable_lsn())
+    if (when == round::requested && reply.durable_at != 0 && s.log() &&
+        reply.durable_at > s.log()->durable_lsn())
       s.log()->request_sync();
   }
   b.learn(replies);
@@ -234,7 +241,7 @@ void engine::execute_reads(batch& b, std::span<const operation> operations,
 }
 
 void engine::execute_chunk(batch& b, std::span<const operation> operations,
-                           std::span<op_reply> replies, value_arena& arena) {
+                           std::span<op_reply> replies, value_arena& arena, round when) {
   auto& state = *state_;
 
   // Hash everything first and ask for the cache lines, so that their misses overlap.
@@ -314,7 +321,8 @@ void engine::execute_chunk(batch& b, std::span<const operation> operations,
       count(g.writes ? s.counters().write_latency : s.counters().read_latency,
             (now_ns() - began_ns) / done, done);
     lock.unlock();
-    if (wait_for != 0 && s.log() && wait_for > s.log()->durable_lsn()) s.log()->request_sync();
+    if (when == round::requested && wait_for != 0 && s.log() && wait_for > s.log()->durable_lsn())
+      s.log()->request_sync();
   }
 }
 

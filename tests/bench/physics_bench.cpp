@@ -20,7 +20,7 @@ using physics::part;
 
 const std::array parts{
     &physics::demon_part,   &physics::entanglement_part, &physics::gravity_part,
-    &physics::horizon_part, &physics::routes_part,
+    &physics::horizon_part, &physics::observer_part,     &physics::routes_part,
 };
 
 std::string usage() {

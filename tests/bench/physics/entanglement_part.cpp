@@ -38,7 +38,7 @@ entanglement_options ours() {
 entanglement_options cooccurrence(std::size_t reach) {
   return {.keys_max = 65'536,
           .partners_max = 16,
-          .reach = reach,
+          .reach_together = reach,
           .in_order = false,
           .decay = 1,
           .lift_min = 0};

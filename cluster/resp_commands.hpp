@@ -32,9 +32,9 @@ struct resp_call {
 
 /// How a command is carried out.
 enum class command_kind : std::uint8_t {
-  data,    ///< on resp_call::keys only: it may run more than once until its commit() succeeds
+  data,    ///< on resp_call::keys only, within its run(): it may run more than once
   plain,   ///< does not read or write keys
-  whole,   ///< reads or writes keys that it does not name
+  whole,   ///< on all keys, through resp_call::keys, within a run() of EXEC or outside of any
   control, ///< of a transaction: never queued
   missing, ///< not there yet: stands in the table of commands only
 };
@@ -70,6 +70,7 @@ struct resp_command {
   /// Data commands that are one operation of the engine: fills it and says what the reply looks
   /// like; false: in this form it is not, run() does it. The arity is right.
   bool (*gather)(resp_arguments, std::uint64_t now_ms, operation&, reply_shape&) = nullptr;
+  bool stores = false; ///< arguments as values, as they are
   std::string_view group, since, syntax, summary;
   std::string_view note;    ///< how it differs from Redis's; empty: it does not
   std::uint32_t number = 0; ///< in the registry
@@ -83,8 +84,8 @@ struct resp_command {
   return c.arity >= 0 ? words == static_cast<std::size_t>(c.arity)
                       : words >= static_cast<std::size_t>(-c.arity);
 }
-/// The keys among the arguments. Views of them.
-[[nodiscard]] std::vector<std::string_view> keys_of(const resp_command& c, resp_arguments args);
+/// Adds the keys among the arguments. Views of them.
+void add_keys_of(const resp_command& c, resp_arguments args, std::vector<std::string_view>& keys);
 
 /// The commands of each file.
 std::span<const resp_command> string_commands();

@@ -12,10 +12,6 @@ namespace warp::cluster {
 
 namespace {
 
-/// A command or transaction that had to begin anew this often goes on alone.
-constexpr int attempts_among_others = 32;
-constexpr int attempts_alone = 1'000;
-
 /// Replies larger than this, on average, make batches smaller.
 constexpr std::size_t large_reply_bytes = 4 * 1024;
 
@@ -355,24 +351,19 @@ void resp_io_thread::run(resp_connection& c, const resp_command& command) {
 void resp_io_thread::run_data(resp_call& call) {
   auto& c = call.client;
   const auto begin = c.output.size();
-  const auto attempt = [&] {
-    view_.begin(c.level, shared_.now_ms());
+  keys_.clear();
+  add_keys_of(call.command, call.args, keys_);
+  if (call.command.stores) view_.prepare(call.args.subspan(1));
+  const auto work = [&] {
+    c.output.truncate(begin);
     call.command.run(call);
-    const auto code = view_.commit();
-    if (code != op_code::ok) c.output.truncate(begin);
-    return code;
+    return true;
   };
-  auto code = attempt();
-  for (int i = 1; code == op_code::version_mismatch && i < attempts_among_others; ++i) {
-    bump(counters_.conflicts);
-    code = attempt();
+  if (const auto code = view_.run(keys_, resp_view::scope::keys, c.level, std::ref(work));
+      code != op_code::ok) {
+    c.output.truncate(begin);
+    return c.out.error(failure_text(code, shared_.engine));
   }
-  if (code == op_code::version_mismatch)
-    shared_.gate.alone(number_, [&] {
-      for (int i = 0; code == op_code::version_mismatch && i < attempts_alone; ++i)
-        code = attempt();
-    });
-  if (code != op_code::ok) return c.out.error(failure_text(code, shared_.engine));
   if (!view_.waits().empty())
     hold(c, c.sent + begin, view_.waits(), clock::now() + shared_.options.durable_wait_max);
 }

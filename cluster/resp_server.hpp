@@ -64,9 +64,8 @@ struct alignas(64) resp_counters {
   std::atomic<std::uint64_t> waiting_durable{0};      ///< answers that wait for the disk now
   std::atomic<std::uint64_t> transactions{0};         ///< EXEC that was done
   std::atomic<std::uint64_t> transactions_aborted{0}; ///< for a watched key
-  std::atomic<std::uint64_t> conflicts{0}; ///< commands and transactions that had to begin anew
-  std::atomic<std::uint64_t> published{0}; ///< messages
-  std::atomic<std::uint64_t> hits{0}, misses{0}; ///< of keys that were read
+  std::atomic<std::uint64_t> published{0};            ///< messages
+  std::atomic<std::uint64_t> hits{0}, misses{0};      ///< of keys that were read
 
   resp_counters() = default;
   /// A copy is a snapshot.

@@ -95,7 +95,7 @@ void set(resp_call& c) {
   if (asks)
     before = c.keys.get(key);
   else if (o.if_absent || o.if_present || o.keep_expiry)
-    before = c.keys.look(key);
+    before = c.keys.get(key);
   if (o.give_old) write_value(c, key);
   if ((o.if_absent && before.present) || (o.if_present && !before.present) ||
       (o.if_equal && !(before.present && before.value == *o.if_equal))) {
@@ -147,7 +147,7 @@ bool gather_setnx(resp_arguments args, std::uint64_t, operation& op, reply_shape
 }
 
 void setnx(resp_call& c) {
-  const bool absent = !c.keys.look(c.args[1]).present;
+  const bool absent = !c.keys.get(c.args[1]).present;
   if (absent) c.keys.put(c.args[1], c.args[2], 0);
   c.out.integer(absent ? 1 : 0);
 }
@@ -224,7 +224,6 @@ void getex(resp_call& c) {
 
 void mget(resp_call& c) {
   const auto keys = c.args.subspan(1);
-  c.keys.load(keys);
   c.out.array(keys.size());
   for (const auto key : keys) write_value(c, key);
 }
@@ -241,11 +240,8 @@ void mset(resp_call& c) {
 
 void msetnx(resp_call& c) {
   if (c.args.size() % 2 == 0) return arity_error(c.out, "msetnx");
-  std::vector<std::string_view> keys;
-  for (std::size_t i = 1; i < c.args.size(); i += 2) keys.push_back(c.args[i]);
-  c.keys.load(keys, false);
-  const bool any = std::any_of(keys.begin(), keys.end(),
-                               [&](std::string_view key) { return c.keys.look(key).present; });
+  bool any = false;
+  for (std::size_t i = 1; i < c.args.size() && !any; i += 2) any = c.keys.get(c.args[i]).present;
   if (!any) put_pairs(c);
   c.out.integer(any ? 0 : 1);
 }
@@ -272,7 +268,7 @@ void append(resp_call& c) {
     std::string whole;
     whole.reserve(size);
     whole.append(v.value).append(c.args[2]);
-    c.keys.put(key, c.keys.keep(std::move(whole)), v.expires_at_ms);
+    c.keys.put(key, whole, v.expires_at_ms);
   } else {
     c.keys.put(key, c.args[2], 0);
   }
@@ -310,7 +306,7 @@ void setrange(resp_call& c) {
   whole.resize(std::max<std::size_t>(whole.size(), at + piece.size()));
   whole.replace(at, piece.size(), piece);
   const auto size = whole.size();
-  c.keys.put(key, c.keys.keep(std::move(whole)), v.expires_at_ms);
+  c.keys.put(key, whole, v.expires_at_ms);
   c.out.integer(static_cast<std::int64_t>(size));
 }
 
@@ -324,7 +320,7 @@ void increment(resp_call& c, std::int64_t by) {
   if (!before) return c.out.error(not_an_integer);
   const auto sum = storage::add(*before, by);
   if (!sum) return c.out.error("ERR increment or decrement would overflow");
-  c.keys.put(key, c.keys.keep(std::string{number_text{*sum}.view()}), v.expires_at_ms);
+  c.keys.put(key, number_text{*sum}.view(), v.expires_at_ms);
   c.out.integer(*sum);
 }
 
@@ -377,7 +373,7 @@ void incrbyfloat(resp_call& c) {
   const auto sum = *before + *by;
   if (std::isnan(sum) || std::isinf(sum))
     return c.out.error("ERR increment would produce NaN or Infinity");
-  const auto text = c.keys.keep(format_real(sum));
+  const auto text = format_real(sum);
   c.keys.put(key, text, v.expires_at_ms);
   c.out.bulk(text);
 }
@@ -504,6 +500,7 @@ constexpr resp_command rows[] = {
      .key_step = 1,
      .kind = data,
      .run = getset,
+     .stores = true,
      .group = "string",
      .since = "1.0.0",
      .syntax = "key value",
@@ -574,6 +571,7 @@ constexpr resp_command rows[] = {
      .key_step = 2,
      .kind = data,
      .run = mset,
+     .stores = true,
      .group = "string",
      .since = "1.0.1",
      .syntax = "key value [key value ...]",
@@ -587,6 +585,7 @@ constexpr resp_command rows[] = {
      .key_step = 2,
      .kind = data,
      .run = msetnx,
+     .stores = true,
      .group = "string",
      .since = "1.0.1",
      .syntax = "key value [key value ...]",
@@ -602,6 +601,7 @@ constexpr resp_command rows[] = {
      .kind = data,
      .run = psetex,
      .gather = gather_setex<false>,
+     .stores = true,
      .group = "string",
      .since = "2.6.0",
      .syntax = "key milliseconds value",
@@ -617,6 +617,7 @@ constexpr resp_command rows[] = {
      .kind = data,
      .run = set,
      .gather = gather_set,
+     .stores = true,
      .group = "string",
      .since = "1.0.0",
      .syntax = "key value [NX | XX | IFEQ comparison-value] [GET] [EX seconds | PX milliseconds | "
@@ -633,6 +634,7 @@ constexpr resp_command rows[] = {
      .kind = data,
      .run = setex,
      .gather = gather_setex<true>,
+     .stores = true,
      .group = "string",
      .since = "2.0.0",
      .syntax = "key seconds value",
@@ -648,6 +650,7 @@ constexpr resp_command rows[] = {
      .kind = data,
      .run = setnx,
      .gather = gather_setnx,
+     .stores = true,
      .group = "string",
      .since = "1.0.0",
      .syntax = "key value",

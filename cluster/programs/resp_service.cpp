@@ -108,9 +108,6 @@ void resp_service::collect(std::vector<actors::metric>& out) const {
   add("warp_resp_transactions_total", "EXEC that was carried out.", kind::counter, c.transactions);
   add("warp_resp_transactions_aborted_total", "EXEC that a watched key stopped.", kind::counter,
       c.transactions_aborted);
-  add("warp_resp_conflicts_total",
-      "Times a RESP command or transaction had to begin anew because its keys had changed.",
-      kind::counter, c.conflicts);
   add("warp_resp_messages_published_total", "Messages of PUBLISH and SPUBLISH.", kind::counter,
       c.published);
 }

@@ -182,12 +182,13 @@ private:
   std::unique_ptr<resp_server> server_;
 };
 
-/// Waits for what another thread is about to do; only for what must come.
-inline void await(const std::function<bool()>& holds) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{20};
+/// Waits for what the server is about to do; only for what must come. Between two looks `probe`,
+/// another client of it, asks something: its answer is the end of a turn of the server's loop.
+inline void await(resp_client& probe, const std::function<bool()>& holds) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::minutes{5};
   while (!holds()) {
     if (std::chrono::steady_clock::now() > end) FAIL("it did not come");
-    ::usleep(500);
+    if (probe.ask({"PING"}) != "+PONG\r\n") FAIL("the server does not answer");
   }
 }
 

@@ -112,7 +112,7 @@ TEST_CASE("ten thousand idle connections cost little, and nobody else notices") 
     if (i % 100 == 0)
       REQUIRE(busy.ask({"INCR", "n"}) == ":" + std::to_string(i / 100 + 1) + "\r\n");
   }
-  await([&] { return connected(busy) == static_cast<std::int64_t>(count) + 1; });
+  await(busy, [&] { return connected(busy) == static_cast<std::int64_t>(count) + 1; });
   const auto each = (server.resident() - before) / static_cast<std::int64_t>(count);
   INFO(count << " idle connections, " << each << " bytes of the process each");
   if (WARP_SANITIZED == 0) CHECK(each < 4'096);
@@ -122,7 +122,7 @@ TEST_CASE("ten thousand idle connections cost little, and nobody else notices") 
   }
   CHECK(idle[count / 2].ask({"GET", "n"}).starts_with("$"));
   idle.clear();
-  await([&] { return connected(busy) == 1; });
+  await(busy, [&] { return connected(busy) == 1; });
 }
 
 TEST_CASE("a process with few descriptors keeps some for its log, and says why it refuses") {
@@ -144,7 +144,8 @@ TEST_CASE("a process with few descriptors keeps some for its log, and says why i
     CHECK(clients[i].ask({"SET", "k" + std::to_string(i), "v"}) == "+OK\r\n");
   CHECK(clients[0].ask({"SAVE"}) == "+OK\r\n"); // files are made
   for (auto half = clients.size() / 2; half != 0; --half) clients.pop_back();
-  await([&] { return connected(clients[0]) == static_cast<std::int64_t>(clients.size()); });
+  await(clients[0],
+        [&] { return connected(clients[0]) == static_cast<std::int64_t>(clients.size()); });
   CHECK(server.client().ask({"PING"}) == "+PONG\r\n");
 }
 
@@ -160,7 +161,8 @@ TEST_CASE(
   for (int i = 0; i < 20; ++i)
     waiting.push_back(server.client()); // the kernel has them in its queue
   for (auto& w : waiting) REQUIRE(w.send(resp_client::command({"INCR", "late"})));
-  await([&] { return server->log().find("cannot accept a connection") != std::string::npos; });
+  await(good,
+        [&] { return server->log().find("cannot accept a connection") != std::string::npos; });
   const auto used = server.processor_ms();
   std::this_thread::sleep_for(
       std::chrono::milliseconds{600});       // what it does meanwhile is the subject
@@ -212,7 +214,7 @@ TEST_CASE("a storm of connections that come and go in the middle of commands lea
     REQUIRE(good.ask({"INCR", "n"}) == ":" + std::to_string(i) + "\r\n");
   for (auto& t : threads) t.join();
   CHECK_FALSE(over); // every answer was right
-  await([&] { return connected(good) == 1; });
+  await(good, [&] { return connected(good) == 1; });
   CHECK(number_in(good.ask({"INFO", "stats"}), "total_connections_received") == 1'601);
 }
 
@@ -243,8 +245,8 @@ TEST_CASE("a stop lets answers leave whole, and what they say is there when it s
       heard[at] = c.rest();
       sender.join();
     });
-  await([&] { return begun == writers; });
-  await([&] { return boss.ask({"GET", "w0"}) != "$-1\r\n"; });
+  await(boss, [&] { return begun == writers; });
+  await(boss, [&] { return boss.ask({"GET", "w0"}) != "$-1\r\n"; });
   if (by_command) {
     REQUIRE(boss.send(resp_client::command({"SHUTDOWN"})));
     CHECK(boss.rest().empty());

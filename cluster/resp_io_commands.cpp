@@ -33,6 +33,12 @@ bool keys_fit(const resp_command& command, resp_arguments args) noexcept {
   return true;
 }
 
+/// What a browser sends that a page has told to talk to this port: Redis ends such connections too,
+/// before the lines of the body, which the page has chosen, are taken for commands.
+bool is_of_http(std::string_view name) {
+  return same_word(name, "post") || same_word(name, "host:");
+}
+
 std::string unknown_command(resp_arguments args) {
   std::string rest;
   for (std::size_t i = 1; i < args.size() && rest.size() < 128; ++i)
@@ -269,6 +275,14 @@ bool resp_io_thread::admit(resp_connection& c, const resp_command* command) {
     if (c.in_multi()) c.transaction->refused = true;
     return false;
   };
+  if (command == nullptr && is_of_http(arguments_[0])) {
+    complain(fmt::format("{} speaks HTTP and is disconnected: a web page may have sent somebody's "
+                         "browser to this port",
+                         c.card->address));
+    bump(counters_.connections_dropped);
+    c.closing = true;
+    return false;
+  }
   if (command == nullptr) return refuse(unknown_command(arguments_));
   if (!arity_fits(*command, arguments_.size()))
     return refuse(fmt::format("ERR wrong number of arguments for '{}' command", command->name));

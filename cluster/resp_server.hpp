@@ -53,8 +53,9 @@ struct resp_server_options {
 /// thread writes its own.
 struct alignas(64) resp_counters {
   std::atomic<std::uint64_t> connections_opened{0};
-  std::atomic<std::uint64_t> connections_open{0};       ///< now
-  std::atomic<std::uint64_t> connections_refused{0};    ///< over connections_max
+  std::atomic<std::uint64_t> connections_open{0}; ///< now
+  /// Over connections_max, or for want of descriptors (descriptors.hpp).
+  std::atomic<std::uint64_t> connections_refused{0};
   std::atomic<std::uint64_t> connections_dropped{0};    ///< for a broken protocol or a limit
   std::atomic<std::uint64_t> slow_consumers_dropped{0}; ///< of those: for answers left unread
   std::atomic<std::uint64_t> commands{0};

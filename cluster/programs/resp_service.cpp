@@ -3,6 +3,7 @@
 #include "cluster/config_units.hpp"
 
 #include <fmt/format.h>
+#include <system_error>
 #include <utility>
 
 namespace warp::programs {
@@ -28,10 +29,14 @@ op_status resp_service::start() {
   auto server = cluster::resp_server::start(std::move(options), universe_.engine());
   if (!server) return server.status();
   std::lock_guard guard{mutex_};
+  over_ = false;
+  try {
+    checkpoints_ = std::thread([this] { write_checkpoints(); });
+  } catch (const std::system_error& e) {
+    return {op_code::io_error, fmt::format("cannot start a thread for SAVE: {}", e.what())};
+  }
   server_ = std::move(*server);
   port_ = server_->port();
-  over_ = false;
-  checkpoints_ = std::thread([this] { write_checkpoints(); });
   return {};
 }
 

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "messages/physics.hpp"
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace warp::actors {
+
+/// How a universe observes itself from its start on.
+struct physics_settings {
+  physics_tier tier = physics_tier::t2;
+  /// Pattern rules ("user:* -> profile:*, settings:*") of strength 0.8, added at each start.
+  std::vector<std::string> rules;
+  /// What was learned is saved this often, at the latest so long after it was.
+  std::chrono::milliseconds save_interval{60'000};
+  /// The thread that learns may take this share of all CPUs; with more the tier steps down.
+  double cpu_share_max = 0.01;
+};
+
+/// Examples of rules, for names as many applications have them; in force only where asked for.
+inline constexpr std::string_view example_rules[] = {
+    "user:* -> profile:*, settings:*, sessions:*",
+    "order:* -> customer:*, products:*, payment:*",
+    "post:* -> author:*, comments:*, tags:*",
+    "product:* -> reviews:*, inventory:*, pricing:*",
+    "project:* -> team:*, tasks:*, milestones:*",
+    "article:* -> author:*, categories:*, related:*",
+};
+
+} // namespace warp::actors

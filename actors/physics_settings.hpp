@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace warp::actors {
@@ -18,16 +17,6 @@ struct physics_settings {
   std::chrono::milliseconds save_interval{60'000};
   /// The thread that learns may take this share of all CPUs; with more the tier steps down.
   double cpu_share_max = 0.01;
-};
-
-/// Examples of rules, for names as many applications have them; in force only where asked for.
-inline constexpr std::string_view example_rules[] = {
-    "user:* -> profile:*, settings:*, sessions:*",
-    "order:* -> customer:*, products:*, payment:*",
-    "post:* -> author:*, comments:*, tags:*",
-    "product:* -> reviews:*, inventory:*, pricing:*",
-    "project:* -> team:*, tasks:*, milestones:*",
-    "article:* -> author:*, categories:*, related:*",
 };
 
 } // namespace warp::actors

@@ -97,13 +97,21 @@ struct batch_reply {
   lsn_t version = 0;
   std::int64_t number = 0;         ///< increment: the result
   std::uint64_t expires_at_ms = 0; ///< get, exists
-  std::string value;               ///< get
+  std::string value; ///< get; hash_get, hash_all: packed, see messages/packed_fields.hpp
+};
+
+/// The fields of a hash with what is known about it.
+struct hash_fields {
+  std::vector<std::pair<std::string, std::string>> fields; ///< name and value
+  lsn_t version = 0;
+  std::uint64_t expires_at_ms = 0; ///< absolute, ms since 1970; 0: never
 };
 
 struct scan_item {
-  std::string key, value;
+  std::string key, value; ///< of a hash packed pairs, see messages/packed_fields.hpp
   lsn_t version = 0;
   std::uint64_t expires_at_ms = 0;
+  value_type type = value_type::bytes;
 };
 struct scan_result {
   std::vector<scan_item> items;
@@ -180,6 +188,27 @@ public:
   /// none.
   op_result<std::int64_t> increment(std::string_view key, std::int64_t delta = 1,
                                     const write_options& options = {});
+
+  // Hashes: a key with named fields. wrong_type: the key has another value. (What is for other
+  // values answers wrong_type for a hash; erase, exists, ttl and expire are for all.)
+
+  /// Writes fields, and makes a hash of an absent key; the others, and an expiry, stay. Returns how
+  /// many are new. invalid_argument: none are given, a name is longer than 64 KiB, or the hash
+  /// would become longer than a value may be.
+  op_result<std::int64_t> hash_set(std::string_view key, std::span<const key_value> fields,
+                                   const write_options& options = {});
+  /// Removes fields, and the key with its last one. Returns how many were there. not_found: the
+  /// key is absent.
+  op_result<std::int64_t> hash_erase(std::string_view key, std::span<const std::string_view> names,
+                                     const write_options& options = {});
+  /// As increment(), of a field.
+  op_result<std::int64_t> hash_increment(std::string_view key, std::string_view name,
+                                         std::int64_t delta = 1, const write_options& options = {});
+  /// A field's value; an empty optional: there is none. not_found: the key is absent.
+  op_result<std::optional<std::string>> hash_get(std::string_view key, std::string_view name,
+                                                 const read_options& options = {});
+  /// All fields as they were at one moment. not_found: the key is absent.
+  op_result<hash_fields> hash_all(std::string_view key, const read_options& options = {});
 
   /// Each key on its own; results[i] answers keys[i].
   std::vector<op_result<value_info>> multi_get(std::span<const std::string_view> keys,

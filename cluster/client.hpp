@@ -65,6 +65,27 @@ public:
   /// Adds to a decimal 64-bit integer; an absent key counts as 0. reply.number is the result.
   [[nodiscard]] client_reply increment(std::string_view key, std::int64_t delta = 1,
                                        durability level = durability::unspecified);
+
+  // Hashes; fields are packed, see messages/packed_fields.hpp. wrong_type: the key has another
+  // value.
+
+  /// Writes fields and makes a hash of an absent key. reply.number: how many are new.
+  [[nodiscard]] client_reply hash_set(std::string_view key, std::string_view pairs,
+                                      const client_write_options& options = {});
+  /// not_found: the key is absent. reply.number: how many fields were there.
+  [[nodiscard]] client_reply hash_erase(std::string_view key, std::string_view names,
+                                        const client_write_options& options = {});
+  /// As increment(), of a field.
+  [[nodiscard]] client_reply hash_increment(std::string_view key, std::string_view name,
+                                            std::int64_t delta = 1,
+                                            durability level = durability::unspecified);
+  /// reply.value: an answer for each name.
+  [[nodiscard]] client_reply hash_get(std::string_view key, std::string_view names,
+                                      durability level = durability::unspecified);
+  /// reply.value: all fields, as pairs.
+  [[nodiscard]] client_reply hash_all(std::string_view key,
+                                      durability level = durability::unspecified);
+
   /// Sets the expiry from `options` (none given: never) and leaves the value.
   [[nodiscard]] client_reply expire(std::string_view key, const client_write_options& options);
 

@@ -28,9 +28,6 @@ namespace {
 
 constexpr std::size_t read_bytes = 64 * 1024;
 constexpr std::size_t turn_events = 128;
-// When naps are worth trying, see learn_density().
-constexpr int close_turns_min = 16, few_requests = 16, naps_bring = 3, naps_rest = 2'000;
-constexpr auto close_turns_apart = std::chrono::microseconds{150};
 constexpr std::size_t spares_bytes_max = 16 * 1024 * 1024; // a turn's connections all have buffers
 constexpr std::size_t spare_bytes_max = 256 * 1024;
 constexpr auto tick_interval = std::chrono::milliseconds{100};
@@ -201,32 +198,19 @@ void resp_io_thread::loop() {
   ticked_at_ = turned_at_ = clock::now();
   while (!stopped_) {
     const int wait_ms = timeout_ms();
-    const bool naps = wait_ms != 0 && close_turns_ >= close_turns_min && waiting_.empty();
-    if (naps) {
+    if (wait_ms != 0 && nap_judge_.naps() && waiting_.empty()) {
       const timespec time{.tv_sec = 0, .tv_nsec = std::chrono::nanoseconds{nap}.count()};
       ::clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);
     }
-    const auto before = turned_at_;
     const int ready = turn(wait_ms);
     if (any_unsynced_ && (ready == 0 || turned_at_ - unsynced_since_ >= gather_max))
       request_rounds();
-    learn_density(ready, naps, before);
+    nap_judge_.turned(ready, turned_at_);
   }
   for (auto& [id, c] : by_id_)
     if (!c->dead) close(*c);
   dead_.clear();
   by_id_.clear();
-}
-
-/// Naps are tried when turns have followed each other closely for a while, and go on while each
-/// brings several requests; one that does not is not repeated for long.
-void resp_io_thread::learn_density(int ready, bool napped, clock::time_point before) noexcept {
-  if (turned_at_ - before > close_turns_apart || ready > few_requests)
-    close_turns_ = std::min(close_turns_, 0);
-  else if (napped && ready < naps_bring)
-    close_turns_ = -naps_rest;
-  else if (ready > 0 && close_turns_ < close_turns_min)
-    ++close_turns_;
 }
 
 void resp_io_thread::request_rounds() noexcept {

@@ -5,6 +5,7 @@
 #include "cluster/resp_commands.hpp"
 #include "cluster/resp_connection.hpp"
 #include "cluster/resp_gate.hpp"
+#include "cluster/resp_nap_judge.hpp"
 #include "cluster/resp_pubsub.hpp"
 #include "cluster/resp_server.hpp"
 #include "cluster/resp_settings.hpp"
@@ -126,7 +127,6 @@ private:
 
   void loop();
   [[nodiscard]] int turn(int timeout_ms); ///< how many descriptors were ready
-  void learn_density(int ready, bool napped, clock::time_point before) noexcept;
   void request_rounds() noexcept;
   void accept_some();
   void serve(int fd);
@@ -185,7 +185,7 @@ private:
   std::vector<std::uint64_t> unsynced_; // a bit a shard: it has what no round was asked for
   bool any_unsynced_ = false;
   clock::time_point unsynced_since_, turned_at_;
-  int close_turns_ = 0; // that followed each other closely; negative: naps did not pay lately
+  resp_nap_judge nap_judge_;
 
   // Of the command or batch at hand
   std::vector<std::string_view> arguments_;

@@ -144,6 +144,9 @@ enum WatchKind {
   stateEnd @5;  # The state of this shard was complete at `version`.
   lagged @6;    # The watcher is too slow; what follows is read from the log. Nothing is missing unless `lost` follows.
   synced @7;    # All that was written before has been told: once after the start, and after each `lagged` or `lost`.
+  ended @8;     # Not in an event: Watcher.ended says it.
+  fieldsSet @9; # Key, version: the fields of a hash in `value`, as packed pairs, are this now; the others as they were.
+  fieldsErased @10; # Key, version: the fields named in `value`, packed names, are gone. Some may not have been there.
 }
 
 struct WatchEvent {
@@ -155,7 +158,8 @@ struct WatchEvent {
   version @3 :UInt64;
   expiresAtMs @4 :UInt64;        # put, expire: milliseconds since 1970; 0: never.
   key @5 :Data;
-  value @6 :Data;                # put. Absent is the empty value.
+  value @6 :Data;                # put, fieldsSet, fieldsErased. Absent is the empty value.
+  type @7 :Op.ValueType;         # put: what the value is. Of a hash it has all fields, as packed pairs.
 }
 
 interface Watcher {

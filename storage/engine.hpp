@@ -10,6 +10,7 @@
 #include "storage/durable_state.hpp"
 #include "storage/engine_options.hpp"
 #include "storage/file_system.hpp"
+#include "storage/hash_view.hpp"
 #include "storage/read_counters.hpp"
 #include "storage/reply.hpp"
 #include "storage/stats.hpp"
@@ -46,10 +47,13 @@ struct recovered;
 
 /// One page of a scan.
 struct scan_entry {
-  std::string_view key, value; ///< in the page's arena, or in `large`
+  std::string_view key, value; ///< in the page's arena, or in `large`; of a hash see fields()
   blob_ref large;
+  value_type type = value_type::bytes;
   lsn_t version = 0;
   std::uint64_t expires_at_ms = 0;
+
+  [[nodiscard]] hash_view fields() const noexcept { return {value, large.get()}; } ///< of a hash
 };
 struct scan_page {
   std::vector<scan_entry> entries;

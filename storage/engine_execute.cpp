@@ -162,7 +162,7 @@ void engine::execute_one(const operation& op, op_reply& reply, value_arena& aren
   const bool is_large = op.kind == op_kind::put && op.value.size() >= blob_size_min;
   if (is_large) [[unlikely]] {
     try {
-      large = make_large(op.value, state.compress_from());
+      large = make_large(op.value, state.compress_from(), op.type);
     } catch (const std::bad_alloc&) {
       reply.code = op_code::no_space;
       return;
@@ -274,7 +274,7 @@ void engine::execute_chunk(batch& b, std::span<const operation> operations,
     }
     if (op.kind == op_kind::put && op.value.size() >= blob_size_min) [[unlikely]] {
       try {
-        b.add_large(i, make_large(op.value, state.compress_from()));
+        b.add_large(i, make_large(op.value, state.compress_from(), op.type));
       } catch (const std::bad_alloc&) {
         replies[i].code = op_code::no_space;
         continue;

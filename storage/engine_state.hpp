@@ -93,7 +93,7 @@ struct engine::state {
   /// Is it an operation for shard::try_read()?
   [[nodiscard]] bool may_try_read(const operation& op) const noexcept {
     const auto level = op.level == durability::unspecified ? options.default_level : op.level;
-    return !is_write(op.kind) && level < durability::sync;
+    return op.kind <= op_kind::exists && level < durability::sync;
   }
   /// A get that is valid and for shard::try_get(), as far as its arguments say; false is no
   /// verdict. Longer keys are hashed behind calls, over which much would have to be saved.

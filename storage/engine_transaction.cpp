@@ -39,6 +39,12 @@ void refuse_all(std::span<op_reply> replies, std::size_t culprit, op_code code) 
   replies[culprit].code = code;
 }
 
+/// Of a write that was tried: is it one that an atomic batch fails with?
+bool has_failed(const operation& op, op_code code) noexcept {
+  if (code == op_code::ok || !is_write(op.kind)) return false;
+  return code != op_code::not_found || op.condition == write_condition::if_present;
+}
+
 /// Takes all locks in ascending order of shards, and room in all logs: ok with all locks held, or a
 /// refusal with none.
 op_code lock_all(engine::state& state, shares& all) {
@@ -133,7 +139,7 @@ op_code engine::execute_transaction(std::span<const operation> operations,
       return code;
     }
     if (op.kind == op_kind::put && op.value.size() >= blob_size_min)
-      large.emplace(i, make_large(op.value, state.compress_from()));
+      large.emplace(i, make_large(op.value, state.compress_from(), op.type));
     hashes[i] = table::hash(op.key);
     shard_of_op[i] = storage::shard_of(op.key, state.shard_count()).value;
     auto& s = all[shard_of_op[i]];
@@ -143,6 +149,8 @@ op_code engine::execute_transaction(std::span<const operation> operations,
       s.bytes += op.key.size() + op.value.size();
       if (op.kind == op_kind::put || op.kind == op_kind::increment)
         s.memory += op.key.size() + op.value.size() + shard::record_overhead_max;
+      else if (is_of_hash(op.kind))
+        s.memory += op.key.size() + shard::hash_change_bytes(op.value.size());
     }
   }
   if (auto code = lock_all(state, all); code != op_code::ok) {
@@ -177,7 +185,8 @@ op_code engine::execute_transaction(std::span<const operation> operations,
     const auto verdict = check_conditions(operations, [&](std::size_t i) -> key_state {
       const auto* r = all[shard_of_op[i]].at->find_live(hashes[i], operations[i].key, now_ms);
       if (!r) return {};
-      return {.present = true, .version = r->version(), .value = r->value()};
+      return {
+          .present = true, .is_hash = r->is_hash(), .version = r->version(), .value = r->value()};
     });
     if (verdict.code != op_code::ok) {
       refuse_all(replies, verdict.index, verdict.code);
@@ -217,6 +226,14 @@ op_code engine::execute_transaction(std::span<const operation> operations,
                                    arena},
                                   replies[i]);
     if (replies[i].code == op_code::no_space) throw std::bad_alloc{};
+    if (has_failed(operations[i], replies[i].code)) { // what only its turn could tell
+      const auto code = replies[i].code;
+      const auto version = replies[i].version;
+      for (std::size_t done = 0; done <= i; ++done) replies[done].reset();
+      refuse_all(replies, i, code);
+      replies[i].version = version;
+      return code;
+    }
   }
 
   // When there is memory for all that is left to do, nothing fails any more.

@@ -139,7 +139,7 @@ struct loader {
       if (parsed.ok()) {
         if (!writer
                  .put(number, record.key, record.value, record.expires_at_ms,
-                      std::chrono::milliseconds(record.ttl_ms))
+                      std::chrono::milliseconds(record.ttl_ms), record.type)
                  .ok())
           return {}; // the stream has ended: finish() says why
       } else {

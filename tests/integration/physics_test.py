@@ -186,7 +186,7 @@ class PhysicsTest(ProgramTest):
         server = self.start(*LEARN)
         self.assertEqual(self.partners_of_absent(server, "last"), {"word"})
 
-    def test_a_damaged_state_is_rebuilt(self):
+    def test_a_damaged_state_of_physics_is_rebuilt(self):
         server = self.start(*LEARN)
         self.use(server)
         self.wait_learned(server)

@@ -2,6 +2,7 @@
 
 #include "cluster/resp_io_thread.hpp"
 #include "cluster/resp_text.hpp"
+#include "storage/told_streams.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -160,6 +161,7 @@ void resp_io_thread::flush_batch() noexcept {
   if (n == 0) return;
   batch_count_ = 0;
   const std::span<const operation> operations{operations_.data(), n};
+  storage::told_streams streams{shared_.engine};
   if (std::exchange(batch_syncs_, false)) {
     shared_.engine.execute_unsynced(operations, {replies_.data(), n}, arena_);
     batch_done_at_ = clock::now();
@@ -168,6 +170,9 @@ void resp_io_thread::flush_batch() noexcept {
   }
   std::size_t from = 0;
   for (const auto& [c, count] : shares_) {
+    if (streams)
+      streams.tell(c->card->id, operations.subspan(from, count),
+                   std::span{replies_}.subspan(from, count));
     try {
       if (!c->dead) answer_batched(*c, from, from + count);
     } catch (const std::bad_alloc&) {
@@ -339,6 +344,7 @@ void resp_io_thread::run(resp_connection& c, const resp_command& command) {
   const auto slower_than_us = shared_.settings.slower_than_us.load(std::memory_order_relaxed);
   const auto begun = clock::now();
   const auto begin = c.output.size();
+  shared_.engine.begin_stream(c.card->id);
   resp_call call{*this, shared_, c, command, arguments_, c.out, view_};
   if (command.kind == command_kind::data)
     run_data(call);

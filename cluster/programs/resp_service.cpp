@@ -9,7 +9,7 @@
 namespace warp::programs {
 
 resp_service::resp_service(cluster::resp_server_options options, universe& u)
-    : options_(std::move(options)), universe_(u) {
+    : options_(std::move(options)), universe_(u), physics_(u) {
   if (universe_.engine().options().folder.empty()) return;
   options_.checkpoint = [this](checkpoint_done done) {
     std::lock_guard guard{mutex_};
@@ -24,6 +24,7 @@ resp_service::~resp_service() {
 
 op_status resp_service::start() {
   auto options = options_;
+  options.physics = &physics_;
   // A restart: clients know the port of the first start.
   if (port_ != 0) options.listen = address();
   auto server = cluster::resp_server::start(std::move(options), universe_.engine());

@@ -368,6 +368,11 @@ void shard::finish_write(const call& c, const log_record& logged, bool existed, 
 
 void shard::stage_write(const call& c, record* existing, const new_value& value,
                         const record_meta& meta, log_record logged, bool existed, op_reply& reply) {
+  // Logged later, so not from what the caller has lent: from the record, or from a copy of what
+  // stands there in another form (a change of fields, an indexed hash).
+  const bool in_record =
+      logged.op == log_op::put && !value.large && logged.value.size() == value.bytes.size();
+  if (!logged.value.empty() && !in_record) logged.value = c.arena.copy(logged.value);
   auto* const now = table_.stage(c.hash, c.op.key, existing, value, meta);
   auto* const plain = c.large ? c.large->bytes().get() : logged.large.get();
   staged_->push_back({.logged = std::move(logged),
@@ -382,9 +387,8 @@ void shard::stage_write(const call& c, record* existing, const new_value& value,
                                  .existed = existed},
                       .to_log = goes_to_log(c.op)});
   auto& w = staged_->back();
-  // Logged later: from the record, which lasts, and not from what the caller has lent.
   w.logged.key = now->key();
-  if (w.logged.op == log_op::put && !w.logged.large) w.logged.value = now->value();
+  if (in_record) w.logged.value = now->value();
   w.result.lsn = w.logged.lsn;
   reply.code = op_code::ok;
   if (w.to_log && level_of(c.op) >= durability::sync) reply.durable_at = w.logged.lsn;

@@ -167,9 +167,7 @@ void shard::hash_increment(const call& c, op_reply& reply) {
   }
   reply.number = *sum;
   packed_number changed{name, *sum};
-  // A staged record is logged after this call: what it logs must outlive it.
-  const auto pairs = staged_ ? c.arena.copy(changed.pairs()) : changed.pairs();
-  set_fields(c, raw, live, pairs, reply);
+  set_fields(c, raw, live, changed.pairs(), reply);
 }
 
 void shard::set_fields(const call& c, record* raw, record* live, std::string_view pairs,
@@ -288,7 +286,7 @@ void shard::store_hash(const call& c, record* existing, const new_value& value, 
       logged.large = as_bytes(value.large);
       logged.value = {};
     } else {
-      logged.value = staged_ ? c.arena.copy(value.bytes) : value.bytes;
+      logged.value = value.bytes;
     }
   }
   if (!staged_) {

@@ -1,5 +1,6 @@
 // From bytes to commands: batches of the engine's operations, and everything else one by one.
 
+#include "cluster/resp_hash_commands.hpp"
 #include "cluster/resp_io_thread.hpp"
 #include "cluster/resp_text.hpp"
 #include "storage/told_streams.hpp"
@@ -182,6 +183,7 @@ void resp_io_thread::flush_batch() noexcept {
   }
   shares_.clear();
   arena_.clear();
+  gathered_arguments().clear();
   bump(counters_.commands, n);
 }
 
@@ -203,11 +205,21 @@ void resp_io_thread::write_batched(resp_connection& c, std::size_t i) {
   const auto code = reply.code;
   bump(command_counts_[numbers_[i]].calls);
   const bool absent = code == op_code::not_found || code == op_code::already_exists;
-  if (code != op_code::ok && !absent) [[unlikely]] {
+  if (is_of_hash(shapes_[i])) {
+    const auto at = c.output.size();
+    if (!write_hash_reply(c.out, shapes_[i], operations_[i], reply))
+      c.out.error(failure_text(code, shared_.engine));
+    if (c.output.view()[at] == '-') [[unlikely]] {
+      bump(counters_.errors);
+      bump(command_counts_[numbers_[i]].failed);
+    }
+  } else if (code != op_code::ok && !absent) [[unlikely]] {
     bump(counters_.errors);
     bump(command_counts_[numbers_[i]].failed);
     if (code == op_code::wrong_type) {
-      c.out.error(reply.number != 0 ? "ERR increment or decrement would overflow" : not_an_integer);
+      c.out.error(reply.type != value_type::bytes ? wrong_type_error
+                  : reply.number != 0             ? "ERR increment or decrement would overflow"
+                                                  : not_an_integer);
     } else {
       c.out.error(failure_text(code, shared_.engine));
     }
@@ -251,7 +263,9 @@ void resp_io_thread::write_batched(resp_connection& c, std::size_t i) {
         c.out.integer(shapes_[i] == reply_shape::ttl_ms ? left_ms() : (left_ms() + 500) / 1'000);
       break;
     case reply_shape::type:
-      c.out.simple(absent ? "none" : "string");
+      c.out.simple(absent ? "none" : reply.type == value_type::hash ? "hash" : "string");
+      break;
+    default: // of hashes
       break;
     }
   }
@@ -376,7 +390,7 @@ void resp_io_thread::run_data(resp_call& call) {
   if (call.command.stores) view_.prepare(call.args.subspan(1));
   const auto work = [&] {
     c.output.truncate(begin);
-    call.command.run(call);
+    run_typed(call);
     return true;
   };
   if (const auto code = view_.run(keys_, resp_view::scope::keys, c.level, std::ref(work));

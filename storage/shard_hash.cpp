@@ -331,6 +331,9 @@ void shard::put_hash(const call& c, record* existing, bool existed, const record
     logged.value = {};
     logged.compressed = static_cast<bool>(c.large->packed);
     logged.large = logged.compressed ? c.large->packed : c.large->bytes();
+  } else if (value.large) {
+    logged.value = {};
+    logged.large = as_bytes(value.large);
   }
   auto now = meta;
   now.unlogged = false; // whatever was there is not any more
@@ -340,11 +343,8 @@ void shard::put_hash(const call& c, record* existing, bool existed, const record
 /// As find_memory(), of a change that takes what it needs at once.
 bool shard::find_hash_memory(std::uint64_t bytes, bool grows) noexcept {
   if (reserve_memory(bytes)) return true;
-  if (staged_) { // a transaction has reserved what it knew of
-    settle_memory();
-    return true;
-  }
-  return !grows;
+  // Not within a transaction: what it replaces is kept until it is settled.
+  return !staged_ && !grows;
 }
 
 // -- recovery

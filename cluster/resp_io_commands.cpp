@@ -1,7 +1,9 @@
 // From bytes to commands: batches of the engine's operations, and everything else one by one.
 
+#include "cluster/resp_hash_commands.hpp"
 #include "cluster/resp_io_thread.hpp"
 #include "cluster/resp_text.hpp"
+#include "storage/told_streams.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -11,10 +13,6 @@
 namespace warp::cluster {
 
 namespace {
-
-/// A command or transaction that had to begin anew this often goes on alone.
-constexpr int attempts_among_others = 32;
-constexpr int attempts_alone = 1'000;
 
 /// Replies larger than this, on average, make batches smaller.
 constexpr std::size_t large_reply_bytes = 4 * 1024;
@@ -164,6 +162,7 @@ void resp_io_thread::flush_batch() noexcept {
   if (n == 0) return;
   batch_count_ = 0;
   const std::span<const operation> operations{operations_.data(), n};
+  storage::told_streams streams{shared_.engine};
   if (std::exchange(batch_syncs_, false)) {
     shared_.engine.execute_unsynced(operations, {replies_.data(), n}, arena_);
     batch_done_at_ = clock::now();
@@ -172,6 +171,9 @@ void resp_io_thread::flush_batch() noexcept {
   }
   std::size_t from = 0;
   for (const auto& [c, count] : shares_) {
+    if (streams)
+      streams.tell(c->card->id, operations.subspan(from, count),
+                   std::span{replies_}.subspan(from, count));
     try {
       if (!c->dead) answer_batched(*c, from, from + count);
     } catch (const std::bad_alloc&) {
@@ -181,6 +183,7 @@ void resp_io_thread::flush_batch() noexcept {
   }
   shares_.clear();
   arena_.clear();
+  gathered_arguments().clear();
   bump(counters_.commands, n);
 }
 
@@ -202,11 +205,21 @@ void resp_io_thread::write_batched(resp_connection& c, std::size_t i) {
   const auto code = reply.code;
   bump(command_counts_[numbers_[i]].calls);
   const bool absent = code == op_code::not_found || code == op_code::already_exists;
-  if (code != op_code::ok && !absent) [[unlikely]] {
+  if (is_of_hash(shapes_[i])) {
+    const auto at = c.output.size();
+    if (!write_hash_reply(c.out, shapes_[i], operations_[i], reply))
+      c.out.error(failure_text(code, shared_.engine));
+    if (c.output.view()[at] == '-') [[unlikely]] {
+      bump(counters_.errors);
+      bump(command_counts_[numbers_[i]].failed);
+    }
+  } else if (code != op_code::ok && !absent) [[unlikely]] {
     bump(counters_.errors);
     bump(command_counts_[numbers_[i]].failed);
     if (code == op_code::wrong_type) {
-      c.out.error(reply.number != 0 ? "ERR increment or decrement would overflow" : not_an_integer);
+      c.out.error(reply.type != value_type::bytes ? wrong_type_error
+                  : reply.number != 0             ? "ERR increment or decrement would overflow"
+                                                  : not_an_integer);
     } else {
       c.out.error(failure_text(code, shared_.engine));
     }
@@ -250,7 +263,9 @@ void resp_io_thread::write_batched(resp_connection& c, std::size_t i) {
         c.out.integer(shapes_[i] == reply_shape::ttl_ms ? left_ms() : (left_ms() + 500) / 1'000);
       break;
     case reply_shape::type:
-      c.out.simple(absent ? "none" : "string");
+      c.out.simple(absent ? "none" : reply.type == value_type::hash ? "hash" : "string");
+      break;
+    default: // of hashes
       break;
     }
   }
@@ -343,6 +358,7 @@ void resp_io_thread::run(resp_connection& c, const resp_command& command) {
   const auto slower_than_us = shared_.settings.slower_than_us.load(std::memory_order_relaxed);
   const auto begun = clock::now();
   const auto begin = c.output.size();
+  shared_.engine.begin_stream(c.card->id);
   resp_call call{*this, shared_, c, command, arguments_, c.out, view_};
   if (command.kind == command_kind::data)
     run_data(call);
@@ -369,24 +385,19 @@ void resp_io_thread::run(resp_connection& c, const resp_command& command) {
 void resp_io_thread::run_data(resp_call& call) {
   auto& c = call.client;
   const auto begin = c.output.size();
-  const auto attempt = [&] {
-    view_.begin(c.level, shared_.now_ms());
-    call.command.run(call);
-    const auto code = view_.commit();
-    if (code != op_code::ok) c.output.truncate(begin);
-    return code;
+  keys_.clear();
+  add_keys_of(call.command, call.args, keys_);
+  if (call.command.stores) view_.prepare(call.args.subspan(1));
+  const auto work = [&] {
+    c.output.truncate(begin);
+    run_typed(call);
+    return true;
   };
-  auto code = attempt();
-  for (int i = 1; code == op_code::version_mismatch && i < attempts_among_others; ++i) {
-    bump(counters_.conflicts);
-    code = attempt();
+  if (const auto code = view_.run(keys_, resp_view::scope::keys, c.level, std::ref(work));
+      code != op_code::ok) {
+    c.output.truncate(begin);
+    return c.out.error(failure_text(code, shared_.engine));
   }
-  if (code == op_code::version_mismatch)
-    shared_.gate.alone(number_, [&] {
-      for (int i = 0; code == op_code::version_mismatch && i < attempts_alone; ++i)
-        code = attempt();
-    });
-  if (code != op_code::ok) return c.out.error(failure_text(code, shared_.engine));
   if (!view_.waits().empty())
     hold(c, c.sent + begin, view_.waits(), clock::now() + shared_.options.durable_wait_max);
 }

@@ -82,8 +82,7 @@ resp_shared::resp_shared(resp_server_options o, storage::engine& e, std::uint16_
                !e.options().folder.empty(),
                (options.level == durability::unspecified ? e.options().default_level
                                                          : options.level) >= durability::sync),
-      gate(options.threads), last_save_s(started_at_ms / 1'000),
-      default_level(e.options().default_level) {}
+      last_save_s(started_at_ms / 1'000), default_level(e.options().default_level) {}
 
 resp_io_thread::resp_io_thread(resp_shared& shared, std::size_t number)
     : shared_(shared), number_(static_cast<std::uint32_t>(number)),
@@ -245,7 +244,6 @@ int resp_io_thread::timeout_ms() const noexcept {
 int resp_io_thread::turn(int timeout) {
   epoll_event events[turn_events];
   const int n = ::epoll_wait(epoll_, events, static_cast<int>(std::size(events)), timeout);
-  shared_.gate.enter(number_);
   now_ms_ = shared_.now_ms();
   limits_.bulk_bytes_max = shared_.settings.bulk_bytes_max.load(std::memory_order_relaxed);
   for (int i = 0; i < n; ++i) {
@@ -293,7 +291,6 @@ int resp_io_thread::turn(int timeout) {
       drop(*c, "no memory for its buffers");
     }
   }
-  shared_.gate.leave(number_);
   turned_at_ = clock::now();
   if (turned_at_ - ticked_at_ >= (paused_ != 0 ? pause_tick : tick_interval)) {
     ticked_at_ = turned_at_;

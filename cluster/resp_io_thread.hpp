@@ -4,7 +4,6 @@
 #include "cluster/resp_clients.hpp"
 #include "cluster/resp_commands.hpp"
 #include "cluster/resp_connection.hpp"
-#include "cluster/resp_gate.hpp"
 #include "cluster/resp_nap_judge.hpp"
 #include "cluster/resp_pubsub.hpp"
 #include "cluster/resp_server.hpp"
@@ -42,7 +41,6 @@ struct resp_shared {
   resp_clients clients;
   resp_pubsub pubsub;
   resp_slow_log slow_log;
-  resp_gate gate;
   std::atomic<std::size_t> connections_open{0}; ///< of all threads
   std::atomic<std::int64_t> pause_until_ms{0};  ///< CLIENT PAUSE
   std::atomic<bool> pause_writes_only{false};
@@ -192,7 +190,7 @@ private:
   resp_nap_judge nap_judge_;
 
   // Of the command or batch at hand
-  std::vector<std::string_view> arguments_;
+  std::vector<std::string_view> arguments_, keys_;
   std::uint64_t now_ms_ = 0;
   resp_view view_;
   std::vector<resp_buffer> spares_;

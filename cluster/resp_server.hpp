@@ -18,6 +18,8 @@ class engine;
 
 namespace warp::cluster {
 
+class physics_backend;
+
 /// How the RESP front end listens and what it allows.
 struct resp_server_options {
   /// "host:port"; port 0: any free one, see resp_server::port().
@@ -40,6 +42,9 @@ struct resp_server_options {
   /// Level of the writes of a connection that has not chosen one; unspecified: the engine's.
   durability level = durability::unspecified;
 
+  /// What the universe knows of itself, for WARP.QGET and its like; borrowed. Null: they are
+  /// refused.
+  physics_backend* physics = nullptr;
   std::string version; ///< of the program, for INFO
   /// For SHUTDOWN: begins to stop the process and returns; empty: SHUTDOWN is refused. On an I/O
   /// thread.
@@ -65,9 +70,8 @@ struct alignas(64) resp_counters {
   std::atomic<std::uint64_t> waiting_durable{0};      ///< answers that wait for the disk now
   std::atomic<std::uint64_t> transactions{0};         ///< EXEC that was done
   std::atomic<std::uint64_t> transactions_aborted{0}; ///< for a watched key
-  std::atomic<std::uint64_t> conflicts{0}; ///< commands and transactions that had to begin anew
-  std::atomic<std::uint64_t> published{0}; ///< messages
-  std::atomic<std::uint64_t> hits{0}, misses{0}; ///< of keys that were read
+  std::atomic<std::uint64_t> published{0};            ///< messages
+  std::atomic<std::uint64_t> hits{0}, misses{0};      ///< of keys that were read
 
   resp_counters() = default;
   /// A copy is a snapshot.

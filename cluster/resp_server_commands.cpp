@@ -153,8 +153,10 @@ constexpr resp_subcommand memory_parts[] = {
        }
        const auto v = c.keys.get(c.args[2]);
        if (!v.present) return c.out.null();
-       c.out.integer(static_cast<std::int64_t>(c.args[2].size() + v.value.size()) +
-                     record_overhead_bytes);
+       const auto bytes = v.large                      ? v.large->hash()->memory()
+                          : v.type == value_type::hash ? v.fields.bytes()
+                                                       : v.value.size();
+       c.out.integer(static_cast<std::int64_t>(c.args[2].size() + bytes) + record_overhead_bytes);
      }},
     {"DOCTOR", 2,
      [](resp_call& c) {

@@ -20,6 +20,7 @@ class engine;
 namespace warp::cluster {
 
 class admin_backend;
+class physics_backend;
 
 /// How the Cap'n Proto front end listens and what it allows.
 struct rpc_server_options {
@@ -53,6 +54,9 @@ struct rpc_server_options {
   /// Called on an I/O thread for each login: ok lets the token in. Must not block. Null: only the
   /// empty token is let in.
   std::function<op_status(std::string_view token)> authenticate;
+  /// What the universe knows of itself; borrowed until the server is destroyed. Null:
+  /// not_supported.
+  physics_backend* physics = nullptr;
   /// Program version that clients are told.
   std::string version;
 };

@@ -10,6 +10,7 @@
 #include "storage/durable_state.hpp"
 #include "storage/engine_options.hpp"
 #include "storage/file_system.hpp"
+#include "storage/hash_view.hpp"
 #include "storage/read_counters.hpp"
 #include "storage/reply.hpp"
 #include "storage/stats.hpp"
@@ -36,7 +37,23 @@ public:
   virtual void on_round() noexcept = 0;
 };
 
+class key_mark;
+class transaction;
+
+/// How a transaction's body ends.
+enum class transaction_end : std::uint8_t {
+  commit, ///< do what was applied
+  abort,  ///< none of it
+};
+using transaction_body = std::function<transaction_end(transaction&)>;
+
+struct transaction_options {
+  durability level = durability::unspecified; ///< of what the body reads with transaction::find()
+  bool all_shards = false;                    ///< locks every shard; the keys need not be named
+};
+
 class backup_store;
+class told_streams;
 class batch;
 class log_cursor;
 struct backup_manifest;
@@ -45,10 +62,13 @@ struct recovered;
 
 /// One page of a scan.
 struct scan_entry {
-  std::string_view key, value; ///< in the page's arena, or in `large`
+  std::string_view key, value; ///< in the page's arena, or in `large`; of a hash see fields()
   blob_ref large;
+  value_type type = value_type::bytes;
   lsn_t version = 0;
   std::uint64_t expires_at_ms = 0;
+
+  [[nodiscard]] hash_view fields() const noexcept { return {value, large.get()}; } ///< of a hash
 };
 struct scan_page {
   std::vector<scan_entry> entries;
@@ -115,6 +135,21 @@ public:
   op_code execute_atomic(std::span<const operation> operations, std::span<op_reply> replies,
                          value_arena& arena);
 
+  /// Runs `body` with the locks of these keys' shards held, in ascending order, and does what it
+  /// has applied atomically: for readers, for other transactions, and in the log also across
+  /// shards; or nothing, when it says so or anything fails. The body works on the tables
+  /// themselves; see transaction.hpp. It may run more than once, and then sees newer data: what it
+  /// does elsewhere must bear that. Waits up to options.write_stall_max in all where the log has no
+  /// room for what it writes. ok: what the body said was done, and `waits` says what must be
+  /// durable before that may be told, at the levels that were asked for. Else nothing was done:
+  /// transaction::failure(), or no_space. `body` may throw std::bad_alloc (no_space) and nothing
+  /// else.
+  op_code transact(std::span<const std::string_view> keys, const transaction_options& options,
+                   const transaction_body& body, std::vector<durable_target>& waits);
+
+  /// How a key is now, for transaction::has_changed(). Includes what is not durable yet.
+  [[nodiscard]] op_result<key_mark> mark(std::string_view key);
+
   /// Is the shard's log on disk up to `lsn`? Lock-free.
   [[nodiscard]] durable_state durable(shard_id shard, lsn_t lsn) const noexcept;
   /// Blocks until every reply's durable_at is on disk. ok, timed_out (nothing is known), or
@@ -134,6 +169,24 @@ public:
 
   [[nodiscard]] shard_id shard_of(std::string_view key) const noexcept;
   [[nodiscard]] std::uint32_t shard_count() const noexcept;
+
+  // -- what is asked for, in samples (observation.hpp)
+  // ---------------------------------------------------------------------------------------------
+
+  /// Begins or ends sampling of what all threads ask for. Any thread, at any time.
+  void observe_accesses(bool on) noexcept;
+  [[nodiscard]] bool observes_accesses() const noexcept;
+  /// What was sampled since the last time. One thread at a time.
+  physics::observer::drained
+  drain_samples(const std::function<void(std::span<const physics::access_sample>)>& use);
+
+  /// Single operations of the calling thread that follow belong to this connection, until another
+  /// beginning. Where nothing begins they all belong to one. Any number that tells the connections
+  /// of a thread apart.
+  void begin_stream(std::uint64_t connection) noexcept;
+  /// All operations of the calling thread that follow, of whatever calls, belong to one request of
+  /// about so many, until another beginning. A batch is a request of its own without it.
+  void begin_request(std::size_t operations) noexcept;
 
   // -- the log
   // ------------------------------------------------------------------------------------------------------
@@ -248,13 +301,13 @@ public:
 
 private:
   friend class segment_maker;
+  friend class key_mark;
+  friend class told_streams;
   static op_status open_in_memory(state& s);
   static op_status open_folder(state& s);
   static op_status open_log(state& s, recovered& found);
   static void open_watches(state& s);
   [[nodiscard]] op_status release_log();
-  op_status scan_page_of(std::uint64_t cursor, std::string_view prefix, std::size_t limit,
-                         scan_page& page, std::size_t buckets_max);
   op_status save_checkpoint(shard_id shard);
   std::vector<shard_id> find_due_checkpoints();
   op_status apply_records(shard_id shard, const log_frame& frame);
@@ -264,6 +317,10 @@ private:
   op_code execute_transaction(std::span<const operation> operations, std::span<op_reply> replies,
                               value_arena& arena);
   enum class round : bool { requested, left_to_caller };
+  void forget_absence(std::string_view key) noexcept;
+  op_code run_transaction(std::span<const std::string_view> keys,
+                          const transaction_options& options, const transaction_body& body,
+                          std::vector<durable_target>& waits);
   void execute_many(std::span<const operation> operations, std::span<op_reply> replies,
                     value_arena& arena, round when);
   [[nodiscard]] bool out_of_space() const noexcept;

@@ -2,6 +2,7 @@
 
 #include "messages/ids.hpp"
 #include "messages/operations.hpp"
+#include "storage/absent_keys.hpp"
 #include "storage/batch.hpp"
 #include "storage/clock.hpp"
 #include "storage/engine_options.hpp"
@@ -109,9 +110,10 @@ public:
   [[nodiscard]] record* find_live(std::uint64_t hash, std::string_view key,
                                   std::uint64_t now_ms) const noexcept;
 
-  /// A transaction's writes: until settle() or take_back(), both in the same write_section, what
-  /// apply() does is in the table only, and noted in `writes`, which has room for all of it. Needs
-  /// a call::now_ms above 0.
+  /// A transaction's writes: until let_go() or take_back(), both in the same write_section, what
+  /// apply() does is in the table only, and noted in `writes`, which has room for all of it. Until
+  /// then no record that was seen is changed or freed, and nothing of an operation is borrowed
+  /// beyond its apply(). Needs a call::now_ms above 0.
   void begin_staging(staged_writes& writes) noexcept {
     staged_ = &writes;
     erase_lsn_before_ = last_erase_lsn_;
@@ -121,6 +123,13 @@ public:
   void reserve_to_settle(const log_transaction* transaction);
   /// What was staged is done: logged, told to watches, and remembered.
   void settle(const std::shared_ptr<log_transaction>& transaction) noexcept;
+  /// After settle() of all shards: frees what was replaced.
+  void let_go() noexcept;
+  /// The newest removal that was there before what is staged.
+  [[nodiscard]] lsn_t erase_lsn_before() const noexcept {
+    return staged_ ? erase_lsn_before_ : last_erase_lsn_;
+  }
+  [[nodiscard]] lsn_t last_erase_lsn() const noexcept { return last_erase_lsn_; }
   /// What was staged has never been. LSNs stay used.
   void take_back() noexcept;
 
@@ -143,6 +152,14 @@ public:
   /// What a record takes at most beside its key and value, and its place in the index.
   static constexpr std::uint64_t record_overhead_max = 64 + cell_allocator::rounding_max;
 
+  /// The same of a change of a hash by so many bytes of packed fields: its packed form is written
+  /// anew, or leaves and nodes of its index.
+  static constexpr std::uint64_t hash_change_bytes(std::uint64_t value) noexcept {
+    return value + value / 4 + 8 * 1024 + record_overhead_max;
+  }
+
+  /// Keys whose coming and going somebody wants to hear of.
+  [[nodiscard]] absent_keys& absent() noexcept { return absent_; }
   /// Tells `tap` (borrowed) of every change from now on; null: nobody.
   void watch_with(watch_tap* tap) noexcept { tap_ = tap; }
   [[nodiscard]] watch_tap* tap() noexcept { return tap_; }
@@ -151,6 +168,8 @@ public:
     return log_ ? log_->next_lsn() - 1 : unlogged_lsn_;
   }
   [[nodiscard]] const table& records() const noexcept { return table_; }
+  /// Keys that are there, as a transaction sees them that is staged.
+  [[nodiscard]] std::uint64_t key_count() const noexcept;
   /// Does any record expire? If not, nobody needs to know the time.
   [[nodiscard]] bool has_expiring() const noexcept { return table_.stats().expiring_keys != 0; }
   void clear() noexcept;
@@ -165,6 +184,29 @@ private:
   void erase(const call& c, op_reply& reply);
   void increment(const call& c, op_reply& reply);
   void expire(const call& c, op_reply& reply);
+
+  // In shard_hash.cpp.
+  void hash_get(const call& c, op_reply& reply);
+  void hash_all(const call& c, op_reply& reply);
+  void hash_length(const call& c, op_reply& reply);
+  void hash_set(const call& c, op_reply& reply);
+  void hash_erase(const call& c, op_reply& reply);
+  void hash_increment(const call& c, op_reply& reply);
+  void put_hash(const call& c, record* existing, bool existed, const record_meta& meta,
+                op_reply& reply);
+  [[nodiscard]] const record* find_hash(const call& c, op_reply& reply) const noexcept;
+  [[nodiscard]] bool find_hash_to_change(const call& c, record*& raw, record*& live,
+                                         op_reply& reply) const noexcept;
+  void set_fields(const call& c, record* raw, record* live, std::string_view pairs,
+                  op_reply& reply);
+  void store_hash(const call& c, record* existing, const new_value& value, record_meta meta,
+                  log_record logged, bool existed, op_reply& reply);
+  [[nodiscard]] bool change_in_place(const call& c, record* live, log_op op,
+                                     std::string_view fields, op_reply& reply);
+  [[nodiscard]] bool find_hash_memory(std::uint64_t bytes, bool grows) noexcept;
+  void replay_fields(std::uint64_t hash, record* existing, const log_record& r);
+  /// Removes a live record as an erase does.
+  void remove(const call& c, record* live, op_reply& reply);
 
   void describe_record(const call& c, const record* r, op_reply& reply) const noexcept;
   /// Does the write's condition hold for the live record (null: absent)? If not the reply says so.
@@ -209,6 +251,7 @@ private:
   std::vector<std::string> expired_keys_; // of one bucket of the sweep
   table table_;
   request_window requests_;
+  absent_keys absent_;
   shard_stats counters_;
 };
 

@@ -9,7 +9,7 @@
 namespace warp::programs {
 
 resp_service::resp_service(cluster::resp_server_options options, universe& u)
-    : options_(std::move(options)), universe_(u) {
+    : options_(std::move(options)), universe_(u), physics_(u) {
   if (universe_.engine().options().folder.empty()) return;
   options_.checkpoint = [this](checkpoint_done done) {
     std::lock_guard guard{mutex_};
@@ -24,6 +24,7 @@ resp_service::~resp_service() {
 
 op_status resp_service::start() {
   auto options = options_;
+  options.physics = &physics_;
   // A restart: clients know the port of the first start.
   if (port_ != 0) options.listen = address();
   auto server = cluster::resp_server::start(std::move(options), universe_.engine());
@@ -113,9 +114,6 @@ void resp_service::collect(std::vector<actors::metric>& out) const {
   add("warp_resp_transactions_total", "EXEC that was carried out.", kind::counter, c.transactions);
   add("warp_resp_transactions_aborted_total", "EXEC that a watched key stopped.", kind::counter,
       c.transactions_aborted);
-  add("warp_resp_conflicts_total",
-      "Times a RESP command or transaction had to begin anew because its keys had changed.",
-      kind::counter, c.conflicts);
   add("warp_resp_messages_published_total", "Messages of PUBLISH and SPUBLISH.", kind::counter,
       c.published);
 }

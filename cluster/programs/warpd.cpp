@@ -212,6 +212,9 @@ int serve(const cluster::server_config& config, const command_line& line, stop_s
                        static_cast<std::uint32_t>(config.actors.restart_window.count())};
   options.backups = {config.backup.folder, config.backup.interval, config.backup.keep,
                      config.backup.rate_bytes};
+  options.learning = {.tier = *parse_physics_tier(config.physics.tier),
+                      .rules = config.physics_rules(),
+                      .save_interval = config.physics.save_interval};
   options.on_fatal = [&signals](const std::string& cause) { signals.failed(cause); };
   auto opened = universe::open(std::move(options));
   if (!opened) {

@@ -116,6 +116,7 @@ void kill_oracle::begin_life() {
 void kill_oracle::check(client& db, const std::vector<lsn_t>& announced,
                         steady::time_point killed_at, int crashes) {
   std::lock_guard hold{mutex_};
+  one_crash_ = crashes == 1;
   suffixes found;
   std::vector<std::string_view> asked;
   for (const auto& [key, history] : keys_) asked.push_back(key);
@@ -204,9 +205,10 @@ void kill_oracle::check_key(const std::string& key, const key_history& history,
            std::to_string(lost.version) + ", " + excerpt(lost.value) + "); the key shows " +
            excerpt(shown) + story(history));
     ++lost_async_;
-    oldest_lost_ms_ =
-        std::max(oldest_lost_ms_,
-                 std::chrono::duration<double, std::milli>(killed_at - lost.answered_at).count());
+    if (one_crash_) // else it may have been an earlier one
+      oldest_lost_ms_ =
+          std::max(oldest_lost_ms_,
+                   std::chrono::duration<double, std::milli>(killed_at - lost.answered_at).count());
     if (lost.version == 0) continue; // its place in the log is not known
     if (lost.shard < announced.size() && lost.version <= announced[lost.shard] &&
         lost.version / lsns_of_a_life == announced[lost.shard] / lsns_of_a_life)

@@ -1,14 +1,17 @@
 #pragma once
 
 #include "actors/backup_gate.hpp"
+#include "actors/physics_settings.hpp"
 #include "actors/scrub_status.hpp"
 #include "actors/service.hpp"
 #include "actors/tree.hpp"
 #include "actors/universe_watch.hpp"
 #include "messages/ids.hpp"
 #include "messages/operations.hpp"
+#include "messages/physics.hpp"
 #include "messages/status.hpp"
 #include "messages/watch.hpp"
+#include "physics/rebalance.hpp"
 #include "storage/engine_options.hpp"
 #include "storage/stats.hpp"
 
@@ -39,6 +42,7 @@ struct universe_options {
   actors::backup_schedule backups;
   /// The physics branch; the data path does not notice when it is absent.
   bool physics = true;
+  actors::physics_settings learning; ///< without the branch nothing is learned, as at tier T0
   /// Called once, on an actor thread, when the root of the tree has given up: `cause` is a sentence
   /// for people. The universe can still be read, stopped and destroyed, but nothing drives its log
   /// any more. Must not stop it itself: tell another thread. Empty: logs it and ends the process.
@@ -93,13 +97,21 @@ struct batch_reply {
   lsn_t version = 0;
   std::int64_t number = 0;         ///< increment: the result
   std::uint64_t expires_at_ms = 0; ///< get, exists
-  std::string value;               ///< get
+  std::string value; ///< get; hash_get, hash_all: packed, see messages/packed_fields.hpp
+};
+
+/// The fields of a hash with what is known about it.
+struct hash_fields {
+  std::vector<std::pair<std::string, std::string>> fields; ///< name and value
+  lsn_t version = 0;
+  std::uint64_t expires_at_ms = 0; ///< absolute, ms since 1970; 0: never
 };
 
 struct scan_item {
-  std::string key, value;
+  std::string key, value; ///< of a hash packed pairs, see messages/packed_fields.hpp
   lsn_t version = 0;
   std::uint64_t expires_at_ms = 0;
+  value_type type = value_type::bytes;
 };
 struct scan_result {
   std::vector<scan_item> items;
@@ -177,6 +189,27 @@ public:
   op_result<std::int64_t> increment(std::string_view key, std::int64_t delta = 1,
                                     const write_options& options = {});
 
+  // Hashes: a key with named fields. wrong_type: the key has another value. (What is for other
+  // values answers wrong_type for a hash; erase, exists, ttl and expire are for all.)
+
+  /// Writes fields, and makes a hash of an absent key; the others, and an expiry, stay. Returns how
+  /// many are new. invalid_argument: none are given, a name is longer than 64 KiB, or the hash
+  /// would become longer than a value may be.
+  op_result<std::int64_t> hash_set(std::string_view key, std::span<const key_value> fields,
+                                   const write_options& options = {});
+  /// Removes fields, and the key with its last one. Returns how many were there. not_found: the
+  /// key is absent.
+  op_result<std::int64_t> hash_erase(std::string_view key, std::span<const std::string_view> names,
+                                     const write_options& options = {});
+  /// As increment(), of a field.
+  op_result<std::int64_t> hash_increment(std::string_view key, std::string_view name,
+                                         std::int64_t delta = 1, const write_options& options = {});
+  /// A field's value; an empty optional: there is none. not_found: the key is absent.
+  op_result<std::optional<std::string>> hash_get(std::string_view key, std::string_view name,
+                                                 const read_options& options = {});
+  /// All fields as they were at one moment. not_found: the key is absent.
+  op_result<hash_fields> hash_all(std::string_view key, const read_options& options = {});
+
   /// Each key on its own; results[i] answers keys[i].
   std::vector<op_result<value_info>> multi_get(std::span<const std::string_view> keys,
                                                const read_options& options = {});
@@ -199,6 +232,38 @@ public:
   ///
   ///   auto watch = universe->watch({.key = "a"}, [](const warp::watch_event& e) { ... });
   op_result<std::unique_ptr<universe_watch>> watch(watch_options options, watch_callback on_event);
+
+  // -- what the universe knows of itself: learned beside the data path from samples, see
+  // messages/physics.hpp
+  // -------------------------------------------------------------------------------------------------------------
+
+  /// The value of a key, and the keys that belong to it with strength and state. An absent key is
+  /// an answer. At level memory; never waits for the disk. Relations are known at every tier, and
+  /// learned from T1 on. invalid_argument: more than quantum_partners_max.
+  op_result<quantum_answer> quantum_get(std::string_view key, const quantum_options& options = {});
+  /// The names and strengths alone, without a look at the records; see quantum_get.
+  [[nodiscard]] std::vector<quantum_partner> partners_of(std::string_view key, std::size_t max,
+                                                         double strength_min) const;
+  /// Declares that the partners belong to the key with this strength in [0, 1], whatever is
+  /// learned; 0 takes it back. Saved about a second later. invalid_argument; no_space: 100,000
+  /// partners are declared.
+  op_status entangle(std::string_view key, std::span<const std::string> partners,
+                     double strength = 1);
+  /// A pattern rule, "user:* -> profile:*, settings:*", strength in (0, 1]; 0 takes it back
+  /// (not_found: there is none). Saved as above. invalid_argument, no_space.
+  op_status set_physics_rule(std::string_view rule, double strength = 0.8);
+  /// How evenly the load lies on the shards. not_supported below T2, as the next two.
+  [[nodiscard]] op_result<entropy_report> entropy() const;
+  /// Load and mass of each shard, by number.
+  [[nodiscard]] op_result<std::vector<shard_physics>> shards() const;
+  /// What a rebalancing between the shards would do. Only as a dry run: nothing moves keys between
+  /// the shards of one node, where they share the same cores and memory. May take a second.
+  [[nodiscard]] op_result<rebalance_report>
+  rebalance(bool dry_run,
+            physics::rebalance_strategy strategy = physics::rebalance_strategy::minimal) const;
+  /// In force at once, until the next start.
+  void set_physics_tier(physics_tier tier);
+  [[nodiscard]] physics_report physics() const;
 
   // -- operation
   // --------------------------------------------------------------------------------------------------------

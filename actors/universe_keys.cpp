@@ -1,5 +1,7 @@
 #include "actors/universe.hpp"
 #include "actors/universe_state.hpp"
+#include "messages/packed_fields.hpp"
+#include "storage/hash_view.hpp"
 
 #include <fmt/format.h>
 
@@ -21,6 +23,11 @@ storage::value_arena& fresh_arena() {
 
 std::string_view value_of(const storage::op_reply& reply) {
   return reply.large ? reply.large.view() : reply.value;
+}
+
+/// The same of any type.
+std::string bytes_of(const storage::op_reply& reply) {
+  return std::string{reply.large ? storage::as_bytes(reply.large).view() : reply.value};
 }
 
 value_info to_info(const storage::op_reply& reply) {
@@ -188,6 +195,84 @@ op_result<std::int64_t> universe::increment(std::string_view key, std::int64_t d
   return reply.number;
 }
 
+namespace {
+
+std::string packed_name(std::string_view name) {
+  field_packer packer;
+  packer.add_name(name);
+  return std::string{packer.packed()};
+}
+
+} // namespace
+
+op_result<std::int64_t> universe::hash_set(std::string_view key, std::span<const key_value> fields,
+                                           const write_options& options) {
+  auto op = write_operation(op_kind::hash_set, key, options, state_->now_ms());
+  if (!op) return op.status();
+  field_packer packer;
+  for (const auto& field : fields) packer.add_pair(field.key, field.value);
+  op->value = packer.packed();
+  storage::op_reply reply;
+  auto status = execute_one(engine(), *op, reply, fresh_arena(), options.timeout);
+  if (!status.ok()) return status;
+  return reply.number;
+}
+
+op_result<std::int64_t> universe::hash_erase(std::string_view key,
+                                             std::span<const std::string_view> names,
+                                             const write_options& options) {
+  auto op = write_operation(op_kind::hash_erase, key, options, state_->now_ms());
+  if (!op) return op.status();
+  field_packer packer;
+  for (const auto name : names) packer.add_name(name);
+  op->value = packer.packed();
+  storage::op_reply reply;
+  auto status = execute_one(engine(), *op, reply, fresh_arena(), options.timeout);
+  if (!status.ok()) return status;
+  return reply.number;
+}
+
+op_result<std::int64_t> universe::hash_increment(std::string_view key, std::string_view name,
+                                                 std::int64_t delta, const write_options& options) {
+  auto op = write_operation(op_kind::hash_increment, key, options, state_->now_ms());
+  if (!op) return op.status();
+  const auto packed = packed_name(name);
+  op->value = packed;
+  op->delta = delta;
+  storage::op_reply reply;
+  auto status = execute_one(engine(), *op, reply, fresh_arena(), options.timeout);
+  if (!status.ok()) return status;
+  return reply.number;
+}
+
+op_result<std::optional<std::string>>
+universe::hash_get(std::string_view key, std::string_view name, const read_options& options) {
+  auto op = read_operation(op_kind::hash_get, key, options);
+  const auto packed = packed_name(name);
+  op.value = packed;
+  storage::op_reply reply;
+  auto status = execute_one(engine(), op, reply, fresh_arena(), options.timeout);
+  if (!status.ok()) return status;
+  std::optional<std::string> value;
+  for_each_answer(reply.value, [&](std::optional<std::string_view> answer) {
+    if (answer) value.emplace(*answer);
+  });
+  return value;
+}
+
+op_result<hash_fields> universe::hash_all(std::string_view key, const read_options& options) {
+  const auto op = read_operation(op_kind::hash_all, key, options);
+  storage::op_reply reply;
+  auto status = execute_one(engine(), op, reply, fresh_arena(), options.timeout);
+  if (!status.ok()) return status;
+  hash_fields all{.fields = {}, .version = reply.version, .expires_at_ms = reply.expires_at_ms};
+  const storage::hash_view fields{reply.value, reply.large.get()};
+  all.fields.reserve(fields.count());
+  fields.for_each(
+      [&](std::string_view name, std::string_view value) { all.fields.emplace_back(name, value); });
+  return all;
+}
+
 std::vector<op_result<value_info>> universe::multi_get(std::span<const std::string_view> keys,
                                                        const read_options& options) {
   std::vector<operation> ops;
@@ -259,7 +344,7 @@ op_result<std::vector<batch_reply>> universe::batch(std::span<const operation> o
   std::vector<batch_reply> answers;
   answers.reserve(replies.size());
   for (auto& r : replies)
-    answers.push_back({r.code, r.version, r.number, r.expires_at_ms, std::string{value_of(r)}});
+    answers.push_back({r.code, r.version, r.number, r.expires_at_ms, bytes_of(r)});
   return answers;
 }
 
@@ -272,8 +357,9 @@ op_result<scan_result> universe::scan(std::uint64_t cursor, std::string_view pre
   result.next_cursor = page.next_cursor;
   result.items.reserve(page.entries.size());
   for (auto& e : page.entries)
-    result.items.push_back({std::string{e.key}, std::string{e.large ? e.large.view() : e.value},
-                            e.version, e.expires_at_ms});
+    result.items.push_back({std::string{e.key},
+                            std::string{e.large ? storage::as_bytes(e.large).view() : e.value},
+                            e.version, e.expires_at_ms, e.type});
   return result;
 }
 

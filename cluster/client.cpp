@@ -4,6 +4,7 @@
 #include "cluster/client_core.hpp"
 #include "cluster/client_stream.hpp"
 #include "messages/conversion.hpp"
+#include "messages/packed_fields.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -130,6 +131,40 @@ client_reply client::increment(std::string_view key, std::int64_t delta, durabil
   return run_single(state_->core, op, 0);
 }
 
+client_reply client::hash_set(std::string_view key, std::string_view pairs,
+                              const client_write_options& options) {
+  auto op = make(op_kind::hash_set, key, options);
+  op.value = pairs;
+  return run_single(state_->core, op, ttl_of(options));
+}
+
+client_reply client::hash_erase(std::string_view key, std::string_view names,
+                                const client_write_options& options) {
+  auto op = make(op_kind::hash_erase, key, options);
+  op.value = names;
+  return run_single(state_->core, op, 0);
+}
+
+client_reply client::hash_increment(std::string_view key, std::string_view name, std::int64_t delta,
+                                    durability level) {
+  field_packer packer;
+  packer.add_name(name);
+  auto op = make(op_kind::hash_increment, key, level);
+  op.value = packer.packed();
+  op.delta = delta;
+  return run_single(state_->core, op, 0);
+}
+
+client_reply client::hash_get(std::string_view key, std::string_view names, durability level) {
+  auto op = make(op_kind::hash_get, key, level);
+  op.value = names;
+  return run_single(state_->core, op, 0);
+}
+
+client_reply client::hash_all(std::string_view key, durability level) {
+  return run_single(state_->core, make(op_kind::hash_all, key, level), 0);
+}
+
 client_reply client::expire(std::string_view key, const client_write_options& options) {
   return run_single(state_->core, make(op_kind::expire, key, options), ttl_of(options));
 }
@@ -232,7 +267,8 @@ op_result<client_scan_page> client::scan_page(std::uint64_t cursor, std::string_
       for (const auto entry : answer.getEntries())
         out->records.push_back({std::string{as_view(entry.getKey())},
                                 std::string{as_view(entry.getValue())}, entry.getVersion(),
-                                entry.getExpiresAtMs(), entry.getValueOmitted()});
+                                entry.getExpiresAtMs(), entry.getValueOmitted(),
+                                read_type(entry.getType()).value_or(value_type::bytes)});
       out->next_cursor = answer.getNextCursor();
       return op_status{};
     });
@@ -241,9 +277,18 @@ op_result<client_scan_page> client::scan_page(std::uint64_t cursor, std::string_
   // Values that made the page too long come one by one.
   for (auto& r : page->records) {
     if (!r.value_omitted) continue;
-    auto reply = get(r.key);
+    auto reply = r.type == value_type::hash ? hash_all(r.key) : get(r.key);
+    if (reply.code() == op_code::wrong_type) { // it was replaced in between
+      r.type = r.type == value_type::hash ? value_type::bytes : value_type::hash;
+      reply = r.type == value_type::hash ? hash_all(r.key) : get(r.key);
+    }
     if (reply.ok()) {
-      r = {std::move(r.key), std::move(reply.value), reply.version, reply.expires_at_ms, false};
+      r = {std::move(r.key),
+           std::move(reply.value),
+           reply.version,
+           reply.expires_at_ms,
+           false,
+           r.type};
     } else if (reply.code() != op_code::not_found) {
       return reply.status;
     }

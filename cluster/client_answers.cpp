@@ -17,6 +17,7 @@ client_reply owned(const reply_view& from) {
   reply.number = from.number;
   reply.expires_at_ms = from.expires_at_ms;
   reply.value = from.value;
+  reply.type = from.type;
   return reply;
 }
 

@@ -81,6 +81,7 @@ private:
         entry.setKey(as_data({at, e.key_size}));
         if (e.value_size != 0) entry.setValue(as_data({at + e.key_size, e.value_size}));
         if (e.expires_at_ms != 0) entry.setExpiresAtMs(e.expires_at_ms);
+        if (e.type != value_type::bytes) entry.setType(write_type(e.type));
         if (e.ttl_ms != 0) entry.setTimeToLiveMs(e.ttl_ms);
       }
       at += e.key_size + e.value_size;
@@ -157,7 +158,7 @@ void client_stream::end() {
 }
 
 op_status client_stream::put(std::string_view key, std::string_view value,
-                             std::uint64_t expires_at_ms, std::uint64_t ttl_ms) {
+                             std::uint64_t expires_at_ms, std::uint64_t ttl_ms, value_type type) {
   if (key.size() < key_size_min || key.size() > key_size_max)
     return {op_code::invalid_argument, "a key of " + std::to_string(key.size()) +
                                            " bytes: keys have 1 to " +
@@ -178,7 +179,7 @@ op_status client_stream::put(std::string_view key, std::string_view value,
     if (ended_) return status_;
     filling_.first = next_;
   }
-  filling_.entries.push_back({key.size(), value.size(), expires_at_ms, ttl_ms});
+  filling_.entries.push_back({key.size(), value.size(), expires_at_ms, ttl_ms, type});
   filling_.bytes.append(key).append(value);
   ++next_;
   return {};
@@ -313,9 +314,10 @@ put_stream::~put_stream() {
 }
 
 op_status put_stream::put(std::string_view key, std::string_view value, std::uint64_t expires_at_ms,
-                          std::chrono::milliseconds time_to_live) {
+                          std::chrono::milliseconds time_to_live, value_type type) {
   return stream_->put(key, value, expires_at_ms,
-                      static_cast<std::uint64_t>(std::max<std::int64_t>(0, time_to_live.count())));
+                      static_cast<std::uint64_t>(std::max<std::int64_t>(0, time_to_live.count())),
+                      type);
 }
 
 op_status put_stream::flush() {

@@ -32,7 +32,7 @@ public:
   void end();
 
   op_status put(std::string_view key, std::string_view value, std::uint64_t expires_at_ms,
-                std::uint64_t ttl_ms);
+                std::uint64_t ttl_ms, value_type type);
   op_status flush();
   put_stream::counters count() const;
   std::vector<put_failure> take_failures();
@@ -42,6 +42,7 @@ private:
   struct entry {
     std::size_t key_size, value_size;
     std::uint64_t expires_at_ms, ttl_ms;
+    value_type type;
   };
   /// Records that travel in one message: keys and values one after the other.
   struct chunk {

@@ -58,9 +58,10 @@ struct [[nodiscard]] client_reply {
   shard_id shard;
   lsn_t version =
       0; ///< of the record after the operation; version_mismatch: the one it met; 0: absent
-  std::int64_t number = 0;         ///< increment: the result
-  std::uint64_t expires_at_ms = 0; ///< get, exists: of the record; 0: never
-  std::string value;               ///< get
+  std::int64_t number = 0;             ///< increment: the result
+  std::uint64_t expires_at_ms = 0;     ///< get, exists: of the record; 0: never
+  std::string value;                   ///< get
+  value_type type = value_type::bytes; ///< exists, wrong_type: what the record is
 
   [[nodiscard]] bool ok() const noexcept { return status.ok(); }
   [[nodiscard]] op_code code() const noexcept { return status.code(); }
@@ -102,8 +103,9 @@ private:
 struct client_record {
   std::string key, value;
   lsn_t version = 0;
-  std::uint64_t expires_at_ms = 0; ///< 0: never
-  bool value_omitted = false;      ///< not asked for
+  std::uint64_t expires_at_ms = 0;     ///< 0: never
+  bool value_omitted = false;          ///< not asked for
+  value_type type = value_type::bytes; ///< of a hash `value` is packed pairs: see packed_fields.hpp
 };
 
 /// One page of a scan.

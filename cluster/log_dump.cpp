@@ -53,6 +53,10 @@ std::string_view name_of(log_op op) {
     return "expire";
   case log_op::parts:
     return "parts";
+  case log_op::fields_set:
+    return "fields set";
+  case log_op::fields_erased:
+    return "fields erased";
   case log_op::clear:
     return "clear";
   }

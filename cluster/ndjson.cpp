@@ -6,6 +6,7 @@
 #include <charconv>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace warp::cluster {
 
@@ -128,6 +129,21 @@ constexpr auto base64_values = [] {
   return values;
 }();
 
+void append_bytes(std::string& out, std::string_view name, std::string_view bytes) {
+  if (is_utf8(bytes)) {
+    fmt::format_to(std::back_inserter(out), "\"{}\": ", name);
+    append_json_string(out, bytes);
+  } else {
+    fmt::format_to(std::back_inserter(out), "\"{}_base64\": \"{}\"", name, to_base64(bytes));
+  }
+}
+
+void append_end(std::string& out, std::uint64_t expires_at_ms) {
+  if (expires_at_ms != 0)
+    fmt::format_to(std::back_inserter(out), ", \"expires_at_ms\": {}", expires_at_ms);
+  out += '}';
+}
+
 /// Can the value stand in a line as it is, and come back the same?
 bool stands_as_json(std::string_view value) {
   if (value.empty() || value.front() == '"' || is_space(value.front()) || is_space(value.back()))
@@ -232,6 +248,7 @@ op_status ndjson_parser::parse(std::string_view line, ndjson_record& out) {
 
     const auto which = name == "key" || name == "key_base64"         ? key
                        : name == "value" || name == "value_base64"   ? value
+                       : name == "fields" || name == "fields_base64" ? value
                        : name == "ttl_ms" || name == "expires_at_ms" ? expiry
                                                                      : field{};
     if (which == 0)
@@ -253,10 +270,16 @@ op_status ndjson_parser::parse(std::string_view line, ndjson_record& out) {
       (name == "ttl_ms" ? out.ttl_ms : out.expires_at_ms) = number;
       continue;
     }
+    if (name.starts_with("fields")) out.type = value_type::hash;
+    if (name == "fields") {
+      if (auto status = parse_fields(raw); !status.ok()) return refuse(value_at, status.message());
+      out.value = fields_.packed();
+      continue;
+    }
     auto& buffer = which == key ? key_ : value_;
     auto& target = which == key ? out.key : out.value;
     if (!is_string) {
-      if (which == key || name == "value_base64")
+      if (which == key || name.ends_with("_base64"))
         return refuse(value_at, fmt::format("\"{}\" must be a string", name));
       target = raw;
       continue;
@@ -270,6 +293,8 @@ op_status ndjson_parser::parse(std::string_view line, ndjson_record& out) {
       buffer = std::move(bytes);
       target = buffer;
     }
+    if (name == "fields_base64" && !are_packed_pairs(target))
+      return refuse(value_at, "\"fields_base64\" is not packed fields");
   }
   if (!(seen & key)) return refuse(0, "the field \"key\" is missing");
   if (!(seen & value)) return refuse(0, "the field \"value\" is missing");
@@ -277,6 +302,34 @@ op_status ndjson_parser::parse(std::string_view line, ndjson_record& out) {
   if (out.key.size() > key_size_max)
     return refuse(
         0, fmt::format("the key is {} bytes long, {} are possible", out.key.size(), key_size_max));
+  return {};
+}
+
+/// An object of strings, as it stands in the line, to fields_.
+op_status ndjson_parser::parse_fields(std::string_view object) {
+  const auto refuse = [](std::string_view what) {
+    return op_status(op_code::invalid_argument, std::string(what));
+  };
+  if (object.front() != '{')
+    return refuse(R"("fields" must be an object, as in {"name": "value"})");
+  fields_.clear();
+  scanner s{object, 1};
+  for (s.skip_space(); s.peek() != '}'; s.skip_space()) {
+    if (s.peek() == ',') {
+      ++s.at;
+      s.skip_space();
+    }
+    const auto name = decode(s.take_string(), field_name_);
+    s.skip_space();
+    ++s.at; // the colon
+    s.skip_space();
+    const auto raw = s.take_value();
+    if (raw.front() != '"') return refuse("the value of each field must be a string");
+    fields_.add_pair(name, decode(raw.substr(1, raw.size() - 2), field_value_));
+  }
+  if (fields_.count() == 0) return refuse("a hash has at least one field");
+  if (!are_packed_pairs(fields_.packed()))
+    return refuse(fmt::format("the name of a field has more than {} bytes", field_name_size_max));
   return {};
 }
 
@@ -335,24 +388,42 @@ void append_json_string(std::string& out, std::string_view text) {
 
 void append_ndjson(std::string& out, std::string_view key, std::string_view value,
                    std::uint64_t expires_at_ms) {
-  const auto append = [&](std::string_view name, std::string_view bytes) {
-    if (is_utf8(bytes)) {
-      fmt::format_to(std::back_inserter(out), "\"{}\": ", name);
-      append_json_string(out, bytes);
-    } else {
-      fmt::format_to(std::back_inserter(out), "\"{}_base64\": \"{}\"", name, to_base64(bytes));
-    }
-  };
   out += '{';
-  append("key", key);
+  append_bytes(out, "key", key);
   out += ", ";
   if (stands_as_json(value))
     out.append("\"value\": ").append(value);
   else
-    append("value", value);
-  if (expires_at_ms != 0)
-    fmt::format_to(std::back_inserter(out), ", \"expires_at_ms\": {}", expires_at_ms);
+    append_bytes(out, "value", value);
+  append_end(out, expires_at_ms);
+}
+
+void append_json_fields(std::string& out, std::string_view pairs) {
+  bool as_text = true;
+  for_each_pair(pairs, [&](std::string_view name, std::string_view value) {
+    as_text = as_text && is_utf8(name) && is_utf8(value);
+  });
+  if (!as_text) {
+    fmt::format_to(std::back_inserter(out), "\"fields_base64\": \"{}\"", to_base64(pairs));
+    return;
+  }
+  std::string_view before = "\"fields\": {";
+  for_each_pair(pairs, [&](std::string_view name, std::string_view value) {
+    out += std::exchange(before, ", ");
+    append_json_string(out, name);
+    out += ": ";
+    append_json_string(out, value);
+  });
   out += '}';
+}
+
+void append_hash_ndjson(std::string& out, std::string_view key, std::string_view pairs,
+                        std::uint64_t expires_at_ms) {
+  out += '{';
+  append_bytes(out, "key", key);
+  out += ", ";
+  append_json_fields(out, pairs);
+  append_end(out, expires_at_ms);
 }
 
 std::string to_base64(std::string_view bytes) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "messages/operations.hpp"
+#include "messages/packed_fields.hpp"
 #include "messages/status.hpp"
 
 #include <cstdint>
@@ -12,7 +14,8 @@ namespace warp::cluster {
 /// buffers: valid until the next parse.
 struct ndjson_record {
   std::string_view key;
-  std::string_view value;
+  std::string_view value; ///< of a hash packed pairs: see messages/packed_fields.hpp
+  value_type type = value_type::bytes;
   std::uint64_t ttl_ms = 0;        ///< from now on; 0: not given
   std::uint64_t expires_at_ms = 0; ///< absolute, ms since 1970; 0: not given
 };
@@ -25,6 +28,8 @@ struct ndjson_record {
 /// - "value": a string stands for its own bytes (quotes and escapes gone). Any other JSON is stored
 ///   as it stands in the line, byte for byte, without the white space around it. Or "value_base64"
 ///   for bytes that are no UTF-8.
+/// - in place of a value, for a hash, "fields": an object with a string for each field; or
+///   "fields_base64": packed pairs.
 /// - "ttl_ms" or "expires_at_ms": a whole number, optional, one of them.
 ///
 /// Field order is free; a field that comes twice or that is not known is an error, as nothing
@@ -38,7 +43,10 @@ public:
 
 private:
   struct scanner;
-  std::string key_, value_, name_;
+  op_status parse_fields(std::string_view object);
+
+  std::string key_, value_, name_, field_name_, field_value_;
+  field_packer fields_;
 };
 
 /// Appends the line, without a line feed, that parse() reads back to exactly these bytes: a value
@@ -46,6 +54,12 @@ private:
 /// is; other UTF-8 as a string; the rest in base64.
 void append_ndjson(std::string& out, std::string_view key, std::string_view value,
                    std::uint64_t expires_at_ms = 0);
+/// The same of a hash: `pairs` are its fields, packed.
+void append_hash_ndjson(std::string& out, std::string_view key, std::string_view pairs,
+                        std::uint64_t expires_at_ms = 0);
+
+/// The fields' part of it: "fields": {...}, or "fields_base64".
+void append_json_fields(std::string& out, std::string_view pairs);
 
 /// Appends `text` as a JSON string with its quotes; the bytes must be UTF-8.
 void append_json_string(std::string& out, std::string_view text);

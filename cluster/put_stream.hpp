@@ -54,9 +54,10 @@ public:
   /// Takes a copy; may block while the window is full. invalid_argument: this record can never be
   /// stored (the length of its key or value); it is not taken, and the stream goes on. Any other
   /// failure: the stream has ended, see status(). `expires_at_ms`: ms since 1970, 0: never; or
-  /// `time_to_live`, from its arrival at the server on.
+  /// `time_to_live`, from its arrival at the server on. Of a hash the value is packed pairs, see
+  /// messages/packed_fields.hpp.
   op_status put(std::string_view key, std::string_view value, std::uint64_t expires_at_ms = 0,
-                std::chrono::milliseconds time_to_live = {});
+                std::chrono::milliseconds time_to_live = {}, value_type type = value_type::bytes);
 
   /// Blocks until all records so far are confirmed; the stream may go on after it. ok even if some
   /// were not stored, see count(); else why the stream has ended: no progress for

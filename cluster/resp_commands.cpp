@@ -34,9 +34,9 @@ class registry {
 public:
   registry() {
     for (const auto part :
-         {string_commands(), key_commands(), scan_commands(), connection_commands(),
-          pubsub_commands(), server_commands(), cluster_commands(), transaction_commands(),
-          introspection_commands(), missing_commands()})
+         {string_commands(), hash_commands(), key_commands(), scan_commands(),
+          connection_commands(), pubsub_commands(), server_commands(), physics_commands(),
+          cluster_commands(), transaction_commands(), introspection_commands(), missing_commands()})
       rows_.insert(rows_.end(), part.begin(), part.end());
     std::ranges::sort(rows_, {}, &resp_command::name);
     for (std::uint32_t i = 0; i < rows_.size(); ++i) rows_[i].number = i;
@@ -90,6 +90,15 @@ bool take_integer(resp_call& c, std::string_view text, std::int64_t& number,
   }
   number = *parsed;
   return true;
+}
+
+void run_typed(resp_call& c) {
+  auto& out = c.out.buffer();
+  const auto begin = out.size();
+  c.command.run(c);
+  if (!c.keys.met_wrong_type()) return;
+  out.truncate(begin);
+  c.out.error(wrong_type_error);
 }
 
 void arity_error(resp_writer& out, std::string_view name) {

@@ -1,11 +1,14 @@
 // From bytes to commands: batches of the engine's operations, and everything else one by one.
 
+#include "cluster/resp_hash_commands.hpp"
 #include "cluster/resp_io_thread.hpp"
 #include "cluster/resp_text.hpp"
+#include "storage/told_streams.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
+#include <utility>
 
 namespace warp::cluster {
 
@@ -30,6 +33,12 @@ bool keys_fit(const resp_command& command, resp_arguments args) noexcept {
     if (size < key_size_min || size > key_size_max) return false;
   }
   return true;
+}
+
+/// What a browser sends that a page has told to talk to this port: Redis ends such connections too,
+/// before the lines of the body, which the page has chosen, are taken for commands.
+bool is_of_http(std::string_view name) {
+  return same_word(name, "post") || same_word(name, "host:");
 }
 
 std::string unknown_command(resp_arguments args) {
@@ -60,10 +69,9 @@ void resp_io_thread::process(resp_connection& c) {
   std::size_t at = 0;
   c.more = false;
   c.need = 0;
-  if (c.output.capacity() == 0 && !spares_.empty()) {
-    c.output.swap(spares_.back());
-    spares_.pop_back();
-  }
+  take_spare(c.output);
+  const bool syncs =
+      (c.level == durability::unspecified ? shared_.default_level : c.level) >= durability::sync;
   const auto slower_than_us = shared_.settings.slower_than_us.load(std::memory_order_relaxed);
   const bool each_timed = slower_than_us >= 0 && slower_than_us < 1'000;
   const auto may_gather = [&] {
@@ -72,6 +80,7 @@ void resp_io_thread::process(resp_connection& c) {
            shared_.pause_until_ms.load(std::memory_order_relaxed) == 0;
   };
   bool gathers = may_gather();
+  std::size_t mine = batch_count_; // where the operations of this connection begin
   while (!c.closing && !c.paused && !c.dead) {
     const auto outcome = c.parser.next(input.substr(at), arguments_);
     if (outcome == resp_parser::outcome::incomplete) {
@@ -79,7 +88,10 @@ void resp_io_thread::process(resp_connection& c) {
       break;
     }
     if (outcome == resp_parser::outcome::broken) {
-      flush_batch(c);
+      share_of_batch(c, mine);
+      flush_batch();
+      mine = 0;
+      if (c.dead) return;
       c.out.error(fmt::format("ERR {}", c.parser.error()));
       bump(counters_.errors);
       bump(counters_.connections_dropped);
@@ -98,24 +110,32 @@ void resp_io_thread::process(resp_connection& c) {
       op = {.level = c.level, .key = {}, .value = {}, .request = {}};
       if (command->gather(arguments_, now_ms_, op, shapes_[batch_count_])) [[likely]] {
         numbers_[batch_count_] = command->number;
+        batch_syncs_ |= syncs;
         at += c.parser.consumed();
-        if (++batch_count_ < c.batch_max) continue;
-        flush_batch(c);
+        if (++batch_count_ < batch_size && batch_count_ - mine < c.batch_max) continue;
+        share_of_batch(c, mine);
+        flush_batch();
+        mine = 0;
         if (c.output.size() <= shared_.options.output_buffer_bytes) continue;
         c.more = true;
         break;
       }
     }
-    flush_batch(c);
+    share_of_batch(c, mine);
+    flush_batch();
+    mine = 0;
+    if (c.dead) return;
     if (c.output.size() > shared_.options.output_buffer_bytes) {
       c.more = true;
       break;
     }
+    if (command != nullptr && command->kind == command_kind::whole) send_answers(c);
     if (!dispatch(c, command)) break;
     at += c.parser.consumed();
     gathers = may_gather();
   }
-  flush_batch(c);
+  share_of_batch(c, mine);
+  if (c.dead) return;
   c.input.consume(at);
   if (c.paused) c.need = 0;
   if (c.need > shared_.options.input_buffer_bytes) {
@@ -123,23 +143,56 @@ void resp_io_thread::process(resp_connection& c) {
     bump(counters_.connections_dropped);
     c.closing = true;
   }
-  if (c.closing) c.input.release();
+  if (!c.closing) return;
+  flush_batch(); // it may look into the input
+  c.input.release();
 }
 
 // -- batches
 // -------------------------------------------------------------------------------------------------------------
 
-void resp_io_thread::flush_batch(resp_connection& c) {
+/// The operations from `from` on are of this connection. They look into its input, which stays as
+/// it is until the batch is done.
+void resp_io_thread::share_of_batch(resp_connection& c, std::size_t from) {
+  if (batch_count_ > from) shares_.push_back({&c, batch_count_ - from});
+}
+
+void resp_io_thread::flush_batch() noexcept {
   const auto n = batch_count_;
   if (n == 0) return;
   batch_count_ = 0;
-  shared_.engine.execute({operations_.data(), n}, {replies_.data(), n}, arena_);
-  const auto before = c.output.size();
-  for (std::size_t i = 0; i < n; ++i) write_batched(c, i);
+  const std::span<const operation> operations{operations_.data(), n};
+  storage::told_streams streams{shared_.engine};
+  if (std::exchange(batch_syncs_, false)) {
+    shared_.engine.execute_unsynced(operations, {replies_.data(), n}, arena_);
+    batch_done_at_ = clock::now();
+  } else {
+    shared_.engine.execute(operations, {replies_.data(), n}, arena_);
+  }
+  std::size_t from = 0;
+  for (const auto& [c, count] : shares_) {
+    if (streams)
+      streams.tell(c->card->id, operations.subspan(from, count),
+                   std::span{replies_}.subspan(from, count));
+    try {
+      if (!c->dead) answer_batched(*c, from, from + count);
+    } catch (const std::bad_alloc&) {
+      drop(*c, "no memory for its buffers");
+    }
+    from += count;
+  }
+  shares_.clear();
   arena_.clear();
+  gathered_arguments().clear();
   bump(counters_.commands, n);
-  c.card->last.store(&all_commands()[numbers_[n - 1]], std::memory_order_relaxed);
-  const auto average = (c.output.size() - before) / n;
+}
+
+void resp_io_thread::answer_batched(resp_connection& c, std::size_t from, std::size_t to) {
+  take_spare(c.output);
+  const auto before = c.output.size();
+  for (auto i = from; i < to; ++i) write_batched(c, i);
+  c.card->last.store(&all_commands()[numbers_[to - 1]], std::memory_order_relaxed);
+  const auto average = (c.output.size() - before) / (to - from);
   if (average > large_reply_bytes)
     c.batch_max = std::max<std::size_t>(1, std::min(c.batch_max, (256 * 1024) / average));
   else
@@ -152,11 +205,21 @@ void resp_io_thread::write_batched(resp_connection& c, std::size_t i) {
   const auto code = reply.code;
   bump(command_counts_[numbers_[i]].calls);
   const bool absent = code == op_code::not_found || code == op_code::already_exists;
-  if (code != op_code::ok && !absent) [[unlikely]] {
+  if (is_of_hash(shapes_[i])) {
+    const auto at = c.output.size();
+    if (!write_hash_reply(c.out, shapes_[i], operations_[i], reply))
+      c.out.error(failure_text(code, shared_.engine));
+    if (c.output.view()[at] == '-') [[unlikely]] {
+      bump(counters_.errors);
+      bump(command_counts_[numbers_[i]].failed);
+    }
+  } else if (code != op_code::ok && !absent) [[unlikely]] {
     bump(counters_.errors);
     bump(command_counts_[numbers_[i]].failed);
     if (code == op_code::wrong_type) {
-      c.out.error(reply.number != 0 ? "ERR increment or decrement would overflow" : not_an_integer);
+      c.out.error(reply.type != value_type::bytes ? wrong_type_error
+                  : reply.number != 0             ? "ERR increment or decrement would overflow"
+                                                  : not_an_integer);
     } else {
       c.out.error(failure_text(code, shared_.engine));
     }
@@ -200,13 +263,20 @@ void resp_io_thread::write_batched(resp_connection& c, std::size_t i) {
         c.out.integer(shapes_[i] == reply_shape::ttl_ms ? left_ms() : (left_ms() + 500) / 1'000);
       break;
     case reply_shape::type:
-      c.out.simple(absent ? "none" : "string");
+      c.out.simple(absent ? "none" : reply.type == value_type::hash ? "hash" : "string");
+      break;
+    default: // of hashes
       break;
     }
   }
   if (reply.durable_at != 0) [[unlikely]] {
     const durable_target target{reply.shard, reply.durable_at};
-    hold(c, begin, {&target, 1}, clock::now() + shared_.options.durable_wait_max);
+    if (shared_.engine.durable(target.shard, target.lsn) == storage::durable_state::pending) {
+      if (!any_unsynced_) unsynced_since_ = batch_done_at_;
+      any_unsynced_ = true;
+      unsynced_[target.shard.value / 64] |= std::uint64_t{1} << target.shard.value % 64;
+    }
+    hold(c, begin, {&target, 1}, batch_done_at_ + shared_.options.durable_wait_max);
   }
   if (reply.large) [[unlikely]]
     reply.large = {};
@@ -224,6 +294,14 @@ bool resp_io_thread::admit(resp_connection& c, const resp_command* command) {
     if (c.in_multi()) c.transaction->refused = true;
     return false;
   };
+  if (command == nullptr && is_of_http(arguments_[0])) {
+    complain(fmt::format("{} speaks HTTP and is disconnected: a web page may have sent somebody's "
+                         "browser to this port",
+                         c.card->address));
+    bump(counters_.connections_dropped);
+    c.closing = true;
+    return false;
+  }
   if (command == nullptr) return refuse(unknown_command(arguments_));
   if (!arity_fits(*command, arguments_.size()))
     return refuse(fmt::format("ERR wrong number of arguments for '{}' command", command->name));
@@ -280,6 +358,7 @@ void resp_io_thread::run(resp_connection& c, const resp_command& command) {
   const auto slower_than_us = shared_.settings.slower_than_us.load(std::memory_order_relaxed);
   const auto begun = clock::now();
   const auto begin = c.output.size();
+  shared_.engine.begin_stream(c.card->id);
   resp_call call{*this, shared_, c, command, arguments_, c.out, view_};
   if (command.kind == command_kind::data)
     run_data(call);
@@ -311,7 +390,7 @@ void resp_io_thread::run_data(resp_call& call) {
   if (call.command.stores) view_.prepare(call.args.subspan(1));
   const auto work = [&] {
     c.output.truncate(begin);
-    call.command.run(call);
+    run_typed(call);
     return true;
   };
   if (const auto code = view_.run(keys_, resp_view::scope::keys, c.level, std::ref(work));

@@ -54,6 +54,18 @@ void resp_io_thread::send(resp_connection& c) {
   update_interest(c);
 }
 
+/// What is ready leaves before a command of `of` that may take long.
+void resp_io_thread::send_answers(const resp_connection& of) noexcept {
+  for (auto* c : dirty_) {
+    if (c == &of) continue; // its input is being looked at
+    try {
+      send(*c);
+    } catch (const std::bad_alloc&) {
+      drop(*c, "no memory for its buffers");
+    }
+  }
+}
+
 void resp_io_thread::push(resp_connection& c, std::string_view message) {
   c.pubsub_bytes += message.size();
   if (c.pubsub_bytes > shared_.options.pubsub_buffer_bytes &&

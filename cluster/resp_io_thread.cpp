@@ -2,10 +2,14 @@
 
 #include "cluster/resp_io_thread.hpp"
 
+#include "cluster/descriptors.hpp"
+
 #include <algorithm>
 #include <arpa/inet.h>
+#include <bit>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <fmt/format.h>
 #include <limits>
 #include <netinet/in.h>
@@ -14,18 +18,22 @@
 #include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <system_error>
 #include <unistd.h>
+#include <utility>
 
 namespace warp::cluster {
 
 namespace {
 
 constexpr std::size_t read_bytes = 64 * 1024;
-constexpr std::size_t spares_max = 16;
+constexpr std::size_t turn_events = 128;
+constexpr std::size_t spares_bytes_max = 16 * 1024 * 1024; // a turn's connections all have buffers
 constexpr std::size_t spare_bytes_max = 256 * 1024;
 constexpr auto tick_interval = std::chrono::milliseconds{100};
+constexpr auto complaints_apart = std::chrono::seconds{10};
 constexpr auto pause_tick = std::chrono::milliseconds{5};
 
 std::string random_id() {
@@ -74,12 +82,14 @@ resp_shared::resp_shared(resp_server_options o, storage::engine& e, std::uint16_
                !e.options().folder.empty(),
                (options.level == durability::unspecified ? e.options().default_level
                                                          : options.level) >= durability::sync),
-      last_save_s(started_at_ms / 1'000) {}
+      last_save_s(started_at_ms / 1'000), default_level(e.options().default_level) {}
 
 resp_io_thread::resp_io_thread(resp_shared& shared, std::size_t number)
     : shared_(shared), number_(static_cast<std::uint32_t>(number)),
       command_counts_(std::make_unique<command_count[]>(all_commands().size())),
       view_(shared.engine) {
+  shares_.reserve(batch_size);
+  unsynced_.resize(shared.engine.shard_count() / 64 + 1);
   epoll_ = checked(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
   event_ = checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
   epoll_event wanted{.events = EPOLLIN, .data = {.ptr = &event_}};
@@ -99,7 +109,12 @@ void resp_io_thread::start(std::optional<listen_socket> listener) {
     ::epoll_ctl(epoll_, EPOLL_CTL_ADD, listener_->fd(), &wanted);
   }
   shared_.engine.add_round_listener(*this);
-  thread_ = std::thread([this] { loop(); });
+  try {
+    thread_ = std::thread([this] { loop(); });
+  } catch (...) {
+    shared_.engine.remove_round_listener(*this);
+    throw;
+  }
 }
 
 void resp_io_thread::stop_listening() {
@@ -163,9 +178,13 @@ void resp_io_thread::take_messages() {
   for (auto& work : messages) work();
 }
 
-void resp_io_thread::adopt(int fd) {
+void resp_io_thread::adopt(int fd) noexcept {
   connections_.fetch_add(1, std::memory_order_relaxed);
-  post([this, fd] { serve(fd); });
+  try {
+    post([this, fd] { serve(fd); });
+  } catch (const std::bad_alloc&) {
+    give_up(fd);
+  }
 }
 
 void resp_io_thread::on_round() noexcept {
@@ -186,10 +205,18 @@ void resp_io_thread::reset_counts() noexcept {
 // ------------------------------------------------------------------------------------------------------------
 
 void resp_io_thread::loop() {
-  ticked_at_ = clock::now();
+  ::prctl(PR_SET_TIMERSLACK, 1'000); // or a nap would be twice as long
+  ticked_at_ = turned_at_ = clock::now();
   while (!stopped_) {
     const int wait_ms = timeout_ms();
-    turn(wait_ms);
+    if (wait_ms != 0 && nap_judge_.naps() && waiting_.empty()) {
+      const timespec time{.tv_sec = 0, .tv_nsec = std::chrono::nanoseconds{nap}.count()};
+      ::clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);
+    }
+    const int ready = turn(wait_ms);
+    if (any_unsynced_ && (ready == 0 || turned_at_ - unsynced_since_ >= gather_max))
+      request_rounds();
+    nap_judge_.turned(ready, turned_at_);
   }
   for (auto& [id, c] : by_id_)
     if (!c->dead) close(*c);
@@ -197,8 +224,16 @@ void resp_io_thread::loop() {
   by_id_.clear();
 }
 
+void resp_io_thread::request_rounds() noexcept {
+  any_unsynced_ = false;
+  for (std::uint32_t word = 0; word < unsynced_.size(); ++word)
+    for (auto bits = std::exchange(unsynced_[word], 0); bits != 0; bits &= bits - 1)
+      shared_.engine.request_sync(
+          shard_id{64 * word + static_cast<std::uint32_t>(std::countr_zero(bits))});
+}
+
 int resp_io_thread::timeout_ms() const noexcept {
-  if (!dirty_.empty()) return 0;
+  if (!dirty_.empty() || any_unsynced_) return 0;
   if (paused_ != 0) return static_cast<int>(pause_tick.count());
   if (unsent_ != 0 || !waiting_.empty() || draining_ || !accepting_ ||
       shared_.settings.idle_seconds_max.load(std::memory_order_relaxed) != 0)
@@ -206,14 +241,15 @@ int resp_io_thread::timeout_ms() const noexcept {
   return -1;
 }
 
-void resp_io_thread::turn(int timeout) {
-  epoll_event events[128];
+int resp_io_thread::turn(int timeout) {
+  epoll_event events[turn_events];
   const int n = ::epoll_wait(epoll_, events, static_cast<int>(std::size(events)), timeout);
   now_ms_ = shared_.now_ms();
   limits_.bulk_bytes_max = shared_.settings.bulk_bytes_max.load(std::memory_order_relaxed);
   for (int i = 0; i < n; ++i) {
     auto* const what = events[i].data.ptr;
     if (what == &event_) {
+      flush_batch(); // a post may close a connection
       take_posts();
       sweep_waiting();
       continue;
@@ -233,9 +269,11 @@ void resp_io_thread::turn(int timeout) {
       if (seen & EPOLLIN) read_from(c);
       if (!c.dead && (seen & EPOLLOUT)) mark_dirty(c);
     } catch (const std::bad_alloc&) {
+      flush_batch();
       drop(c, "no memory for its buffers");
     }
   }
+  flush_batch();
   auto dirty = std::move(dirty_);
   dirty_.clear();
   for (auto* c : dirty) {
@@ -245,23 +283,26 @@ void resp_io_thread::turn(int timeout) {
       send(*c);
       if (!c->dead && c->more && !c->paused) {
         process(*c);
+        flush_batch();
         send(*c);
       }
     } catch (const std::bad_alloc&) {
+      flush_batch();
       drop(*c, "no memory for its buffers");
     }
   }
-  if (const auto now = clock::now();
-      now - ticked_at_ >= (paused_ != 0 ? pause_tick : tick_interval)) {
-    ticked_at_ = now;
-    tick(now);
+  turned_at_ = clock::now();
+  if (turned_at_ - ticked_at_ >= (paused_ != 0 ? pause_tick : tick_interval)) {
+    ticked_at_ = turned_at_;
+    tick(turned_at_);
   }
   if (!dead_.empty()) {
     std::erase_if(dirty_, [](const resp_connection* c) { return c->dead; });
     for (auto* c : dead_) by_id_.erase(c->card->id);
     dead_.clear();
   }
-  if (draining_ && (by_id_.empty() || clock::now() >= drain_until_)) stopped_ = true;
+  if (draining_ && (by_id_.empty() || turned_at_ >= drain_until_)) stopped_ = true;
+  return n;
 }
 
 void resp_io_thread::take_posts() {
@@ -305,6 +346,23 @@ void resp_io_thread::tick(clock::time_point now) {
 // -- connections
 // ---------------------------------------------------------------------------------------------------------
 
+/// One line in a while: who can make it happen must not make us fill the disk with lines.
+void resp_io_thread::complain(std::string_view what) {
+  const auto now = clock::now();
+  if (complained_at_ != clock::time_point{} && now - complained_at_ < complaints_apart) return;
+  complained_at_ = now;
+  spdlog::warn("resp: {}", what);
+}
+
+/// No descriptors left, or no memory: the socket stays readable, so it is not watched for a moment.
+/// Whoever waits in its queue is served when there are some again.
+void resp_io_thread::look_away(std::string_view reason) {
+  complain(fmt::format("cannot accept a connection: {}; trying again", reason));
+  accepting_ = false;
+  accept_again_at_ = clock::now() + tick_interval;
+  ::epoll_ctl(epoll_, EPOLL_CTL_DEL, listener_->fd(), nullptr);
+}
+
 void resp_io_thread::accept_some() {
   // A few at a time: those that are there already have work too.
   for (int i = 0; i < 64; ++i) {
@@ -312,18 +370,19 @@ void resp_io_thread::accept_some() {
     if (fd < 0) {
       if (errno == EAGAIN || errno == EWOULDBLOCK) return;
       if (errno == EINTR || errno == ECONNABORTED) continue;
-      // No descriptors left: the socket stays readable, so look away for a moment.
-      spdlog::warn("resp: cannot accept a connection: {}", std::strerror(errno));
-      accepting_ = false;
-      accept_again_at_ = clock::now() + tick_interval;
-      ::epoll_ctl(epoll_, EPOLL_CTL_DEL, listener_->fd(), nullptr);
-      return;
+      return look_away(std::strerror(errno));
     }
     auto open = shared_.connections_open.load(std::memory_order_relaxed);
     bool taken = false;
     while (open < shared_.options.connections_max && !taken)
       taken =
           shared_.connections_open.compare_exchange_weak(open, open + 1, std::memory_order_relaxed);
+    if (taken && !may_keep_connection(fd)) {
+      taken = false;
+      shared_.connections_open.fetch_sub(1, std::memory_order_relaxed);
+      complain("refused a connection: nearly all files that the process may open are in use; raise "
+               "the limit (ulimit -n, LimitNOFILE=) or lower resp.connections_max");
+    }
     if (!taken) {
       bump(counters_.connections_refused);
       constexpr std::string_view full = "-ERR max number of clients reached\r\n";
@@ -344,7 +403,24 @@ void resp_io_thread::accept_some() {
   }
 }
 
-void resp_io_thread::serve(int fd) {
+void resp_io_thread::serve(int fd) noexcept {
+  try {
+    begin_connection(fd);
+  } catch (const std::bad_alloc&) {
+    bump(counters_.connections_dropped);
+    give_up(fd);
+  }
+}
+
+/// Of a connection that was counted and has no memory.
+void resp_io_thread::give_up(int fd) noexcept {
+  ::close(fd);
+  connections_.fetch_sub(1, std::memory_order_relaxed);
+  shared_.connections_open.fetch_sub(1, std::memory_order_relaxed);
+}
+
+/// Throws std::bad_alloc, having kept nothing.
+void resp_io_thread::begin_connection(int fd) {
   const int on = 1, idle_s = 300;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
@@ -360,8 +436,13 @@ void resp_io_thread::serve(int fd) {
   auto connection = std::make_unique<resp_connection>(fd, limits_, card);
   auto& c = *connection;
   c.level = shared_.options.level;
-  by_id_.emplace(card->id, std::move(connection));
-  shared_.clients.add(std::move(card));
+  shared_.clients.add(card);
+  try {
+    by_id_.emplace(card->id, std::move(connection));
+  } catch (...) {
+    shared_.clients.remove(card->id);
+    throw;
+  }
   bump(counters_.connections_opened);
   epoll_event wanted{.events = EPOLLIN, .data = {.ptr = &c}};
   c.interest = EPOLLIN;
@@ -442,10 +523,18 @@ void resp_io_thread::mark_dirty(resp_connection& c) {
 // ---------------------------------------------------------------------------------------------------------------
 
 void resp_io_thread::give_spare(resp_buffer& buffer) {
-  if (spares_.size() < spares_max && buffer.capacity() != 0 && buffer.capacity() <= spare_bytes_max)
-    spares_.push_back(std::move(buffer));
-  else
-    buffer.release();
+  const auto bytes = buffer.capacity();
+  if (bytes == 0 || bytes > spare_bytes_max || spare_bytes_ + bytes > spares_bytes_max)
+    return buffer.release();
+  spares_.push_back(std::move(buffer));
+  spare_bytes_ += bytes;
+}
+
+void resp_io_thread::take_spare(resp_buffer& buffer) noexcept {
+  if (buffer.capacity() != 0 || spares_.empty()) return;
+  buffer.swap(spares_.back());
+  spares_.pop_back();
+  spare_bytes_ -= buffer.capacity();
 }
 
 /// What a connection keeps for longer takes little more memory than it needs.
@@ -463,10 +552,7 @@ void resp_io_thread::put_aside(resp_buffer& buffer) {
 
 void resp_io_thread::read_from(resp_connection& c) {
   if (c.closing || c.paused || c.more) return update_interest(c);
-  if (c.input.capacity() == 0 && !spares_.empty()) {
-    c.input.swap(spares_.back());
-    spares_.pop_back();
-  }
+  take_spare(c.input);
   // A long argument is waited for with room that grows as it arrives: what is only announced costs
   // nothing.
   const auto missing = c.need > c.input.size() ? c.need - c.input.size() : 0;
@@ -487,7 +573,7 @@ void resp_io_thread::read_from(resp_connection& c) {
   bump(counters_.bytes_received, static_cast<std::uint64_t>(n));
   c.card->active_at_ms.store(static_cast<std::int64_t>(now_ms_), std::memory_order_relaxed);
   process(c);
-  send(c);
+  if (!c.dead) mark_dirty(c);
 }
 
 } // namespace warp::cluster

@@ -4,6 +4,7 @@
 #include "cluster/resp_clients.hpp"
 #include "cluster/resp_commands.hpp"
 #include "cluster/resp_connection.hpp"
+#include "cluster/resp_nap_judge.hpp"
 #include "cluster/resp_pubsub.hpp"
 #include "cluster/resp_server.hpp"
 #include "cluster/resp_settings.hpp"
@@ -45,6 +46,7 @@ struct resp_shared {
   std::atomic<bool> pause_writes_only{false};
   std::atomic<std::int64_t> last_save_s;
   std::atomic<bool> saving{false};
+  const durability default_level; ///< of a write that names none
   std::vector<std::unique_ptr<resp_io_thread>> threads;
 
   [[nodiscard]] std::uint64_t now_ms() const noexcept { return time->now_ms(); }
@@ -58,10 +60,11 @@ struct command_count {
 /// One I/O thread of the server: an epoll loop, the socket that it accepts on, and the connections
 /// that were dealt to it.
 ///
-/// A turn of the loop, for each connection that has sent something: one read; all commands that
-/// have arrived as a whole, those that are one operation of the engine gathered into batches; one
-/// write. The round of the log that makes answers durable wakes the loop once, and only if
-/// somebody waits.
+/// A turn of the loop: one read of each connection that has sent something; all commands that have
+/// arrived as a whole, those that are one operation of the engine gathered into batches over all
+/// connections; then one write to each. So a turn's answers leave together, and clients that share
+/// a thread of their own are woken once for many of them. The round of the log that makes answers
+/// durable wakes the loop once, and only if somebody waits.
 class resp_io_thread final : public storage::round_listener {
 public:
   /// Borrows `shared`, which must be complete when start() is called.
@@ -77,7 +80,7 @@ public:
   void join();
 
   // -- any thread
-  void adopt(int fd); ///< it has been counted in connections_open
+  void adopt(int fd) noexcept; ///< it has been counted in connections_open
   void post(std::function<void()> work);
   /// As post(), for messages to subscribers, which stay in order; `wakes`: or else the caller is
   /// this thread, and calls take_messages().
@@ -117,15 +120,24 @@ public:
 private:
   using clock = std::chrono::steady_clock;
   static constexpr std::size_t batch_size = 256;
+  static constexpr auto gather_max = std::chrono::microseconds{200};
+  static constexpr auto nap = std::chrono::microseconds{40};
 
   void loop();
-  void turn(int timeout_ms);
+  [[nodiscard]] int turn(int timeout_ms); ///< how many descriptors were ready
+  void request_rounds() noexcept;
   void accept_some();
-  void serve(int fd);
+  void complain(std::string_view what);
+  void look_away(std::string_view reason);
+  void serve(int fd) noexcept;
+  void begin_connection(int fd);
+  void give_up(int fd) noexcept;
   void take_posts();
   void read_from(resp_connection& c);
   void process(resp_connection& c);
-  void flush_batch(resp_connection& c);
+  void share_of_batch(resp_connection& c, std::size_t from);
+  void flush_batch() noexcept;
+  void answer_batched(resp_connection& c, std::size_t from, std::size_t to);
   void write_batched(resp_connection& c, std::size_t i);
   [[nodiscard]] const resp_command* look_up(std::string_view name) noexcept;
   /// False: the command is to be looked at again later.
@@ -133,11 +145,13 @@ private:
   [[nodiscard]] bool admit(resp_connection& c, const resp_command* command);
   void run(resp_connection& c, const resp_command& command);
   void send(resp_connection& c);
+  void send_answers(const resp_connection& of) noexcept;
   void wait_for_marks(resp_connection& c);
   void release_marks(resp_connection& c);
   void fail_front_mark(resp_connection& c, op_code code);
   void put_aside(resp_buffer& buffer);
   void give_spare(resp_buffer& buffer);
+  void take_spare(resp_buffer& buffer) noexcept;
   void update_interest(resp_connection& c);
   void mark_dirty(resp_connection& c);
   void drop(resp_connection& c, std::string_view reason);
@@ -165,19 +179,33 @@ private:
   std::unordered_map<std::uint64_t, std::unique_ptr<resp_connection>> by_id_;
   std::vector<resp_connection*> dirty_, waiting_, dead_;
   std::size_t paused_ = 0, unsent_ = 0;
-  clock::time_point ticked_at_, accept_again_at_;
+  clock::time_point ticked_at_, accept_again_at_, complained_at_;
   bool accepting_ = true, draining_ = false, stopped_ = false;
   clock::time_point drain_until_;
+
+  // What is let gather
+  std::vector<std::uint64_t> unsynced_; // a bit a shard: it has what no round was asked for
+  bool any_unsynced_ = false;
+  clock::time_point unsynced_since_, turned_at_;
+  resp_nap_judge nap_judge_;
 
   // Of the command or batch at hand
   std::vector<std::string_view> arguments_, keys_;
   std::uint64_t now_ms_ = 0;
   resp_view view_;
   std::vector<resp_buffer> spares_;
+  std::size_t spare_bytes_ = 0; // of all of them
   const resp_command* last_command_ = nullptr;
   std::string_view last_name_;
   char last_bytes_[16] = {};
   std::size_t batch_count_ = 0;
+  struct batch_share {
+    resp_connection* connection;
+    std::size_t operations;
+  };
+  bool batch_syncs_ = false;        // some of the batch waits for the disk
+  clock::time_point batch_done_at_; // of the last one with such
+  std::vector<batch_share> shares_; // of the batch, in its order; room for all that a turn can have
   std::array<operation, batch_size> operations_;
   std::array<storage::op_reply, batch_size> replies_;
   std::array<reply_shape, batch_size> shapes_;

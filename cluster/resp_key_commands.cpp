@@ -45,7 +45,8 @@ bool gather_exists(resp_arguments args, std::uint64_t, operation& op, reply_shap
 }
 
 void type(resp_call& c) {
-  c.out.simple(c.keys.get(c.args[1]).present ? "string" : "none");
+  const auto v = c.keys.get(c.args[1]);
+  c.out.simple(!v.present ? "none" : v.type == value_type::hash ? "hash" : "string");
 }
 
 bool gather_type(resp_arguments args, std::uint64_t, operation& op, reply_shape& shape) {
@@ -186,7 +187,7 @@ void persist(resp_call& c) {
 void move_value(resp_call& c) {
   const auto v = c.keys.get(c.args[1]);
   c.keys.erase(c.args[1]);
-  c.keys.put(c.args[2], v.value, v.expires_at_ms);
+  c.keys.put_like(c.args[2], v, v.expires_at_ms);
 }
 
 void rename(resp_call& c) {
@@ -218,12 +219,23 @@ void copy(resp_call& c) {
   if (c.args[1] == c.args[2]) return c.out.error("ERR source and destination objects are the same");
   const auto v = c.keys.get(c.args[1]);
   if (!v.present || (c.keys.get(c.args[2]).present && !replace)) return c.out.integer(0);
-  c.keys.put(c.args[2], v.value, v.expires_at_ms);
+  c.keys.put_like(c.args[2], v, v.expires_at_ms);
   c.out.integer(1);
 }
 
 // -- what it is made of
 // --------------------------------------------------------------------------------------------------
+
+/// As Redis would have it, which looks at what a hash holds, not at what it held.
+std::string_view encoding_of(const storage::hash_view& fields) {
+  constexpr std::size_t listpack_entries_max = 512, listpack_value_max = 64;
+  if (fields.count() > listpack_entries_max) return "hashtable";
+  bool small = true;
+  fields.for_each([&](std::string_view name, std::string_view value) {
+    small = small && name.size() <= listpack_value_max && value.size() <= listpack_value_max;
+  });
+  return small ? "listpack" : "hashtable";
+}
 
 std::string_view encoding_of(std::string_view value) {
   if (value.size() <= 20 && storage::parse_number(value)) return "int";
@@ -240,7 +252,9 @@ bool has_key(resp_call& c) {
 constexpr resp_subcommand object_parts[] = {
     {"ENCODING", 3,
      [](resp_call& c) {
-       if (has_key(c)) c.out.bulk(encoding_of(c.keys.get(c.args[2]).value));
+       if (!has_key(c)) return;
+       const auto v = c.keys.get(c.args[2]);
+       c.out.bulk(v.type == value_type::hash ? encoding_of(v.fields) : encoding_of(v.value));
      }},
     {"REFCOUNT", 3,
      [](resp_call& c) {

@@ -14,15 +14,6 @@ namespace warp::cluster {
 
 namespace {
 
-/// Cursors of the engine lie at the top of 64 bits, with zeros below; reversed they are small
-/// numbers, as those of Redis are, which clients may keep in a floating point number.
-std::uint64_t reversed(std::uint64_t bits) noexcept {
-  bits = (bits >> 1 & 0x5555'5555'5555'5555u) | (bits & 0x5555'5555'5555'5555u) << 1;
-  bits = (bits >> 2 & 0x3333'3333'3333'3333u) | (bits & 0x3333'3333'3333'3333u) << 2;
-  bits = (bits >> 4 & 0x0f0f'0f0f'0f0f'0f0fu) | (bits & 0x0f0f'0f0f'0f0f'0f0fu) << 4;
-  return __builtin_bswap64(bits);
-}
-
 /// Calls visit(entry) for every key that begins with `prefix`, until it returns false.
 op_status each_key(resp_view& all, std::string_view prefix,
                    const std::function<bool(const storage::scan_entry&)>& visit) {
@@ -61,15 +52,8 @@ void keys(resp_call& c) {
 }
 
 void scan(resp_call& c) {
-  std::uint64_t cursor = 0;
-  auto text = c.args[1];
-  // As C reads a number without a sign, which Redis does: one with a sign counts from the end.
-  const bool negative = text.size() > 1 && text.front() == '-';
-  if (negative || (text.size() > 1 && text.front() == '+')) text.remove_prefix(1);
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), cursor);
-  if (error != std::errc{} || end != text.data() + text.size())
-    return c.out.error("ERR invalid cursor");
-  if (negative) cursor = 0 - cursor;
+  const auto cursor = take_cursor(c, c.args[1]);
+  if (!cursor) return;
   std::string_view pattern = "*", type;
   std::int64_t count = 10;
   for (std::size_t i = 2; i < c.args.size(); i += 2) {
@@ -90,16 +74,16 @@ void scan(resp_call& c) {
   storage::scan_page page;
   // What does not match is looked at too, but a call is not to take long.
   const auto buckets = static_cast<std::size_t>(std::min<std::int64_t>(count, 100'000)) * 10;
-  if (const auto status =
-          c.keys.scan(reversed(cursor), prefix, static_cast<std::size_t>(count), page, buckets);
+  if (const auto status = c.keys.scan(reversed_bits(*cursor), prefix,
+                                      static_cast<std::size_t>(count), page, buckets);
       !status.ok())
     return c.out.error(failure_text(status.code(), c.shared.engine));
   std::vector<std::string> found;
-  if (type.empty() || same_word(type, "string"))
-    for (const auto& entry : page.entries)
+  for (const auto& entry : page.entries)
+    if (type.empty() || same_word(type, entry.type == value_type::hash ? "hash" : "string"))
       if (whole || matches_pattern(pattern, entry.key)) found.emplace_back(entry.key);
   c.out.array(2);
-  c.out.bulk(fmt::format("{}", reversed(page.next_cursor)));
+  c.out.bulk(fmt::format("{}", reversed_bits(page.next_cursor)));
   write_keys(c, found);
 }
 
@@ -205,6 +189,26 @@ constexpr resp_command rows[] = {
 };
 
 } // namespace
+
+std::optional<std::uint64_t> take_cursor(resp_call& c, std::string_view text) {
+  std::uint64_t cursor = 0;
+  // As C reads a number without a sign, which Redis does: one with a sign counts from the end.
+  const bool negative = text.size() > 1 && text.front() == '-';
+  if (negative || (text.size() > 1 && text.front() == '+')) text.remove_prefix(1);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), cursor);
+  if (error != std::errc{} || end != text.data() + text.size()) {
+    c.out.error("ERR invalid cursor");
+    return std::nullopt;
+  }
+  return negative ? 0 - cursor : cursor;
+}
+
+std::uint64_t reversed_bits(std::uint64_t bits) noexcept {
+  bits = (bits >> 1 & 0x5555'5555'5555'5555u) | (bits & 0x5555'5555'5555'5555u) << 1;
+  bits = (bits >> 2 & 0x3333'3333'3333'3333u) | (bits & 0x3333'3333'3333'3333u) << 2;
+  bits = (bits >> 4 & 0x0f0f'0f0f'0f0f'0f0fu) | (bits & 0x0f0f'0f0f'0f0f'0f0fu) << 4;
+  return __builtin_bswap64(bits);
+}
 
 std::span<const resp_command> scan_commands() {
   return rows;

@@ -21,7 +21,7 @@ using storage::parse_number;
 // ---------------------------------------------------------------------------------------------------------
 
 void write_value(resp_call& c, std::string_view key) {
-  const auto v = c.keys.get(key);
+  const auto v = c.keys.text(key);
   auto& counts = c.thread.counts();
   bump(v.present ? counts.hits : counts.misses);
   if (v.present)
@@ -93,7 +93,7 @@ void set(resp_call& c) {
   resp_view::key_view before;
   const bool asks = o.give_old || o.if_equal;
   if (asks)
-    before = c.keys.get(key);
+    before = c.keys.text(key);
   else if (o.if_absent || o.if_present || o.keep_expiry)
     before = c.keys.get(key);
   if (o.give_old) write_value(c, key);
@@ -187,13 +187,13 @@ void getset(resp_call& c) {
 }
 
 void getdel(resp_call& c) {
-  const bool present = c.keys.get(c.args[1]).present;
+  const bool present = c.keys.text(c.args[1]).present;
   write_value(c, c.args[1]);
   if (present) c.keys.erase(c.args[1]);
 }
 
 void delifeq(resp_call& c) {
-  const auto v = c.keys.get(c.args[1]);
+  const auto v = c.keys.text(c.args[1]);
   const bool equal = v.present && v.value == c.args[2];
   if (equal) c.keys.erase(c.args[1]);
   c.out.integer(equal ? 1 : 0);
@@ -203,7 +203,7 @@ void getex(resp_call& c) {
   set_options o;
   if (!take_options(c, 2, true, o)) return;
   const auto key = c.args[1];
-  const auto v = c.keys.get(key);
+  const auto v = c.keys.text(key);
   if (!v.present) return write_value(c, key);
   std::uint64_t at = 0;
   if (o.expiry) {
@@ -225,7 +225,15 @@ void getex(resp_call& c) {
 void mget(resp_call& c) {
   const auto keys = c.args.subspan(1);
   c.out.array(keys.size());
-  for (const auto key : keys) write_value(c, key);
+  for (const auto key : keys) {
+    const auto v = c.keys.get(key);
+    const bool is_text = v.present && v.type == value_type::bytes;
+    bump(v.present ? c.thread.counts().hits : c.thread.counts().misses);
+    if (is_text)
+      c.out.bulk(v.value);
+    else
+      c.out.null();
+  }
 }
 
 void put_pairs(resp_call& c) {
@@ -261,7 +269,7 @@ bool size_fits(resp_call& c, std::uint64_t bytes) {
 
 void append(resp_call& c) {
   const auto key = c.args[1];
-  const auto v = c.keys.get(key);
+  const auto v = c.keys.text(key);
   const auto size = v.value.size() + c.args[2].size();
   if (!size_fits(c, size)) return;
   if (v.present) {
@@ -276,13 +284,13 @@ void append(resp_call& c) {
 }
 
 void strlen_of(resp_call& c) {
-  c.out.integer(static_cast<std::int64_t>(c.keys.get(c.args[1]).value.size()));
+  c.out.integer(static_cast<std::int64_t>(c.keys.text(c.args[1]).value.size()));
 }
 
 void getrange(resp_call& c) {
   std::int64_t start = 0, end = 0;
   if (!take_integer(c, c.args[2], start) || !take_integer(c, c.args[3], end)) return;
-  const auto value = c.keys.get(c.args[1]).value;
+  const auto value = c.keys.text(c.args[1]).value;
   const auto size = static_cast<std::int64_t>(value.size());
   if (start < 0 && end < 0 && start > end) return c.out.bulk({});
   if (start < 0) start = std::max<std::int64_t>(start + size, 0);
@@ -298,7 +306,7 @@ void setrange(resp_call& c) {
   if (!take_integer(c, c.args[2], offset)) return;
   if (offset < 0) return c.out.error("ERR offset is out of range");
   const auto key = c.args[1], piece = c.args[3];
-  const auto v = c.keys.get(key);
+  const auto v = c.keys.text(key);
   if (piece.empty()) return c.out.integer(static_cast<std::int64_t>(v.value.size()));
   const auto at = static_cast<std::uint64_t>(offset);
   if (!size_fits(c, at + piece.size())) return;
@@ -315,7 +323,7 @@ void setrange(resp_call& c) {
 
 void increment(resp_call& c, std::int64_t by) {
   const auto key = c.args[1];
-  const auto v = c.keys.get(key);
+  const auto v = c.keys.text(key);
   const auto before = v.present ? parse_number(v.value) : std::optional<std::int64_t>{0};
   if (!before) return c.out.error(not_an_integer);
   const auto sum = storage::add(*before, by);
@@ -366,7 +374,7 @@ bool gather_decrby(resp_arguments args, std::uint64_t, operation& op, reply_shap
 
 void incrbyfloat(resp_call& c) {
   const auto key = c.args[1];
-  const auto v = c.keys.get(key);
+  const auto v = c.keys.text(key);
   const auto before = v.present ? parse_real(v.value) : std::optional<long double>{0};
   const auto by = parse_real(c.args[2]);
   if (!before || !by) return c.out.error("ERR value is not a valid float");

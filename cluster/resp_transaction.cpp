@@ -61,7 +61,7 @@ private:
     const auto begin = replies_.size();
     const auto& command = *t_.commands[i].command;
     resp_call call{c_.thread, c_.shared, c_.client, command, arguments_[i], out, c_.keys};
-    command.run(call);
+    run_typed(call);
     if (replies_.size() > begin && replies_.view()[begin] == '-') bump(c_.thread.counts().errors);
   }
 

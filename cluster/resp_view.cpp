@@ -18,6 +18,7 @@ op_code resp_view::run(std::span<const std::string_view> keys, scope which, dura
   level_ = level;
   const auto body = [&](storage::transaction& t) {
     current_ = &t;
+    wrong_type_ = false;
     met_.clear();
     struct end {
       resp_view& view;
@@ -35,9 +36,28 @@ op_code resp_view::run(std::span<const std::string_view> keys, scope which, dura
 resp_view::key_view resp_view::get(std::string_view key) {
   const auto* const r = current_->find(key);
   if (!r) return {};
+  if (r->is_hash())
+    return {.present = true,
+            .expires_at_ms = r->expires_at_ms(),
+            .type = value_type::hash,
+            .value = {},
+            .fields = {r->value(), r->large()},
+            .large = r->large()};
   if (auto* const large = r->large())
-    met_.push_back({large->view(), {.plain = storage::blob_ref::share(large), .packed = {}}});
-  return {.present = true, .expires_at_ms = r->expires_at_ms(), .value = r->value()};
+    met_.push_back(
+        {large->view(), {.plain = storage::blob_ref::share(large), .packed = {}, .pairs = {}}});
+  key_view v;
+  v.present = true;
+  v.expires_at_ms = r->expires_at_ms();
+  v.value = r->value();
+  return v;
+}
+
+resp_view::key_view resp_view::text(std::string_view key) {
+  auto v = get(key);
+  if (v.type == value_type::bytes) return v;
+  wrong_type_ = true;
+  return {};
 }
 
 void resp_view::put(std::string_view key, std::string_view value, std::uint64_t expires_at_ms) {
@@ -47,6 +67,7 @@ void resp_view::put(std::string_view key, std::string_view value, std::uint64_t 
                      .value = value,
                      .expires_at_ms = expires_at_ms,
                      .request = {}};
+  if (wrong_type_) return;
   const storage::large_value* as_blob = nullptr;
   if (value.size() >= storage::blob_size_min)
     for (const auto* known : {&prepared_, &met_})
@@ -55,13 +76,40 @@ void resp_view::put(std::string_view key, std::string_view value, std::uint64_t 
   current_->apply(op, reply_, as_blob);
 }
 
+void resp_view::put_like(std::string_view key, const key_view& value, std::uint64_t expires_at_ms) {
+  if (value.type == value_type::bytes) return put(key, value.value, expires_at_ms);
+  operation op{.kind = op_kind::put,
+               .level = level_,
+               .type = value.type,
+               .key = key,
+               .value = value.fields.pairs(),
+               .expires_at_ms = expires_at_ms,
+               .request = {}};
+  if (!value.large) return current_->apply(op, reply_);
+  // The two share all nodes until one of them is changed.
+  auto whole = storage::blob_ref::share(value.large);
+  auto pairs = storage::as_bytes(whole);
+  const storage::large_value shared{
+      .plain = std::move(whole), .packed = {}, .pairs = std::move(pairs)};
+  op.value = shared.pairs.view();
+  current_->apply(op, reply_, &shared);
+}
+
+const storage::op_reply& resp_view::apply(operation op) {
+  op.level = level_;
+  current_->apply(op, reply_);
+  return reply_;
+}
+
 bool resp_view::erase(std::string_view key) {
+  if (wrong_type_) return false;
   current_->apply({.kind = op_kind::erase, .level = level_, .key = key, .value = {}, .request = {}},
                   reply_);
   return reply_.code == op_code::ok;
 }
 
 void resp_view::expire(std::string_view key, std::uint64_t expires_at_ms) {
+  if (wrong_type_) return;
   current_->apply({.kind = op_kind::expire,
                    .level = level_,
                    .key = key,

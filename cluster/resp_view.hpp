@@ -2,6 +2,7 @@
 
 #include "messages/operations.hpp"
 #include "storage/engine.hpp"
+#include "storage/hash_view.hpp"
 #include "storage/transaction.hpp"
 
 #include <cstddef>
@@ -9,6 +10,7 @@
 #include <functional>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace warp::cluster {
@@ -31,7 +33,10 @@ public:
   struct key_view {
     bool present = false;
     std::uint64_t expires_at_ms = 0; ///< 0: never
-    std::string_view value;          ///< lives until run() ends, whatever is done to the key
+    value_type type = value_type::bytes;
+    std::string_view value;    ///< of bytes; lives until run() ends, whatever is done to the key
+    storage::hash_view fields; ///< of a hash, likewise
+    storage::blob* large = nullptr; ///< of an indexed one
   };
 
   /// The engine is borrowed.
@@ -56,7 +61,16 @@ public:
   [[nodiscard]] std::uint64_t now_ms() const noexcept { return current_->now_ms(); }
 
   [[nodiscard]] key_view get(std::string_view key);
+  /// The same for a command on strings: where the key has another type it seems absent, nothing is
+  /// written any more, and met_wrong_type() says so.
+  [[nodiscard]] key_view text(std::string_view key);
+  /// Asked once, after each command.
+  [[nodiscard]] bool met_wrong_type() noexcept { return std::exchange(wrong_type_, false); }
   void put(std::string_view key, std::string_view value, std::uint64_t expires_at_ms);
+  /// Puts what another key was seen to have.
+  void put_like(std::string_view key, const key_view& value, std::uint64_t expires_at_ms);
+  /// Any operation, at the view's level. The reply lives until the next call that writes.
+  const storage::op_reply& apply(operation op);
   /// False: there was none.
   bool erase(std::string_view key);
   /// The key must be present.
@@ -84,6 +98,7 @@ private:
   durability level_ = durability::unspecified;
   std::vector<large_value> prepared_, met_;
   storage::op_reply reply_;
+  bool wrong_type_ = false;
   std::vector<durable_target> waits_;
 };
 

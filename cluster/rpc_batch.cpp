@@ -6,6 +6,16 @@
 
 namespace warp::cluster {
 
+namespace {
+
+void pack_hashes(std::span<storage::op_reply> replies) {
+  for (auto& reply : replies)
+    if (reply.large) [[unlikely]]
+      reply.large = storage::as_bytes(reply.large);
+}
+
+} // namespace
+
 op_status rpc_session::refusal(std::size_t operations) const {
   if (context_.draining) return {op_code::shutting_down, "the server is stopping"};
   if (watches_->calls_waiting >= context_.options.waiting_calls_max) [[unlikely]] {
@@ -30,6 +40,7 @@ kj::Promise<void> rpc_session::execute(ExecuteContext call) {
   if (auto status = refusal(count); !status.ok()) return refuse(std::move(status), call);
   const auto header = params.hasCall() ? read_call(params.getCall()) : call_header{};
   const auto now = now_ms(context_);
+  begin_stream(); // of what travels alone; what travels together is one request
 
   constexpr auto chunk = rpc_context::chunk_size;
   auto& operations = context_.operations;
@@ -58,6 +69,7 @@ kj::Promise<void> rpc_session::execute(ExecuteContext call) {
     const std::span ops{operations.data(), n};
     const std::span done{replies.data(), n};
     context_.engine.execute(ops, done, context_.arena);
+    pack_hashes(done);
 
     if (begin == 0) {
       // Now the size of the answer is known, or a good guess: the first chunk stands for the
@@ -90,9 +102,9 @@ void rpc_session::write_chunk(std::span<const operation> operations,
                               std::size_t& room, std::vector<pending>& waiting) {
   for (std::size_t i = 0; i < operations.size(); ++i) {
     const auto& reply = replies[i];
-    reply_view answer{
-        reply.code,      reply.shard, reply.version, reply.number, reply.expires_at_ms,
-        value_of(reply), {}};
+    reply_view answer{reply.code,   reply.shard,         reply.version,
+                      reply.number, reply.expires_at_ms, value_of(reply),
+                      {},           reply.type};
     std::string text;
     if (reply.code != op_code::ok) [[unlikely]] {
       text = storage::describe(reply.code, operations[i], context_.engine.options());
@@ -133,6 +145,7 @@ kj::Promise<void> rpc_session::executeAtomic(ExecuteAtomicContext call) {
     at[i] = i;
   }
   const auto code = context_.engine.execute_atomic(operations, replies, context_.arena);
+  pack_hashes(replies);
 
   std::size_t bytes = 0;
   for (auto& r : replies) bytes += words_for(value_of(r).size()) * word_bytes;

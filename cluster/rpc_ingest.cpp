@@ -57,6 +57,9 @@ op_status rpc_ingest::read(wire::Entry::Reader from, operation& op) const {
   op.key = as_view(from.getKey());
   if (from.hasValue()) op.value = as_view(from.getValue());
   op.expires_at_ms = from.getExpiresAtMs();
+  const auto type = read_type(from.getType());
+  if (!type) return {op_code::invalid_argument, "this value type is not known to this version"};
+  op.type = *type;
   const auto ttl_ms = from.getTimeToLiveMs();
   if (ttl_ms == 0) return {};
   if (op.expires_at_ms != 0)

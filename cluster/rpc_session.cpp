@@ -66,9 +66,12 @@ kj::Promise<void> rpc_session::single(operation op, op_status asked, Call& call)
   if (asked.ok()) [[likely]] {
     op.level = *level;
     if (is_write(op.kind)) op.request = header.request;
+    begin_stream();
     context_.engine.execute({&op, 1}, {&reply, 1}, context_.arena);
+    if (reply.large) [[unlikely]]
+      reply.large = storage::as_bytes(reply.large);
     answer = {reply.code,      reply.shard, reply.version, reply.number, reply.expires_at_ms,
-              value_of(reply), {}};
+              value_of(reply), {},          reply.type};
     if (reply.code != op_code::ok)
       text = storage::describe(reply.code, op, context_.engine.options());
   } else {
@@ -158,6 +161,7 @@ kj::Promise<void> rpc_session::scan(ScanContext call) {
     std::size_t key_bytes = 0;
     value_bytes = 0;
     for (auto& e : page.entries) {
+      if (e.large && !keys_only) e.large = storage::as_bytes(e.large);
       key_bytes += e.key.size() + entry_bytes;
       value_bytes += (e.large ? e.large.view() : e.value).size();
     }
@@ -180,6 +184,7 @@ kj::Promise<void> rpc_session::scan(ScanContext call) {
     to.setKey(as_data(e.key));
     to.setVersion(e.version);
     to.setExpiresAtMs(e.expires_at_ms);
+    to.setType(write_type(e.type));
     if (keys_only || value.size() > room) {
       to.setValueOmitted(true);
     } else {

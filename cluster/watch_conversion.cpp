@@ -57,6 +57,7 @@ void write_event(const watch_event& event, wire::WatchEvent::Builder to) {
   to.setShard(event.shard.value);
   to.setVersion(event.version);
   to.setExpiresAtMs(event.expires_at_ms);
+  to.setType(write_type(event.type));
   if (!event.key.empty()) to.setKey(as_data(event.key));
   if (!event.value.empty()) to.setValue(as_data(event.value));
 }
@@ -71,6 +72,8 @@ bool read_event(wire::WatchEvent::Reader from, watch_event& event) {
   case wire::WatchKind::STATE_END:
   case wire::WatchKind::LAGGED:
   case wire::WatchKind::SYNCED:
+  case wire::WatchKind::FIELDS_SET:
+  case wire::WatchKind::FIELDS_ERASED:
     break;
   default:
     return false;
@@ -80,6 +83,9 @@ bool read_event(wire::WatchEvent::Reader from, watch_event& event) {
   event.shard = shard_id{from.getShard()};
   event.version = from.getVersion();
   event.expires_at_ms = from.getExpiresAtMs();
+  const auto type = read_type(from.getType());
+  if (!type) return false;
+  event.type = *type;
   event.key = as_view(from.getKey());
   event.value = as_view(from.getValue());
   return true;
@@ -99,6 +105,11 @@ static_assert(static_cast<int>(wire::WatchKind::STATE_END) ==
               static_cast<int>(watch_kind::state_end));
 static_assert(static_cast<int>(wire::WatchKind::LAGGED) == static_cast<int>(watch_kind::lagged));
 static_assert(static_cast<int>(wire::WatchKind::SYNCED) == static_cast<int>(watch_kind::synced));
+static_assert(static_cast<int>(wire::WatchKind::ENDED) == static_cast<int>(watch_kind::ended));
+static_assert(static_cast<int>(wire::WatchKind::FIELDS_SET) ==
+              static_cast<int>(watch_kind::fields_set));
+static_assert(static_cast<int>(wire::WatchKind::FIELDS_ERASED) ==
+              static_cast<int>(watch_kind::fields_erased));
 static_assert(static_cast<int>(wire::WatchStart::NOW) == static_cast<int>(watch_start::now));
 static_assert(static_cast<int>(wire::WatchStart::STATE) == static_cast<int>(watch_start::state));
 static_assert(static_cast<int>(wire::WatchStart::AFTER) == static_cast<int>(watch_start::after));

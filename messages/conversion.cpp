@@ -12,7 +12,8 @@ namespace {
 static_assert(int(wire::Code::OUTCOME_UNKNOWN) == int(op_code::outcome_unknown));
 static_assert(int(wire::Code::WRONG_TYPE) == int(op_code::wrong_type));
 static_assert(int(wire::Kind::GET) == int(op_kind::get));
-static_assert(int(wire::Kind::EXPIRE) == int(op_kind::expire));
+static_assert(int(wire::Kind::HASH_LENGTH) == int(op_kind::hash_length));
+static_assert(int(wire::ValueType::HASH) == int(value_type::hash));
 static_assert(int(wire::Durability::DURABLE) == int(durability::durable));
 static_assert(int(wire::Condition::IF_VERSION) == int(write_condition::if_version));
 static_assert(int(wire::Priority::BACKGROUND) == int(priority::background));
@@ -46,7 +47,15 @@ wire::Kind write_kind(op_kind kind) noexcept {
 
 std::optional<op_kind> read_kind(wire::Kind kind) noexcept {
   if (kind == wire::Kind::UNSPECIFIED) return std::nullopt;
-  return checked(kind, op_kind::expire);
+  return checked(kind, op_kind::hash_length);
+}
+
+wire::ValueType write_type(value_type type) noexcept {
+  return static_cast<wire::ValueType>(type);
+}
+
+std::optional<value_type> read_type(wire::ValueType type) noexcept {
+  return checked(type, value_type::hash);
 }
 
 wire::Durability write_durability(durability level) noexcept {
@@ -75,7 +84,7 @@ op_status read_status(wire::Status::Reader from) {
 bool needs_write(const operation& op, std::uint64_t ttl_ms) noexcept {
   return op.condition != write_condition::always || op.expires_at_ms != 0 || ttl_ms != 0 ||
          op.rank != priority::normal || op.pattern != access_pattern::balanced || op.keep_expiry ||
-         op.expected_version != 0;
+         op.expected_version != 0 || op.type != value_type::bytes || op.if_field_absent;
 }
 
 void write_write(const operation& op, std::uint64_t ttl_ms, wire::Write::Builder to) {
@@ -84,6 +93,8 @@ void write_write(const operation& op, std::uint64_t ttl_ms, wire::Write::Builder
   to.setAccessPattern(static_cast<wire::AccessPattern>(op.pattern));
   to.setKeepExpiry(op.keep_expiry);
   to.setExpectedVersion(op.expected_version);
+  to.setType(write_type(op.type));
+  to.setIfFieldAbsent(op.if_field_absent);
   if (ttl_ms != 0)
     to.setTimeToLiveMs(ttl_ms);
   else
@@ -97,10 +108,14 @@ op_status read_write(wire::Write::Reader from, std::uint64_t now_ms, operation& 
   if (!rank) return unknown_number("priority", unsigned(from.getPriority()));
   const auto pattern = checked(from.getAccessPattern(), access_pattern::cold);
   if (!pattern) return unknown_number("access pattern", unsigned(from.getAccessPattern()));
+  const auto type = read_type(from.getType());
+  if (!type) return unknown_number("value type", unsigned(from.getType()));
 
   op.condition = *condition;
   op.rank = *rank;
   op.pattern = *pattern;
+  op.type = *type;
+  op.if_field_absent = from.getIfFieldAbsent();
   op.keep_expiry = from.getKeepExpiry();
   op.expected_version = from.getExpectedVersion();
   op.expires_at_ms = from.getExpiresAtMs();
@@ -119,7 +134,7 @@ void write_operation(const operation& op, std::uint64_t ttl_ms, wire::Operation:
   to.setDurability(write_durability(op.level));
   to.setKey(as_data(op.key));
   if (!op.value.empty()) to.setValue(as_data(op.value));
-  if (op.kind == op_kind::increment) to.setDelta(op.delta);
+  if (op.kind == op_kind::increment || op.kind == op_kind::hash_increment) to.setDelta(op.delta);
   if (needs_write(op, ttl_ms)) write_write(op, ttl_ms, to.initWrite());
 }
 
@@ -158,6 +173,7 @@ void write_reply(const reply_view& reply, wire::Reply::Builder to) {
   to.setVersion(reply.version);
   to.setNumber(reply.number);
   to.setExpiresAtMs(reply.expires_at_ms);
+  to.setType(write_type(reply.type));
   if (!reply.value.empty()) to.setValue(as_data(reply.value));
   if (!reply.message.empty()) {
     auto text = to.initMessage(static_cast<unsigned>(reply.message.size()));
@@ -173,6 +189,7 @@ reply_view read_reply(wire::Reply::Reader from) {
   reply.version = from.getVersion();
   reply.number = from.getNumber();
   reply.expires_at_ms = from.getExpiresAtMs();
+  reply.type = read_type(from.getType()).value_or(value_type::bytes);
   if (from.hasValue()) reply.value = as_view(from.getValue());
   if (from.hasMessage()) reply.message = as_view(from.getMessage());
   if (!code) reply.message = "the server answered with a code that this version does not know";

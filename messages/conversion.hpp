@@ -25,6 +25,8 @@ namespace warp {
 [[nodiscard]] std::optional<op_code> read_code(wire::Code code) noexcept;
 [[nodiscard]] wire::Kind write_kind(op_kind kind) noexcept;
 [[nodiscard]] std::optional<op_kind> read_kind(wire::Kind kind) noexcept;
+[[nodiscard]] wire::ValueType write_type(value_type type) noexcept;
+[[nodiscard]] std::optional<value_type> read_type(wire::ValueType type) noexcept;
 [[nodiscard]] wire::Durability write_durability(durability level) noexcept;
 [[nodiscard]] std::optional<durability> read_durability(wire::Durability level) noexcept;
 
@@ -106,6 +108,7 @@ struct reply_view {
   std::uint64_t expires_at_ms = 0;
   std::string_view value;
   std::string_view message;
+  value_type type = value_type::bytes;
 };
 
 void write_reply(const reply_view& reply, wire::Reply::Builder to);

@@ -48,6 +48,24 @@ enum Kind {
   erase @4;       # Removes the key; notFound if it is absent.
   increment @5;   # Adds `delta` to a decimal 64-bit integer (an absent key counts as 0); Reply.number is the result.
   expire @6;      # Sets the expiry from `write` (none given: never expires) and leaves the value; notFound if absent.
+
+  # Of hashes; wrongType for anything else. `value` is packed, see ValueType. Changes of fields leave the expiry.
+  hashSet @7;       # Pairs; an absent key becomes a hash. Reply.number: how many fields are new.
+  hashErase @8;     # Names; notFound if absent; Reply.number: how many were there. With the last field the key goes.
+  hashIncrement @9; # One name; adds `delta` to the field's number (an absent one is 0); Reply.number is the result.
+  hashGet @10;      # Names; Reply.value: an answer for each, packed.
+  hashAll @11;      # Reply.value: all fields as packed pairs; Reply.number: how many.
+  hashLength @12;   # Reply.number: how many fields.
+}
+
+enum ValueType {
+  # What a value is.
+
+  bytes @0;
+  hash @1;
+  # Fields. As bytes "packed": sizes are varints (7 bits a byte, the lowest first, the highest bit of all but the last is set);
+  # pairs are a count, then name size, name, value size, value of each; names a count, then name size and name of each; answers a
+  # count, then for each either 0 (absent) or the value's size + 1 and the value. A name has at most 64 KiB.
 }
 
 enum Durability {
@@ -101,6 +119,9 @@ struct Write {
   expiresAtMs @5 :UInt64;  # put, expire: absolute, milliseconds since 1970 (UTC). 0: never.
   timeToLiveMs @6 :UInt64; # put, expire: from now on, by the server's clock. 0: not given.
                            # Give one of the two at most; both together are invalidArgument.
+
+  type @7 :ValueType;      # put: what the value is.
+  ifFieldAbsent @8 :Bool;  # hashSet: only if none of the fields is there, else alreadyExists.
 }
 
 struct Operation {
@@ -111,7 +132,7 @@ struct Operation {
   requestSkip @2 :UInt32;    # Added to this operation's request number, see Call.
   key @3 :Data;              # 1 byte to 64 KiB, any bytes.
   value @4 :Data;            # put: 0 bytes to Info.valueBytesMax. Absent is the empty value.
-  delta @5 :Int64 = 1;       # increment.
+  delta @5 :Int64 = 1;       # increment, hashIncrement.
   write @6 :Write;           # put, erase, expire.
 }
 
@@ -141,6 +162,7 @@ struct Reply {
   number @3 :Int64;       # increment: the result.
   expiresAtMs @4 :UInt64; # get, exists: of the record, milliseconds since 1970; 0: never.
   value @5 :Data;         # get. Absent is the empty value.
+  type @7 :ValueType;     # exists, operations of hashes, wrongType: what the record is.
   message @6 :Text;       # For every code but ok and notFound: what happened, and what to do next.
 }
 
@@ -152,5 +174,6 @@ struct Entry {
   version @2 :UInt64;      # Of the record. Ignored in a bulk load.
   expiresAtMs @3 :UInt64;  # 0: never.
   valueOmitted @4 :Bool;   # The value would have made the page too large, or was not asked for: `get` fetches it.
+  type @6 :ValueType;      # Of a hash the value is its fields, as packed pairs.
   timeToLiveMs @5 :UInt64; # In a bulk load only, in place of expiresAtMs: from now on, by the server's clock. 0: not given.
 }

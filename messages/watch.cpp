@@ -28,6 +28,8 @@ void watch_token::advance(const watch_event& event) noexcept {
   case watch_kind::put:
   case watch_kind::erase:
   case watch_kind::expire:
+  case watch_kind::fields_set:
+  case watch_kind::fields_erased:
     if (!event.state) positions[index] = event.version;
     break;
   case watch_kind::state_end:

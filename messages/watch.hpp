@@ -34,14 +34,18 @@ namespace warp {
 /// replaced it before. A retried write that was done already is no change. A watch that goes on
 /// after a crash is not told that writes at level memory are gone.
 enum class watch_kind : std::uint8_t {
-  put = 1,       ///< key, value, version, expiry
+  put = 1,       ///< key, value, type, version, expiry; of a hash all fields, as packed pairs
   erase = 2,     ///< key, version: erased, or expired
   expire = 3,    ///< key, version: the expiry is this now, the value as it was
   lost = 4,      ///< shard: what follows is its state
   state_end = 5, ///< shard, version: the state was complete at this LSN
   lagged = 6,
   synced = 7,
-  ended = 8, ///< code, message
+  ended = 8,      ///< code, message
+  fields_set = 9, ///< key, version: `value` is the fields of a hash that are this now, as packed
+                  ///< pairs (see packed_fields.hpp); the others and the expiry as they were
+  fields_erased = 10, ///< key, version: `value` is the packed names of fields that are gone; names
+                      ///< that were not there may be among them
 };
 
 /// Views live as long as the call that hands the event over.
@@ -50,13 +54,16 @@ struct watch_event {
   bool state = false; ///< put, erase: not a change but how it is now
   shard_id shard;
   lsn_t version = 0;
-  std::uint64_t expires_at_ms = 0; ///< put, expire: ms since 1970; 0: never
+  std::uint64_t expires_at_ms = 0;     ///< put, expire: ms since 1970; 0: never
+  value_type type = value_type::bytes; ///< put
   std::string_view key, value;
   op_code code = op_code::ok;
   std::string_view message;
 
   /// Does it name a key?
-  [[nodiscard]] bool is_change() const noexcept { return kind <= watch_kind::expire; }
+  [[nodiscard]] bool is_change() const noexcept {
+    return kind <= watch_kind::expire || kind >= watch_kind::fields_set;
+  }
 };
 
 /// How far a watch has got: per shard the LSN up to which all was told. A value that can be kept,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "physics/byte_stream.hpp"
 #include "physics/heavy_hitters.hpp"
 
 #include <cstddef>
@@ -13,10 +14,12 @@ namespace warp::physics {
 struct entanglement_options {
   std::size_t keys_max = 65'536; ///< keys whose partners are known
   std::size_t partners_max = 16; ///< of a key
-  /// How far apart in a window two accesses still count as together, in accesses, >= 1.
-  std::size_t reach = 4;
-  /// Does the order in a window mean something (a stream of accesses), or not (one MGET)? In order,
-  /// a pair at distance d counts 1 / d^2, and only for the earlier key; else 1, for both.
+  /// How far apart in a window two accesses still count as together, in accesses, >= 1: where the
+  /// order in it means something, and where it does not.
+  std::size_t reach = 4, reach_together = 16;
+  /// What observe() takes a window for that says nothing: does the order in it mean something (a
+  /// stream of accesses), or not (one MGET)? In order, a pair at distance d counts 1 / d^2, and
+  /// only for the earlier key; else 1, for both.
   bool in_order = true;
   double period_s = 22; ///< after each, what was counted is worth `decay` of it
   double decay = 0.95;  ///< in (0, 1]; half-life 300 s
@@ -51,7 +54,14 @@ public:
 
   /// The keys of one request window, as they were accessed: a batch, an MGET, a transaction, or
   /// what one connection did within 50 ms. A key next to itself counts once.
-  void observe(std::span<const std::uint64_t> window, double now_s);
+  void observe(std::span<const std::uint64_t> window, double now_s) {
+    observe(window, now_s, options_.in_order);
+  }
+  void observe(std::span<const std::uint64_t> window, double now_s, bool in_order);
+  /// Where the keys of the last window are in keys(), one for each: who keeps more of a key keeps
+  /// it by slot. A slot may be another key's by now where a window has more keys than there is
+  /// room for.
+  [[nodiscard]] std::span<const std::uint32_t> slots() const noexcept { return slots_; }
 
   /// A link that the application knows of: partner follows primary with this strength in [0, 1],
   /// whatever is learned; 0 takes it back.
@@ -65,6 +75,13 @@ public:
   [[nodiscard]] double strength(std::uint64_t key, std::uint64_t partner) const;
 
   [[nodiscard]] const heavy_hitters& keys() const noexcept { return keys_; }
+
+  /// All that is known, declared links included, as bytes; the options are not among them.
+  void save(byte_writer& out) const;
+  /// Takes what save() wrote in place of what is known here; of an index with more partners a key
+  /// the first ones. Slots are the same. False, and nothing is known, when the bytes are not what
+  /// save() writes or more keys than there is room for.
+  [[nodiscard]] bool load(byte_reader& in);
 
 private:
   struct pair {

@@ -1,6 +1,7 @@
 #include "physics/heavy_hitters.hpp"
 
 #include <cassert>
+#include <cmath>
 #include <utility>
 
 namespace warp::physics {
@@ -52,6 +53,38 @@ std::optional<std::uint32_t> heavy_hitters::find(std::uint64_t key) const {
 
 double heavy_hitters::unknown_max() const noexcept {
   return items_.size() < capacity_ ? 0 : items_[heap_[0]].weight;
+}
+
+void heavy_hitters::save(byte_writer& out) const {
+  out.f64(total_);
+  out.u32(static_cast<std::uint32_t>(items_.size()));
+  for (const auto& i : items_) {
+    out.u64(i.key);
+    out.f64(i.weight);
+    out.f64(i.error);
+  }
+}
+
+bool heavy_hitters::load(byte_reader& in) {
+  *this = heavy_hitters{capacity_};
+  const double total = in.f64();
+  const auto count = in.u32();
+  bool well = std::isfinite(total) && total >= 0 && count <= capacity_;
+  for (std::uint32_t i = 0; i < count && well; ++i) {
+    const auto key = in.u64();
+    const double weight = in.f64(), error = in.f64();
+    well = in.good() && weight > 0 && std::isfinite(weight) && error >= 0 && error <= weight &&
+           !slot_of_.contains(key);
+    if (!well) break;
+    add(key, weight); // a free slot: the next one
+    items_.back().error = error;
+  }
+  well = well && in.good();
+  if (!well)
+    *this = heavy_hitters{capacity_};
+  else
+    total_ = total;
+  return well;
 }
 
 void heavy_hitters::sink(std::size_t position) noexcept {

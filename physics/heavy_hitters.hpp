@@ -1,5 +1,7 @@
 #pragma once
 
+#include "physics/byte_stream.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -45,6 +47,12 @@ public:
   [[nodiscard]] double total() const noexcept { return total_; }
   /// The most weight a key can have that is not known.
   [[nodiscard]] double unknown_max() const noexcept;
+
+  /// All keys with their weights, as bytes.
+  void save(byte_writer& out) const;
+  /// Takes what save() wrote in place of what is here; slots are the same. False, and empty, when
+  /// the bytes are not what save() writes or more keys than there is room for.
+  [[nodiscard]] bool load(byte_reader& in);
 
 private:
   void sink(std::size_t position) noexcept;

@@ -1,6 +1,10 @@
 #include "storage/batch.hpp"
 
+#include "messages/packed_fields.hpp"
+#include "storage/indexed_hash.hpp"
 #include "storage/log_record.hpp"
+
+#include <utility>
 
 namespace warp::storage {
 
@@ -14,8 +18,15 @@ void batch::begin(std::uint32_t shard_count) {
   large_.clear();
 }
 
-large_value make_large(std::string_view value, std::uint64_t compress_min_bytes) {
-  large_value large{.plain = blob_ref::copy_of(value), .packed = {}};
+large_value make_large(std::string_view value, std::uint64_t compress_min_bytes, value_type type) {
+  large_value large{.plain = blob_ref::copy_of(value), .packed = {}, .pairs = {}};
+  if (type == value_type::hash && are_packed_pairs(value)) {
+    large.pairs = std::move(large.plain);
+    large.plain = indexed_hash::make();
+    auto& to = *large.plain.get()->hash();
+    for_each_pair(large.pairs.view(),
+                  [&](std::string_view name, std::string_view field) { to.set(name, field); });
+  }
   if (value.size() >= compress_min_bytes) large.packed = compress_value(value);
   return large;
 }

@@ -16,13 +16,18 @@ namespace warp::storage {
 /// A large value on its way in: copied once for the table and readers, and once more, smaller, for
 /// the log when that pays.
 struct large_value {
-  blob_ref plain;
-  blob_ref packed; ///< a zstd frame of the value; empty: the log takes `plain`
+  blob_ref plain;  ///< for the table; of a hash an indexed one
+  blob_ref packed; ///< a zstd frame of the bytes; empty: the log takes bytes()
+  blob_ref pairs;  ///< of a hash: its bytes
+
+  /// The value as whoever asks for bytes has it.
+  [[nodiscard]] const blob_ref& bytes() const noexcept { return pairs ? pairs : plain; }
 };
 
-/// Copies, and compresses from `compress_min_bytes` on. Takes tens of microseconds and more. Throws
-/// std::bad_alloc.
-[[nodiscard]] large_value make_large(std::string_view value, std::uint64_t compress_min_bytes);
+/// Copies, and compresses from `compress_min_bytes` on. Takes tens of microseconds and more. A hash
+/// that is malformed stays bytes: whoever takes it looks. Throws std::bad_alloc.
+[[nodiscard]] large_value make_large(std::string_view value, std::uint64_t compress_min_bytes,
+                                     value_type type = value_type::bytes);
 
 /// A chunk of a batch on its way to the shards: the hash and shard of each operation, the
 /// operations of one shard linked in their order, and large values already copied and compressed,

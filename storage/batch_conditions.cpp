@@ -11,7 +11,8 @@ namespace {
 
 struct followed_state {
   bool present;
-  lsn_t version; // of the record before the batch; meaningless once `written`
+  bool unknown = false; // an operation of hashes was among those before
+  lsn_t version;        // of the record before the batch; meaningless once `written`
   bool written = false;
   std::optional<std::int64_t> number; // of the value as it is now, if it is one
 };
@@ -21,6 +22,8 @@ bool can_fail(const operation& op) {
 }
 
 op_code judge(const operation& op, followed_state& s) {
+  if (is_of_hash(op.kind)) s.unknown = is_write(op.kind) || s.unknown;
+  if (s.unknown) return op_code::ok;
   switch (op.condition) {
   case write_condition::always:
     break;
@@ -39,7 +42,8 @@ op_code judge(const operation& op, followed_state& s) {
   }
   switch (op.kind) {
   case op_kind::put:
-    s = {.present = true, .version = 0, .written = true, .number = parse_number(op.value)};
+    s = {.present = true, .version = 0, .written = true, .number = {}};
+    if (op.type == value_type::bytes) s.number = parse_number(op.value);
     break;
   case op_kind::erase:
     s = {.present = false, .version = 0, .written = true, .number = {}};
@@ -55,6 +59,7 @@ op_code judge(const operation& op, followed_state& s) {
   case op_kind::get:
   case op_kind::exists:
   case op_kind::expire:
+  default: // operations of hashes
     break;
   }
   return op_code::ok;
@@ -74,8 +79,9 @@ batch_verdict check_conditions(std::span<const operation> operations,
       at = followed
                .emplace(op.key, followed_state{.present = before.present,
                                                .version = before.version,
-                                               .number = before.present ? parse_number(before.value)
-                                                                        : std::nullopt})
+                                               .number = before.present && !before.is_hash
+                                                             ? parse_number(before.value)
+                                                             : std::nullopt})
                .first;
     }
     if (const auto code = judge(op, at->second); code != op_code::ok)

@@ -14,6 +14,7 @@ namespace warp::storage {
 /// What a key looks like before an atomic batch.
 struct key_state {
   bool present = false;
+  bool is_hash = false;
   lsn_t version = 0;
   std::string_view value; ///< looked at by increments only
 };
@@ -21,8 +22,10 @@ struct key_state {
 /// Would every operation of an atomic batch succeed, done one after the other? `state_of(i)`
 /// answers for the key of operation i as it is before the batch; effects of earlier operations of
 /// the batch on the same key are followed here. Nothing is changed. Returns ok, or the code of the
-/// first operation that would fail and its index. A get, exists, erase or expire that finds nothing
-/// is no failure; a condition that does not hold, or an increment that cannot be done, is.
+/// first operation that would fail and its index. What operations of hashes do is not followed: of
+/// them and those that come after them on the same key nothing is said. A get, exists, erase or
+/// expire that finds nothing is no failure; a condition that does not hold, or an increment that
+/// cannot be done, is.
 struct batch_verdict {
   op_code code = op_code::ok;
   std::size_t index = 0;

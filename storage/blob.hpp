@@ -15,29 +15,49 @@ namespace warp::storage {
 /// is taken, and shared by the table, the log buffer and readers without a copy.
 inline constexpr std::size_t blob_size_min = 16 * 1024;
 
-/// Immutable, reference-counted bytes behind one pointer. Filled once by make_blob(), then read by
-/// any thread.
+class indexed_hash;
+
+/// Immutable, reference-counted bytes behind one pointer. Filled once by its maker, then read by
+/// any thread. Or the head of an indexed_hash, which stands wherever a large value can.
 class blob {
 public:
-  [[nodiscard]] std::string_view view() const noexcept { return {data(), size_}; }
+  /// The bytes; none of an indexed hash.
+  [[nodiscard]] std::string_view view() const noexcept { return {data(), is_hash_ ? 0 : size_}; }
+  /// Of the bytes; of a hash in its packed form.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  /// Null for bytes. Defined in indexed_hash.hpp.
+  [[nodiscard]] indexed_hash* hash() noexcept;
+  [[nodiscard]] const indexed_hash* hash() const noexcept;
+  /// Is the caller's the only reference? Then it stays so while the caller makes no other.
+  [[nodiscard]] bool is_unshared() const noexcept {
+    return references_.load(std::memory_order_acquire) == 1;
+  }
 
   void acquire() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-      this->~blob();
-      std::free(this);
-    }
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
   }
+
+protected:
+  struct of_hash {};
+  explicit blob(of_hash) noexcept : size_(0), is_hash_(true) {}
+  ~blob() = default;
+  std::size_t size_;
 
 private:
   friend class blob_ref;
   explicit blob(std::size_t size) : size_(size) {}
   char* data() noexcept { return reinterpret_cast<char*>(this + 1); }
   const char* data() const noexcept { return reinterpret_cast<const char*>(this + 1); }
+  void destroy() noexcept {
+    if (is_hash_) return destroy_hash();
+    this->~blob();
+    std::free(this);
+  }
+  void destroy_hash() noexcept; ///< in indexed_hash.cpp
 
-  std::size_t size_;
   std::atomic<std::uint32_t> references_{1};
+  const bool is_hash_ = false;
 };
 
 /// Owns one reference to a blob, or none. A value: copy shares, move hands over.

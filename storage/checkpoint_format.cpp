@@ -190,10 +190,10 @@ char* pack_record_head(char* to, std::string_view key, std::size_t value_size,
                        const record_meta& meta) noexcept {
   to = store_le<std::uint16_t>(to, static_cast<std::uint16_t>(key.size() - 1));
   to = store_le<std::uint8_t>(to, static_cast<std::uint8_t>(meta.type));
-  to = store_le<std::uint8_t>(to,
-                              static_cast<std::uint8_t>(static_cast<unsigned>(meta.rank) |
-                                                        static_cast<unsigned>(meta.pattern) << 3 |
-                                                        (meta.expires_at_ms ? 1u << 5 : 0)));
+  to = store_le<std::uint8_t>(
+      to, static_cast<std::uint8_t>(
+              static_cast<unsigned>(meta.rank) | static_cast<unsigned>(meta.pattern) << 3 |
+              (meta.expires_at_ms ? 1u << 5 : 0) | (meta.unlogged ? 1u << 6 : 0)));
   to = store_le<std::uint32_t>(to, static_cast<std::uint32_t>(value_size));
   to = store_le<std::uint32_t>(to, static_cast<std::uint32_t>(meta.version));
   to = store_le<std::uint16_t>(to, static_cast<std::uint16_t>(meta.version >> 32));

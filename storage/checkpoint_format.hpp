@@ -18,7 +18,7 @@ namespace warp::storage {
 
 // The layout of a checkpoint file, shared by writer and reader; checkpoint_format.md explains it.
 
-inline constexpr std::uint32_t checkpoint_format_version = 1;
+inline constexpr std::uint32_t checkpoint_format_version = 2;
 inline constexpr std::string_view checkpoint_magic = "WARPCKPT";
 inline constexpr std::string_view checkpoint_end_magic = "WARPCKPE";
 

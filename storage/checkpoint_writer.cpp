@@ -3,6 +3,7 @@
 #include "storage/byte_order.hpp"
 #include "storage/crc32c.hpp"
 #include "storage/direct_io.hpp"
+#include "storage/hash_view.hpp"
 #include "storage/no_memory.hpp"
 #include "storage/path.hpp"
 
@@ -79,6 +80,7 @@ struct checkpoint_writer::state {
   std::unique_ptr<ZSTD_CCtx, context_deleter> compressor;
   byte_buffer gathered, compressed;
   std::vector<std::string_view> pieces;
+  std::vector<std::unique_ptr<char[]>> hashes; ///< packed ones of the block that is being written
 
   state(file_system& f, std::string p, const checkpoint_writer_options& o)
       : files(f), path(std::move(p)), options(o) {}
@@ -132,11 +134,12 @@ struct checkpoint_writer::state {
   }
 
   op_status write_data(const building_block& from) {
+    hashes.clear();
     pieces.assign(1, {});
     std::size_t at = 0;
     for (const auto& [before, value] : from.large) {
       pieces.push_back({from.packed.bytes.get() + at, before - at});
-      pieces.push_back(value.view());
+      pieces.push_back(value.get()->hash() ? pack(*value.get()) : value.view());
       at = before;
     }
     pieces.push_back({from.packed.bytes.get() + at, from.packed_bytes - at});
@@ -144,7 +147,17 @@ struct checkpoint_writer::state {
     block.raw_bytes = block.stored_bytes = static_cast<std::uint32_t>(from.raw_bytes);
     block.count = from.records;
     if (options.compress) compress(block);
-    return write_block(block);
+    auto status = write_block(block);
+    hashes.clear();
+    return status;
+  }
+
+  /// The bytes of an indexed hash, until the block is written.
+  std::string_view pack(const blob& indexed) {
+    const hash_view fields{{}, &indexed};
+    auto& to = hashes.emplace_back(std::make_unique_for_overwrite<char[]>(fields.bytes()));
+    fields.pack(to.get());
+    return {to.get(), fields.bytes()};
   }
 
   void compress(checkpoint_block_header& block) {
@@ -253,7 +266,7 @@ void checkpoint_writer::add(std::string_view key, std::string_view value, const 
 }
 
 void checkpoint_writer::add(std::string_view key, blob_ref value, const record_meta& meta) {
-  const auto size = value.view().size();
+  const auto size = value.get()->size();
   assert(key.size() >= key_size_min && key.size() <= key_size_max);
   assert(size <= value_size_hard_max);
   const auto bytes = packed_record_bytes(key.size(), size, meta);

@@ -69,7 +69,8 @@ public:
   /// messages/limits.hpp. The same key may come more than once: what counts is the highest version.
   /// Throws std::bad_alloc.
   void add(std::string_view key, std::string_view value, const record_meta& meta);
-  /// The same for a large value, which is shared, not copied.
+  /// The same for a large value, which is shared, not copied; an indexed hash is packed when its
+  /// block is written.
   void add(std::string_view key, blob_ref value, const record_meta& meta);
   /// Is there something for write_full_blocks()? A caller that goes on without it only uses more
   /// memory.

@@ -1,4 +1,5 @@
 #include "messages/limits.hpp"
+#include "messages/packed_fields.hpp"
 #include "storage/engine.hpp"
 
 #include <fmt/format.h>
@@ -18,6 +19,10 @@ std::string describe(op_code code, const operation& op, const engine_options& op
     if (op.value.size() > options.value_bytes_max)
       return fmt::format("the value has {} bytes: this server allows {} (storage.value_max)",
                          op.value.size(), options.value_bytes_max);
+    if (is_of_hash(op.kind) || op.type == value_type::hash)
+      return fmt::format("the packed fields are malformed, a name has more than {} bytes, or the "
+                         "hash would have more than {} bytes (storage.value_max)",
+                         field_name_size_max, options.value_bytes_max);
     return "the operation is not one this server knows, or its options contradict each other";
   case op_code::no_replicas:
     return options.folder.empty()
@@ -29,6 +34,11 @@ std::string describe(op_code code, const operation& op, const engine_options& op
   case op_code::already_exists:
     return "the key is there already";
   case op_code::wrong_type:
+    if (is_of_hash(op.kind) && op.kind != op_kind::hash_increment) return "the value is not a hash";
+    if (op.kind == op_kind::hash_increment)
+      return "the value is not a hash, or that field not a decimal 64-bit integer, or the result "
+             "would not fit one";
+    if (op.kind == op_kind::get) return "the value is a hash: read its fields";
     return "the value is not a decimal 64-bit integer, or the result would not fit one";
   case op_code::overloaded:
     return "the log buffer stayed full, or the log at its limit (storage.wal_max): the disk is "

@@ -10,6 +10,7 @@
 #include "storage/durable_state.hpp"
 #include "storage/engine_options.hpp"
 #include "storage/file_system.hpp"
+#include "storage/hash_view.hpp"
 #include "storage/read_counters.hpp"
 #include "storage/reply.hpp"
 #include "storage/stats.hpp"
@@ -52,6 +53,7 @@ struct transaction_options {
 };
 
 class backup_store;
+class told_streams;
 class batch;
 class log_cursor;
 struct backup_manifest;
@@ -60,10 +62,13 @@ struct recovered;
 
 /// One page of a scan.
 struct scan_entry {
-  std::string_view key, value; ///< in the page's arena, or in `large`
+  std::string_view key, value; ///< in the page's arena, or in `large`; of a hash see fields()
   blob_ref large;
+  value_type type = value_type::bytes;
   lsn_t version = 0;
   std::uint64_t expires_at_ms = 0;
+
+  [[nodiscard]] hash_view fields() const noexcept { return {value, large.get()}; } ///< of a hash
 };
 struct scan_page {
   std::vector<scan_entry> entries;
@@ -117,6 +122,11 @@ public:
   /// equal size; values are copied to `arena`.
   void execute(std::span<const operation> operations, std::span<op_reply> replies,
                value_arena& arena);
+  /// The same, but nothing asks the log for a round: the caller does, with request_sync() for the
+  /// shards of replies that have a durable_at, when it has executed what else it has at hand. So
+  /// one round serves all of it.
+  void execute_unsynced(std::span<const operation> operations, std::span<op_reply> replies,
+                        value_arena& arena);
 
   /// All or nothing: locks the shards in ascending order, checks every condition, then applies all,
   /// atomically for readers and in the log also across shards. If a condition fails nothing is
@@ -159,6 +169,24 @@ public:
 
   [[nodiscard]] shard_id shard_of(std::string_view key) const noexcept;
   [[nodiscard]] std::uint32_t shard_count() const noexcept;
+
+  // -- what is asked for, in samples (observation.hpp)
+  // ---------------------------------------------------------------------------------------------
+
+  /// Begins or ends sampling of what all threads ask for. Any thread, at any time.
+  void observe_accesses(bool on) noexcept;
+  [[nodiscard]] bool observes_accesses() const noexcept;
+  /// What was sampled since the last time. One thread at a time.
+  physics::observer::drained
+  drain_samples(const std::function<void(std::span<const physics::access_sample>)>& use);
+
+  /// Single operations of the calling thread that follow belong to this connection, until another
+  /// beginning. Where nothing begins they all belong to one. Any number that tells the connections
+  /// of a thread apart.
+  void begin_stream(std::uint64_t connection) noexcept;
+  /// All operations of the calling thread that follow, of whatever calls, belong to one request of
+  /// about so many, until another beginning. A batch is a request of its own without it.
+  void begin_request(std::size_t operations) noexcept;
 
   // -- the log
   // ------------------------------------------------------------------------------------------------------
@@ -274,6 +302,7 @@ public:
 private:
   friend class segment_maker;
   friend class key_mark;
+  friend class told_streams;
   static op_status open_in_memory(state& s);
   static op_status open_folder(state& s);
   static op_status open_log(state& s, recovered& found);
@@ -287,12 +316,13 @@ private:
   op_status stop_log();
   op_code execute_transaction(std::span<const operation> operations, std::span<op_reply> replies,
                               value_arena& arena);
+  enum class round : bool { requested, left_to_caller };
   void forget_absence(std::string_view key) noexcept;
   op_code run_transaction(std::span<const std::string_view> keys,
                           const transaction_options& options, const transaction_body& body,
                           std::vector<durable_target>& waits);
   void execute_many(std::span<const operation> operations, std::span<op_reply> replies,
-                    value_arena& arena);
+                    value_arena& arena, round when);
   [[nodiscard]] bool out_of_space() const noexcept;
   [[nodiscard]] op_status log_condition() const; ///< of the first stream that does not write
   [[nodiscard]] op_status cover_failed_streams();
@@ -304,12 +334,12 @@ private:
                   value_arena& arena);
   void execute_locked(const operation& op, op_reply& reply, value_arena& arena);
   void execute_reads(batch& b, std::span<const operation> operations, std::span<op_reply> replies,
-                     value_arena& arena);
+                     value_arena& arena, round when);
   /// By shard: the first LSN that its newest (or its oldest kept) checkpoint needs from the log.
   [[nodiscard]] std::vector<lsn_t> needed_from(bool oldest_kept) const;
   [[nodiscard]] std::vector<std::size_t> holds_on_log() const;
   void execute_chunk(batch& b, std::span<const operation> operations, std::span<op_reply> replies,
-                     value_arena& arena);
+                     value_arena& arena, round when);
   explicit engine(std::unique_ptr<state> s);
   std::unique_ptr<state> state_;
 };

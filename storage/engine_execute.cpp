@@ -66,20 +66,32 @@ op_code engine::state::admit(shard& s, std::unique_lock<shard_lock>& lock, std::
 void engine::execute(std::span<const operation> operations, std::span<op_reply> replies,
                      value_arena& arena) {
   if (operations.size() == 1) return execute_one(operations[0], replies[0], arena);
-  execute_many(operations, replies, arena);
+  execute_many(operations, replies, arena, round::requested);
+}
+
+void engine::execute_unsynced(std::span<const operation> operations, std::span<op_reply> replies,
+                              value_arena& arena) {
+  execute_many(operations, replies, arena, round::left_to_caller);
 }
 
 [[gnu::noinline]] void engine::execute_many(std::span<const operation> operations,
-                                            std::span<op_reply> replies, value_arena& arena) {
+                                            std::span<op_reply> replies, value_arena& arena,
+                                            round when) {
   thread_local batch scratch;
+  auto* const observer = state_->show_batch(operations.size());
   for (std::size_t begin = 0; begin < operations.size(); begin += batch::chunk_size) {
     const auto n = std::min(batch::chunk_size, operations.size() - begin);
     const auto part = operations.subspan(begin, n);
     const auto answers = replies.subspan(begin, n);
     if (std::none_of(part.begin(), part.end(), [](const auto& op) { return is_write(op.kind); }))
-      execute_reads(scratch, part, answers, arena);
+      execute_reads(scratch, part, answers, arena, when);
     else
-      execute_chunk(scratch, part, answers, arena);
+      execute_chunk(scratch, part, answers, arena, when);
+    if (!observer) [[likely]]
+      continue;
+    const auto now_ms = observation::now_ms();
+    for (std::size_t i = 0; i < n; ++i)
+      observer->take(part[i], answers[i], scratch.hash(i), now_ms);
   }
   scratch.forget_large();
 }
@@ -112,24 +124,28 @@ void engine::execute_one(const operation& op, op_reply& reply, value_arena& aren
   if (!state.may_try_read(op)) return execute_locked(op, reply, arena);
   auto* const cells = state.reads->mine();
   const auto at = state.shard_of(op.key);
-  if (!cells || !state.shards[at]->try_read(op, key_hash(op.key), arena, cells[at], reply))
-      [[unlikely]]
+  const auto hash = key_hash(op.key);
+  if (!cells || !state.shards[at]->try_read(op, hash, arena, cells[at], reply)) [[unlikely]]
     return execute_locked(op, reply, arena);
   if (reply.expires_at_ms != 0 && reply.expires_at_ms <= state.time->now_ms()) [[unlikely]]
     hide_expired(reply);
+  state.show(op, reply, hash);
 }
 
 [[gnu::noinline]] void engine::read_timed(const operation& op, read_counters::cell& counted,
                                           op_reply& reply, value_arena& arena) {
   const auto began_ns = now_ns();
   auto& s = *state_->shards[state_->shard_of(op.key)];
-  if (!s.try_read(op, key_hash(op.key), arena, counted, reply))
-    return execute_locked(op, reply, arena);
+  const auto hash = key_hash(op.key);
+  if (!s.try_read(op, hash, arena, counted, reply)) return execute_locked(op, reply, arena);
   if (reply.expires_at_ms != 0 && reply.expires_at_ms <= state_->time->now_ms())
     hide_expired(reply);
   const auto took_ns = now_ns() - began_ns;
-  std::lock_guard hold{s.lock()};
-  count(s.counters().read_latency, took_ns, 1);
+  {
+    std::lock_guard hold{s.lock()};
+    count(s.counters().read_latency, took_ns, 1);
+  }
+  state_->show(op, reply, hash);
 }
 
 [[gnu::noinline]] void engine::execute_locked(const operation& op, op_reply& reply,
@@ -146,7 +162,7 @@ void engine::execute_one(const operation& op, op_reply& reply, value_arena& aren
   const bool is_large = op.kind == op_kind::put && op.value.size() >= blob_size_min;
   if (is_large) [[unlikely]] {
     try {
-      large = make_large(op.value, state.compress_from());
+      large = make_large(op.value, state.compress_from(), op.type);
     } catch (const std::bad_alloc&) {
       reply.code = op_code::no_space;
       return;
@@ -172,12 +188,13 @@ void engine::execute_one(const operation& op, op_reply& reply, value_arena& aren
   lock.unlock();
   if (reply.durable_at != 0 && s.log() && reply.durable_at > s.log()->durable_lsn())
     s.log()->request_sync();
+  state.show(op, reply, hash);
 }
 
 /// A chunk without a write: nothing has to be kept in order and hardly ever a lock is needed, so
 /// the operations follow each other like on a belt, each waiting a while for its cache lines.
 void engine::execute_reads(batch& b, std::span<const operation> operations,
-                           std::span<op_reply> replies, value_arena& arena) {
+                           std::span<op_reply> replies, value_arena& arena, round when) {
   auto& state = *state_;
   const auto n = operations.size();
   const bool timed = sampled();
@@ -222,7 +239,8 @@ void engine::execute_reads(batch& b, std::span<const operation> operations,
     std::unique_lock lock{s.lock()};
     s.apply({operations[i], b.hash(i), nullptr, s.has_expiring() ? now.ms() : 0, arena}, reply);
     lock.unlock();
-    if (reply.durable_at != 0 && s.log() && reply.durable_at > s.log()->durable_lsn())
+    if (when == round::requested && reply.durable_at != 0 && s.log() &&
+        reply.durable_at > s.log()->durable_lsn())
       s.log()->request_sync();
   }
   b.learn(replies);
@@ -234,7 +252,7 @@ void engine::execute_reads(batch& b, std::span<const operation> operations,
 }
 
 void engine::execute_chunk(batch& b, std::span<const operation> operations,
-                           std::span<op_reply> replies, value_arena& arena) {
+                           std::span<op_reply> replies, value_arena& arena, round when) {
   auto& state = *state_;
 
   // Hash everything first and ask for the cache lines, so that their misses overlap.
@@ -256,7 +274,7 @@ void engine::execute_chunk(batch& b, std::span<const operation> operations,
     }
     if (op.kind == op_kind::put && op.value.size() >= blob_size_min) [[unlikely]] {
       try {
-        b.add_large(i, make_large(op.value, state.compress_from()));
+        b.add_large(i, make_large(op.value, state.compress_from(), op.type));
       } catch (const std::bad_alloc&) {
         replies[i].code = op_code::no_space;
         continue;
@@ -314,7 +332,8 @@ void engine::execute_chunk(batch& b, std::span<const operation> operations,
       count(g.writes ? s.counters().write_latency : s.counters().read_latency,
             (now_ns() - began_ns) / done, done);
     lock.unlock();
-    if (wait_for != 0 && s.log() && wait_for > s.log()->durable_lsn()) s.log()->request_sync();
+    if (when == round::requested && wait_for != 0 && s.log() && wait_for > s.log()->durable_lsn())
+      s.log()->request_sync();
   }
 }
 

@@ -27,6 +27,7 @@ void engine::state::scan(std::uint64_t cursor, std::string_view prefix, std::siz
         if (r.expires_at_ms() != 0 && r.expires_at_ms() <= now_ms) return;
         if (!r.key().starts_with(prefix)) return;
         scan_entry entry{.key = page.arena.copy(r.key()),
+                         .type = r.type(),
                          .version = r.version(),
                          .expires_at_ms = r.expires_at_ms()};
         if (auto* large = r.large()) {

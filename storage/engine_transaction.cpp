@@ -20,6 +20,12 @@ void refuse_all(std::span<op_reply> replies, std::size_t culprit, op_code code) 
   replies[culprit].code = code;
 }
 
+/// Of a write that was tried: is it one that an atomic batch fails with?
+bool has_failed(const operation& op, op_code code) noexcept {
+  if (code == op_code::ok || !is_write(op.kind)) return false;
+  return code != op_code::not_found || op.condition == write_condition::if_present;
+}
+
 /// Where two writes have one request id, by number of the operation, the first that had it; else
 /// its own. Empty: all ids differ, as they should.
 std::vector<std::size_t> first_of_request(std::span<const operation> operations) {
@@ -75,7 +81,7 @@ op_code engine::execute_transaction(std::span<const operation> operations,
       return code;
     }
     if (op.kind == op_kind::put && op.value.size() >= blob_size_min)
-      large.emplace(i, make_large(op.value, state.compress_from()));
+      large.emplace(i, make_large(op.value, state.compress_from(), op.type));
     hashes[i] = table::hash(op.key);
     shard_of_op[i] = state.shard_of(op.key);
   }
@@ -89,6 +95,8 @@ op_code engine::execute_transaction(std::span<const operation> operations,
     s.bytes += op.key.size() + op.value.size();
     if (op.kind == op_kind::put || op.kind == op_kind::increment)
       s.memory += op.key.size() + op.value.size() + shard::record_overhead_max;
+    else if (is_of_hash(op.kind))
+      s.memory += op.key.size() + shard::hash_change_bytes(op.value.size());
   }
   if (auto code = all.lock(); code != op_code::ok) {
     // Not of the retry of a batch that was done: its caller must not hear that nothing was.
@@ -122,7 +130,8 @@ op_code engine::execute_transaction(std::span<const operation> operations,
     const auto verdict = check_conditions(operations, [&](std::size_t i) -> key_state {
       const auto* r = share_of_op[i]->at->find_live(hashes[i], operations[i].key, now_ms);
       if (!r) return {};
-      return {.present = true, .version = r->version(), .value = r->value()};
+      return {
+          .present = true, .is_hash = r->is_hash(), .version = r->version(), .value = r->value()};
     });
     if (verdict.code != op_code::ok) {
       refuse_all(replies, verdict.index, verdict.code);
@@ -158,10 +167,23 @@ op_code engine::execute_transaction(std::span<const operation> operations,
                                arena},
                               replies[i]);
     if (replies[i].code == op_code::no_space) throw std::bad_alloc{};
+    if (has_failed(operations[i], replies[i].code)) { // what only its turn could tell
+      const auto code = replies[i].code;
+      const auto version = replies[i].version;
+      for (std::size_t done = 0; done <= i; ++done) replies[done].reset();
+      refuse_all(replies, i, code);
+      replies[i].version = version;
+      return code;
+    }
   }
 
   all.commit();
 
+  if (auto* const observer = state.show_batch(operations.size())) [[unlikely]] {
+    const auto seen_ms = observation::now_ms();
+    for (std::size_t i = 0; i < operations.size(); ++i)
+      observer->take(operations[i], replies[i], hashes[i], seen_ms);
+  }
   for (const auto& reply : replies)
     if (reply.durable_at != 0 && durable(reply.shard, reply.durable_at) == durable_state::pending)
       request_sync(reply.shard);

@@ -1,5 +1,6 @@
 #include "storage/log_record.hpp"
 
+#include "messages/packed_fields.hpp"
 #include "storage/byte_order.hpp"
 
 #include <cstring>
@@ -15,17 +16,26 @@ namespace {
 
 // First byte of a record: operation in the low three bits, then what optional fields follow.
 constexpr std::uint8_t op_mask = 0x07, has_expiry = 0x08, has_request = 0x10, has_skip = 0x20,
-                       is_compressed = 0x40;
-constexpr std::uint8_t known_bits = op_mask | has_expiry | has_request | has_skip | is_compressed;
+                       is_compressed = 0x40, has_number = 0x80;
 // Second byte: type 3 bits, priority 3 bits, access pattern 2 bits.
 constexpr unsigned priority_shift = 3, pattern_shift = 6;
-constexpr std::size_t skip_bytes = 6, expiry_bytes = 8, request_bytes = 24;
+constexpr std::size_t skip_bytes = 6, expiry_bytes = 8, request_bytes = 24, number_bytes = 8;
 static_assert(record_head_bytes_max ==
-              record_head_bytes + skip_bytes + expiry_bytes + request_bytes);
-constexpr bool is_known(log_op op) noexcept {
-  return (op >= log_op::put && op <= log_op::parts) || op == log_op::clear;
-}
+              record_head_bytes + skip_bytes + expiry_bytes + request_bytes + number_bytes);
 static_assert(key_size_max - 1 <= 0xffff && value_size_hard_max <= 0xffff'ffff);
+
+bool has_value(log_op op) noexcept {
+  return op == log_op::put || op == log_op::fields_set || op == log_op::fields_erased;
+}
+
+/// Is the value what it should be?
+bool is_well_formed(const log_record& record) noexcept {
+  if (record.op == log_op::fields_erased) return are_packed_names(record.payload());
+  if (record.op == log_op::fields_set ||
+      (record.op == log_op::put && record.meta.type == value_type::hash))
+    return are_packed_pairs(record.payload());
+  return true;
+}
 
 } // namespace
 
@@ -36,6 +46,8 @@ std::size_t encode_record_head(const log_record& record, lsn_t expected, char* t
   const bool expiry = with_meta && record.meta.expires_at_ms != 0;
   if (expiry) first |= has_expiry;
   if (record.request) first |= has_request;
+  const bool number = record.request && record.number;
+  if (number) first |= has_number;
   if (record.lsn != expected) first |= has_skip;
   if (record.compressed) first |= is_compressed;
   const auto attributes = with_meta
@@ -48,7 +60,7 @@ std::size_t encode_record_head(const log_record& record, lsn_t expected, char* t
   to = store_le<std::uint16_t>(
       to, static_cast<std::uint16_t>(record.op == log_op::clear ? 0 : record.key.size() - 1));
   to = store_le<std::uint32_t>(
-      to, static_cast<std::uint32_t>(record.op == log_op::put ? record.payload().size() : 0));
+      to, static_cast<std::uint32_t>(has_value(record.op) ? record.payload().size() : 0));
   if ((first & has_skip) != 0) {
     const lsn_t skipped = record.lsn - expected; // below 2^48
     std::memcpy(to, &skipped, skip_bytes);
@@ -60,6 +72,7 @@ std::size_t encode_record_head(const log_record& record, lsn_t expected, char* t
     to = store_le<std::uint64_t>(to, record.request.number);
     to = store_le<std::uint64_t>(to, record.request.oldest_unanswered);
   }
+  if (number) to = store_le<std::uint64_t>(to, static_cast<std::uint64_t>(*record.number));
   return static_cast<std::size_t>(to - begin);
 }
 
@@ -81,10 +94,10 @@ bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noex
   const auto first = load_le<std::uint8_t>(at);
   const auto attributes = load_le<std::uint8_t>(at + 1);
   const auto op = static_cast<log_op>(first & op_mask);
+  if (op < log_op::put) return false;
   const std::size_t key_size =
       op == log_op::clear ? 0 : std::size_t{load_le<std::uint16_t>(at + 2)} + 1;
   const std::size_t value_size = load_le<std::uint32_t>(at + 4);
-  if ((first & ~known_bits) != 0 || !is_known(op)) return false;
   if (op == log_op::clear &&
       ((first & ~(op_mask | has_skip)) != 0 || load_le<std::uint16_t>(at + 2) != 0))
     return false;
@@ -106,6 +119,7 @@ bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noex
   if ((first & has_skip) != 0) optional += skip_bytes;
   if ((first & has_expiry) != 0) optional += expiry_bytes;
   if ((first & has_request) != 0) optional += request_bytes;
+  if ((first & has_number) != 0) optional += number_bytes;
   if (bytes.size() < optional || bytes.size() - optional < key_size + value_size) return false;
   at = bytes.data();
   lsn_t skipped = 0;
@@ -124,16 +138,22 @@ bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noex
     record.request = {load_le<std::uint64_t>(at), load_le<std::uint64_t>(at + 8),
                       load_le<std::uint64_t>(at + 16)};
     if (!record.request) return false;
+    at += request_bytes;
+  }
+  if ((first & has_number) != 0) {
+    if (!record.request || op == log_op::meta) return false;
+    record.number = static_cast<std::int64_t>(load_le<std::uint64_t>(at));
   }
   const auto type = attributes & 0x07u, rank = attributes >> priority_shift & 0x07u;
-  if (type > static_cast<unsigned>(value_type::bytes) ||
+  if (type > static_cast<unsigned>(value_type::hash) ||
       rank > static_cast<unsigned>(priority::background))
     return false;
   record.meta.type = static_cast<value_type>(type);
   record.meta.rank = static_cast<priority>(rank);
   record.meta.pattern = static_cast<access_pattern>(attributes >> pattern_shift);
   record.compressed = (first & is_compressed) != 0;
-  if (op != log_op::put && (value_size != 0 || record.compressed)) return false;
+  if (!has_value(op) && value_size != 0) return false;
+  if (op != log_op::put && record.compressed) return false;
   if (op != log_op::put && op != log_op::meta && (attributes != 0 || (first & has_expiry) != 0))
     return false;
   bytes.remove_prefix(optional);
@@ -141,7 +161,7 @@ bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noex
   record.value = bytes.substr(key_size, value_size);
   bytes.remove_prefix(key_size + value_size);
   lsn = record.lsn;
-  return true;
+  return record.compressed || is_well_formed(record);
 }
 
 std::vector<transaction_part> decode_parts(const log_record& record) {
@@ -201,6 +221,7 @@ op_status expand(log_record& record, std::size_t value_bytes_max) {
   record.large = std::move(value);
   record.value = {};
   record.compressed = false;
+  if (!is_well_formed(record)) return {op_code::corruption, "a compressed hash is malformed"};
   return {};
 }
 

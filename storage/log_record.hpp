@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,8 @@ enum class log_op : std::uint8_t {
   erase = 2, ///< the key is gone
   meta = 3,  ///< the key's meta is this now, its value untouched
   parts = 4, ///< no change: a transaction over several shards begins here; see transaction_part
+  fields_set = 5,    ///< these fields of a hash, which is there, are this now
+  fields_erased = 6, ///< these fields of a hash are gone; others are left
   clear = 7, ///< every key of the shard is gone; has none itself
 };
 
@@ -31,8 +34,10 @@ struct log_record {
   record_meta
       meta; ///< of put and meta; `version` is not stored: a decoded record has its LSN there
   request_id request; ///< may be empty
+  /// Of a request, where the record does not tell it: the number in the reply.
+  std::optional<std::int64_t> number;
   std::string_view key;
-  std::string_view value; ///< put
+  std::string_view value; ///< put; packed pairs (fields_set) or names (fields_erased)
   blob_ref large; ///< put: the value in place of `value`; the log shares it and copies nothing
   /// `large` (when writing) or `value` (when decoded) is a zstd frame of the value: see
   /// compress_value(), expand().
@@ -50,7 +55,7 @@ struct transaction_part {
 
 /// Bytes of a record before its key: fixed part, and the most that optional fields add.
 inline constexpr std::size_t record_head_bytes = 8;
-inline constexpr std::size_t record_head_bytes_max = record_head_bytes + 6 + 8 + 24;
+inline constexpr std::size_t record_head_bytes_max = record_head_bytes + 6 + 8 + 24 + 8;
 inline constexpr std::size_t part_bytes = 20;
 
 /// Writes all of a record that stands before its key to `to` (room for record_head_bytes_max);
@@ -67,7 +72,8 @@ void encode_parts(std::span<const transaction_part> parts, char* to) noexcept;
 
 /// Takes the record at the front of `bytes` and removes it from there. `lsn`: the LSN of the record
 /// before; becomes that of this one (a parts record leaves it alone). Views point into `bytes`.
-/// False: malformed; nothing is read beyond the end.
+/// False: malformed, packed fields included (of a compressed hash expand() says it); nothing is
+/// read beyond the end.
 [[nodiscard]] bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noexcept;
 /// The list in a parts record; empty when malformed (a list has at least 2 parts).
 [[nodiscard]] std::vector<transaction_part> decode_parts(const log_record& record);

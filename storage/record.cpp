@@ -6,7 +6,8 @@ record_meta record::meta() const noexcept {
   record_meta meta;
   meta.version = version();
   meta.expires_at_ms = expires_at_ms();
-  meta.type = static_cast<value_type>(flags() & 15u);
+  meta.type = type();
+  meta.unlogged = has(flag_unlogged);
   meta.rank = static_cast<priority>(flags() >> rank_shift & 7u);
   meta.pattern = static_cast<access_pattern>(flags() >> pattern_shift & 3u);
   return meta;
@@ -26,7 +27,8 @@ record::layout record::layout_for(std::size_t key_size, const new_value& value,
 
 void record::write_header(const record_meta& meta, const layout& form, std::size_t key_size,
                           std::size_t inline_value_size, cell_source source) noexcept {
-  std::uint32_t flags = static_cast<std::uint32_t>(meta.type) & 15u;
+  std::uint32_t flags = static_cast<std::uint32_t>(meta.type) & type_mask;
+  if (meta.unlogged) flags |= flag_unlogged;
   flags |= (static_cast<std::uint32_t>(meta.rank) & 7u) << rank_shift;
   flags |= (static_cast<std::uint32_t>(meta.pattern) & 3u) << pattern_shift;
   if (form.expiry) flags |= flag_expiry;

@@ -19,10 +19,13 @@ struct record_meta {
   value_type type = value_type::bytes;
   priority rank = priority::normal;
   access_pattern pattern = access_pattern::balanced;
+  /// Of a hash: part of what it holds was written at level memory and is in no log. Then the log of
+  /// its next change must hold all of it.
+  bool unlogged = false;
 };
 
-/// The value to store: `bytes` are copied into the record, unless `large` (16 KiB and more) is set
-/// and shared instead.
+/// The value to store: `bytes` are copied into the record, unless `large` (16 KiB and more, or an
+/// indexed hash) is set and shared instead.
 struct new_value {
   std::string_view bytes;
   blob_ref large;
@@ -43,8 +46,9 @@ struct new_value {
 ///    [8 B  expiry, ms since 1970: only when there is one]
 ///     key, then value or blob pointer (both without alignment)
 ///
-/// So a small record costs 12 B over key and value. Flags: type 4 bits, priority 3, access pattern
-/// 2, heat 2 (for eviction), has expiry, long form, has blob, source of the memory 2 (cell_source).
+/// So a small record costs 12 B over key and value. Flags: type 3 bits, unlogged 1, priority 3,
+/// access pattern 2, heat 2 (for eviction), has expiry, long form, has blob, source of the memory 2
+/// (cell_source).
 class record {
 public:
   record() = delete;
@@ -52,7 +56,7 @@ public:
   record& operator=(const record&) = delete;
 
   [[nodiscard]] std::string_view key() const noexcept { return {at(key_offset()), key_size()}; }
-  [[nodiscard]] std::string_view value() const noexcept { ///< blob or inline
+  [[nodiscard]] std::string_view value() const noexcept { ///< blob or inline; none of a large hash
     if (has(flag_blob)) [[unlikely]]
       return large()->view();
     return {at(key_offset() + key_size()), inline_value_size()};
@@ -61,6 +65,15 @@ public:
     if (!has(flag_blob)) return nullptr;
     return load<blob*>(key_offset() + key_size());
   }
+  [[nodiscard]] std::size_t value_size() const noexcept { ///< of a hash in its packed form
+    if (has(flag_blob)) [[unlikely]]
+      return large()->size();
+    return inline_value_size();
+  }
+  [[nodiscard]] value_type type() const noexcept {
+    return static_cast<value_type>(flags() & type_mask);
+  }
+  [[nodiscard]] bool is_hash() const noexcept { return type() == value_type::hash; }
   [[nodiscard]] lsn_t version() const noexcept {
     return version_low_ | static_cast<lsn_t>(version_high_and_flags_ & 0xffffu) << 32;
   }
@@ -80,6 +93,7 @@ private:
   friend class record_store;
   friend class record_peek;
 
+  static constexpr std::uint32_t type_mask = 7, flag_unlogged = 1u << 3;
   static constexpr unsigned rank_shift = 4, pattern_shift = 7, heat_shift = 9;
   static constexpr std::uint32_t flag_expiry = 1u << 11, flag_long = 1u << 12, flag_blob = 1u << 13;
   static constexpr unsigned source_shift = 14;

@@ -18,17 +18,18 @@ public:
       : at_(reinterpret_cast<const char*>(r)), head_(racing_load<std::uint64_t>(at_)),
         lengths_(racing_load<std::uint64_t>(at_ + 8) & 0xffff'ffffu) {} // a cell has 16 B at least
 
-  /// False: not as a whole in this place; look under the lock.
+  /// False: not bytes, or not as a whole in this place; look under the lock.
   [[nodiscard]] bool plain() const noexcept {
-    constexpr std::uint64_t elsewhere = record::flag_long | record::flag_blob;
+    constexpr std::uint64_t elsewhere = record::flag_long | record::flag_blob | record::type_mask;
     return (head_ & elsewhere << flags_shift) == 0 &&
            lengths_ < (cell_allocator::cell_bytes_max + 1) << 8;
   }
 
-  /// The size of the value if the record is plain(), without an expiry and with a key of `key`
-  /// bytes (1 to 256); else more than cell_allocator::cell_bytes_max.
+  /// The size of the value if the record is plain() (so it is bytes), without an expiry and with a
+  /// key of `key` bytes (1 to 256); else more than cell_allocator::cell_bytes_max.
   [[nodiscard]] std::size_t usual_value_size(std::size_t key) const noexcept {
-    constexpr std::uint32_t unusual = record::flag_long | record::flag_blob | record::flag_expiry;
+    constexpr std::uint32_t unusual =
+        record::flag_long | record::flag_blob | record::flag_expiry | record::type_mask;
     if ((racing_load<std::uint32_t>(at_ + 4) & unusual << 16) != 0) [[unlikely]]
       return ~std::size_t{0};
     // Another key's size leaves low bits that are not zero, and so become the highest.

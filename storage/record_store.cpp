@@ -1,5 +1,7 @@
 #include "storage/record_store.hpp"
 
+#include "storage/indexed_hash.hpp"
+
 #include <cstring>
 #include <utility>
 
@@ -8,7 +10,9 @@ namespace warp::storage {
 namespace {
 
 std::uint64_t blob_memory(const blob* b) noexcept {
-  return b ? sizeof(blob) + b->size() : 0;
+  if (!b) return 0;
+  if (const auto* hash = b->hash()) return hash->memory();
+  return sizeof(blob) + b->size();
 }
 
 /// The bytes, or the pointer of a blob with a reference of its own. The bytes may overlap with
@@ -35,13 +39,13 @@ void record_store::swap(record_store& other) noexcept {
 }
 
 void record_store::add(const record* r) noexcept {
-  stats_.value_bytes += r->value().size();
+  stats_.value_bytes += r->value_size();
   stats_.expiring_keys += r->has(record::flag_expiry);
   blob_bytes_ += blob_memory(r->large());
 }
 
 void record_store::subtract(const record* r) noexcept {
-  stats_.value_bytes -= r->value().size();
+  stats_.value_bytes -= r->value_size();
   stats_.expiring_keys -= r->has(record::flag_expiry);
   blob_bytes_ -= blob_memory(r->large());
 }
@@ -96,6 +100,15 @@ bool record_store::overwrite_meta(record* r, const record_meta& meta) noexcept {
   r->write_header(meta, form, r->key_size(), form.blob ? 0 : r->inline_value_size(), r->source());
   r->set_heat(heat);
   return true;
+}
+
+void record_store::forget_size(const record* r) noexcept {
+  subtract(r);
+}
+
+void record_store::count_size(const record* r) noexcept {
+  add(r);
+  publish_sizes();
 }
 
 void record_store::free(record* r) noexcept {

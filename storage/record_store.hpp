@@ -26,6 +26,9 @@ public:
   /// Writes the meta and keeps value and heat; false and no change where an expiry comes or goes.
   [[nodiscard]] bool overwrite_meta(record* r, const record_meta& meta) noexcept;
 
+  /// Around a change of the indexed hash that the record owns: it is not counted, and is again.
+  void forget_size(const record* r) noexcept;
+  void count_size(const record* r) noexcept;
   /// Exchanges the records of the two; the stats are the caller's to exchange.
   void swap(record_store& other) noexcept;
 

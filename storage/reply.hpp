@@ -99,16 +99,19 @@ private:
 /// words them.
 struct op_reply {
   op_code code = op_code::ok;
+  /// exists, operations of hashes, wrong_type: what the record is; else meaningless.
+  value_type type = value_type::bytes;
   shard_id shard;
   lsn_t version =
       0; ///< of the record after the operation; version_mismatch: the one it met; 0: absent
   /// LSN of this shard that must be durable before the answer may be given out at the level that
   /// was asked for; 0: at once.
   lsn_t durable_at = 0;
-  std::int64_t number = 0;         ///< increment: the result; wrong_type: what would overflow, or 0
+  std::int64_t number = 0; ///< increment: the result; wrong_type: what would overflow, or 0;
+                           ///< operations of hashes: see op_kind
   std::uint64_t expires_at_ms = 0; ///< get, exists: of the record; 0: never
-  std::string_view value;          ///< get: in the arena, or in `large`
-  blob_ref large;                  ///< keeps a large value alive
+  std::string_view value;          ///< get: in the arena, or in `large`; hash_get: packed answers
+  blob_ref large; ///< keeps a large value alive; hash_all: an indexed hash, see hash_view
 
   /// As new; cheaper than assigning a new one.
   void reset() noexcept {

@@ -37,7 +37,8 @@ op_status check_header(const sealed_header& kind, std::string_view bytes) {
   if (const auto crc = sealed_header_crc(kind, bytes); crc != stored)
     return corrupt(
         fmt::format("offset {}: header checksum {:08x}, computed {:08x}", crc_at, stored, crc));
-  if (const auto format = load_le<std::uint32_t>(bytes.data() + magic_bytes); format != kind.format)
+  if (const auto format = load_le<std::uint32_t>(bytes.data() + magic_bytes);
+      format == 0 || format > kind.format)
     return {op_code::version_mismatch,
             fmt::format("written by a newer version (format {}, this program knows up to {})",
                         format, kind.format)};

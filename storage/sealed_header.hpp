@@ -16,7 +16,7 @@ namespace warp::storage {
 /// format number, what is of its own, and in the last four bytes the CRC-32C of all before it.
 struct sealed_header {
   std::string_view magic;   ///< 8 bytes
-  std::uint32_t format = 1; ///< written, and the only one that is read
+  std::uint32_t format = 1; ///< written; those before it are read too
   std::size_t bytes = 0;    ///< of the whole header
   std::string_view name;    ///< "a checkpoint"
 };

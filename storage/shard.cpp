@@ -1,19 +1,42 @@
 #include "storage/shard.hpp"
 
+#include "storage/hash_builder.hpp"
 #include "storage/number.hpp"
 
 #include <algorithm>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <utility>
 
 namespace warp::storage {
 
 namespace {
 
-new_value as_new_value(std::string_view value) {
-  if (value.size() < blob_size_min) return {.bytes = value};
-  return {.bytes = {}, .large = blob_ref::copy_of(value)};
+/// The value of a record that was read from a file.
+class restored_value {
+public:
+  /// `bytes` unless `large` is set. Throws std::bad_alloc.
+  restored_value(value_type type, std::string_view bytes, const blob_ref& large) {
+    if (type == value_type::hash)
+      value_ = hash_value_of(builder_.emplace(), large ? large.view() : bytes);
+    else if (large || bytes.size() >= blob_size_min)
+      value_.large = large ? large : blob_ref::copy_of(bytes);
+    else
+      value_.bytes = bytes;
+  }
+  restored_value(const restored_value&) = delete;
+  [[nodiscard]] const new_value& value() const noexcept { return value_; }
+
+private:
+  std::optional<hash_builder> builder_;
+  new_value value_;
+};
+
+/// What the write that is replayed has answered.
+std::int64_t number_of(const log_record& r) noexcept {
+  if (r.number) return *r.number;
+  return r.op == log_op::put ? parse_number(r.value).value_or(0) : 0;
 }
 
 bool is_expired(const record& r, std::uint64_t now_ms) noexcept {
@@ -48,6 +71,18 @@ void shard::apply(const call& c, op_reply& reply) {
       return increment(c, reply);
     case op_kind::expire:
       return expire(c, reply);
+    case op_kind::hash_set:
+      return hash_set(c, reply);
+    case op_kind::hash_erase:
+      return hash_erase(c, reply);
+    case op_kind::hash_increment:
+      return hash_increment(c, reply);
+    case op_kind::hash_get:
+      return hash_get(c, reply);
+    case op_kind::hash_all:
+      return hash_all(c, reply);
+    case op_kind::hash_length:
+      return hash_length(c, reply);
     }
     reply.code = op_code::invalid_argument;
   } catch (const std::bad_alloc&) {
@@ -68,6 +103,10 @@ void shard::get(const call& c, op_reply& reply) {
   const auto* r = find_live(c.hash, c.op.key, c.now_ms);
   describe_record(c, r, reply);
   if (!r) return;
+  if (r->is_hash()) [[unlikely]] {
+    reply.code = op_code::wrong_type;
+    return;
+  }
   ++counters_.get_hits;
   if (auto* large = r->large()) {
     reply.large = blob_ref::share(large);
@@ -85,6 +124,7 @@ void shard::exists(const call& c, op_reply& reply) {
 
 void shard::describe_record(const call& c, const record* r, op_reply& reply) const noexcept {
   reply.code = r ? op_code::ok : op_code::not_found;
+  reply.type = r ? r->type() : value_type::bytes;
   reply.version = r ? r->version() : 0;
   reply.expires_at_ms = r ? r->expires_at_ms() : 0;
   // A reader who asked for what is durable waits for the version it saw; if it saw nothing, for the
@@ -99,8 +139,11 @@ void shard::put(const call& c, op_reply& reply) {
   if (!holds(c.op, live, reply)) return;
   record_meta meta{.expires_at_ms =
                        c.op.keep_expiry && live ? live->expires_at_ms() : c.op.expires_at_ms,
+                   .type = c.op.type,
                    .rank = c.op.rank,
                    .pattern = c.op.pattern};
+  if (c.op.type != value_type::bytes) [[unlikely]]
+    return put_hash(c, raw, live != nullptr, meta, reply);
   new_value value{.bytes = c.op.value, .large = {}};
   if (c.large) value.large = c.large->plain;
   store(c, raw, value, meta, live != nullptr, reply);
@@ -114,8 +157,9 @@ void shard::increment(const call& c, op_reply& reply) {
   if (!holds(c.op, live, reply)) return;
   std::int64_t before = 0;
   record_meta meta{.rank = c.op.rank, .pattern = c.op.pattern};
+  reply.type = live ? live->type() : value_type::bytes;
   if (live) {
-    const auto number = parse_number(live->value());
+    const auto number = live->is_hash() ? std::nullopt : parse_number(live->value());
     if (!number) {
       reply.code = op_code::wrong_type;
       return;
@@ -145,17 +189,22 @@ void shard::erase(const call& c, op_reply& reply) {
     describe_record(c, nullptr, reply);
     return;
   }
+  remove(c, live, reply);
+}
+
+void shard::remove(const call& c, record* live, op_reply& reply) {
   if (!staged_) reserve_to_finish(c, 0);
   log_record logged{
       .op = log_op::erase, .lsn = next_lsn(), .request = c.op.request, .key = c.op.key};
+  if (is_of_hash(c.op.kind)) logged.number = reply.number;
   reply.version = 0;
   last_erase_lsn_ = logged.lsn;
   if (staged_) [[unlikely]] // something that has expired stands for nothing
-    return stage_write(c, raw, {}, {.version = logged.lsn, .expires_at_ms = 1}, logged, true,
+    return stage_write(c, live, {}, {.version = logged.lsn, .expires_at_ms = 1}, logged, true,
                        reply);
   if (!absent_.empty()) [[unlikely]]
-    absent_.note_removal(c.op.key, raw->version());
-  table_.erase(c.hash, raw);
+    absent_.note_removal(c.op.key, live->version());
+  table_.erase(c.hash, live);
   if (memory_taken_ > memory_used() + 4 * budget_.block()) [[unlikely]]
     settle_memory();
   finish_write(c, logged, true, reply);
@@ -249,7 +298,7 @@ void shard::store(const call& c, record* existing, const new_value& value, recor
                     .value = value.bytes};
   if (c.large) {
     logged.compressed = static_cast<bool>(c.large->packed);
-    logged.large = logged.compressed ? c.large->packed : c.large->plain;
+    logged.large = logged.compressed ? c.large->packed : c.large->bytes();
   }
   reply.version = meta.version;
   reply.expires_at_ms = meta.expires_at_ms;
@@ -265,7 +314,7 @@ void shard::store(const call& c, record* existing, const new_value& value, recor
   const auto need = c.op.key.size() + value_bytes + record_overhead_max;
   if (reserve_memory(need)) return true;
   // Not within a transaction: what it replaces is kept until it is settled.
-  return !staged_ && existing && value_bytes <= existing->value().size();
+  return !staged_ && existing && value_bytes <= existing->value_size();
 }
 
 bool shard::reserve_memory(std::uint64_t bytes) noexcept {
@@ -300,7 +349,7 @@ void shard::reserve_to_finish(const call& c, std::uint64_t value_bytes) {
 void shard::finish_write(const call& c, const log_record& logged, bool existed, op_reply& reply) {
   reply.code = op_code::ok;
   if (tap_) [[unlikely]]
-    tap_->note(c.hash, logged, c.large ? c.large->plain.get() : nullptr);
+    tap_->note(c.hash, logged, c.large ? c.large->bytes().get() : logged.large.get());
   if (goes_to_log(c.op)) {
     ++counters_.log_records;
     log_->append(logged);
@@ -321,10 +370,16 @@ void shard::finish_write(const call& c, const log_record& logged, bool existed, 
 
 void shard::stage_write(const call& c, record* existing, const new_value& value,
                         const record_meta& meta, log_record logged, bool existed, op_reply& reply) {
+  // Logged later, so not from what the caller has lent: from the record, or from a copy of what
+  // stands there in another form (a change of fields, an indexed hash).
+  const bool in_record =
+      logged.op == log_op::put && !value.large && logged.value.size() == value.bytes.size();
+  if (!logged.value.empty() && !in_record) logged.value = c.arena.copy(logged.value);
   auto* const now = table_.stage(c.hash, c.op.key, existing, value, meta);
+  auto* const plain = c.large ? c.large->bytes().get() : logged.large.get();
   staged_->push_back({.logged = std::move(logged),
                       .hash = c.hash,
-                      .plain = c.large ? c.large->plain.get() : nullptr,
+                      .plain = plain,
                       .now = now,
                       .replaced = existing,
                       .result = {.code = op_code::ok,
@@ -334,9 +389,8 @@ void shard::stage_write(const call& c, record* existing, const new_value& value,
                                  .existed = existed},
                       .to_log = goes_to_log(c.op)});
   auto& w = staged_->back();
-  // Logged later: from the record, which lasts, and not from what the caller has lent.
   w.logged.key = now->key();
-  if (w.logged.op == log_op::put && !w.logged.large) w.logged.value = now->value();
+  if (in_record) w.logged.value = now->value();
   w.result.lsn = w.logged.lsn;
   reply.code = op_code::ok;
   if (w.to_log && level_of(c.op) >= durability::sync) reply.durable_at = w.logged.lsn;
@@ -468,7 +522,8 @@ void shard::restore(std::string_view key, std::string_view value, const record_m
   const auto hash = table::hash(key);
   auto* existing = table_.find(hash, key);
   if (existing && existing->version() >= meta.version) return;
-  table_.put(hash, key, existing, as_new_value(value), meta);
+  const restored_value now{meta.type, value, {}};
+  table_.put(hash, key, existing, now.value(), meta);
 }
 
 void shard::replay(const log_record& r, std::uint64_t record_time_us) {
@@ -476,13 +531,14 @@ void shard::replay(const log_record& r, std::uint64_t record_time_us) {
   auto* existing = table_.find(hash, r.key);
   const bool newer = !existing || existing->version() < r.lsn;
   const bool existed = existing != nullptr;
+  bool changes = newer && (existing || r.op == log_op::put);
   switch (r.op) {
   case log_op::put:
     if (newer) {
       auto meta = r.meta;
       meta.version = r.lsn;
-      table_.put(hash, r.key, existing,
-                 r.large ? new_value{.bytes = {}, .large = r.large} : as_new_value(r.value), meta);
+      const restored_value now{meta.type, r.value, r.large};
+      table_.put(hash, r.key, existing, now.value(), meta);
     }
     break;
   case log_op::erase:
@@ -495,18 +551,25 @@ void shard::replay(const log_record& r, std::uint64_t record_time_us) {
       table_.set_meta(hash, existing, meta);
     }
     break;
+  case log_op::fields_set:
+  case log_op::fields_erased:
+    // What is not there, or no hash, was erased or replaced after this change and before the
+    // checkpoint met it: the log has that behind it.
+    changes = changes && existing->is_hash();
+    if (changes) replay_fields(hash, existing, r);
+    break;
   case log_op::clear:
     return replay_clear(r.lsn);
   case log_op::parts:
     return;
   }
-  if (tap_ && newer && (existing || r.op == log_op::put)) tap_->note(hash, r, r.large.get());
+  if (tap_ && changes) tap_->note(hash, r, r.large.get());
   if (r.request)
     requests_.remember(r.request,
                        {.code = op_code::ok,
                         .lsn = r.lsn,
                         .version = r.op == log_op::erase ? 0 : r.lsn,
-                        .number = r.op == log_op::put ? parse_number(r.value).value_or(0) : 0,
+                        .number = number_of(r),
                         .existed = existed},
                        record_time_us);
 }

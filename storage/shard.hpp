@@ -157,6 +157,12 @@ public:
   /// What a record takes at most beside its key and value, and its place in the index.
   static constexpr std::uint64_t record_overhead_max = 64 + cell_allocator::rounding_max;
 
+  /// The same of a change of a hash by so many bytes of packed fields: its packed form is written
+  /// anew, or leaves and nodes of its index.
+  static constexpr std::uint64_t hash_change_bytes(std::uint64_t value) noexcept {
+    return value + value / 4 + 8 * 1024 + record_overhead_max;
+  }
+
   /// Keys whose coming and going somebody wants to hear of.
   [[nodiscard]] absent_keys& absent() noexcept { return absent_; }
   /// Tells `tap` (borrowed) of every change from now on; null: nobody.
@@ -183,6 +189,29 @@ private:
   void erase(const call& c, op_reply& reply);
   void increment(const call& c, op_reply& reply);
   void expire(const call& c, op_reply& reply);
+
+  // In shard_hash.cpp.
+  void hash_get(const call& c, op_reply& reply);
+  void hash_all(const call& c, op_reply& reply);
+  void hash_length(const call& c, op_reply& reply);
+  void hash_set(const call& c, op_reply& reply);
+  void hash_erase(const call& c, op_reply& reply);
+  void hash_increment(const call& c, op_reply& reply);
+  void put_hash(const call& c, record* existing, bool existed, const record_meta& meta,
+                op_reply& reply);
+  [[nodiscard]] const record* find_hash(const call& c, op_reply& reply) const noexcept;
+  [[nodiscard]] bool find_hash_to_change(const call& c, record*& raw, record*& live,
+                                         op_reply& reply) const noexcept;
+  void set_fields(const call& c, record* raw, record* live, std::string_view pairs,
+                  op_reply& reply);
+  void store_hash(const call& c, record* existing, const new_value& value, record_meta meta,
+                  log_record logged, bool existed, op_reply& reply);
+  [[nodiscard]] bool change_in_place(const call& c, record* live, log_op op,
+                                     std::string_view fields, op_reply& reply);
+  [[nodiscard]] bool find_hash_memory(std::uint64_t bytes, bool grows) noexcept;
+  void replay_fields(std::uint64_t hash, record* existing, const log_record& r);
+  /// Removes a live record as an erase does.
+  void remove(const call& c, record* live, op_reply& reply);
 
   void describe_record(const call& c, const record* r, op_reply& reply) const noexcept;
   /// Does the write's condition hold for the live record (null: absent)? If not the reply says so.

@@ -47,6 +47,7 @@ bool shard::try_read(const operation& op, std::uint64_t hash, value_arena& arena
   if (reply.large) [[unlikely]]
     reply.large = {};
   if (op.kind != op_kind::get) [[unlikely]] {
+    reply.type = value_type::bytes; // others are left to the lock
     counted.count_other();
     return true;
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "storage/indexed_hash.hpp"
 #include "storage/record.hpp"
 #include "storage/record_store.hpp"
 #include "storage/segment.hpp"
@@ -102,6 +103,12 @@ public:
   /// then, as in put().
   record* set_meta(std::uint64_t hash, record* existing, const record_meta& meta);
 
+  /// Changes the indexed hash of a record, to which nobody else has a reference, in place: calls
+  /// change(indexed_hash&), and writes the meta, which has an expiry or not as before. What
+  /// `change` throws is passed on, with the meta as it was.
+  template <class Change>
+  void change_hash(record* existing, const record_meta& meta, Change&& change);
+
   /// As put(), but what it replaces is neither changed nor freed: it is the caller's until
   /// settle() or take_back(). So a put can be taken back without memory.
   record* stage(std::uint64_t hash, std::string_view key, record* existing, const new_value& value,
@@ -195,5 +202,23 @@ private:
   alignas(64) table_stats stats_; ///< away from what prefetching threads read
   record_store records_;
 };
+
+template <class Change>
+void table::change_hash(record* existing, const record_meta& meta, Change&& change) {
+  struct counting {
+    record_store& records;
+    const record* r;
+    counting(record_store& s, const record* changed) noexcept : records(s), r(changed) {
+      records.forget_size(r);
+    }
+    ~counting() { records.count_size(r); }
+    counting(const counting&) = delete;
+  };
+  {
+    const counting around{records_, existing};
+    change(*existing->large()->hash());
+  }
+  static_cast<void>(records_.overwrite_meta(existing, meta));
+}
 
 } // namespace warp::storage

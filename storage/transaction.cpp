@@ -48,7 +48,7 @@ const record* transaction::find(std::string_view key) {
   ++counters.gets;
   if (r) {
     ++counters.get_hits;
-    counters.bytes_read += key.size() + r->value().size();
+    counters.bytes_read += key.size() + r->value_size();
   }
   // As shard::describe_record() has it.
   if (waits_for_reads_)
@@ -89,7 +89,7 @@ void transaction::apply(const operation& op, op_reply& reply, const large_value*
           code != op_code::ok)
         return refuse(reply, code);
       if (op.kind == op_kind::put && op.value.size() >= blob_size_min && !prepared) {
-        copied = {.plain = blob_ref::copy_of(op.value), .packed = {}};
+        copied = make_large(op.value, ~std::uint64_t{0}, op.type);
         prepared = &copied;
       }
       begin_writing(*s);

@@ -91,7 +91,7 @@ op_result<segment_header> decode_segment_header(std::string_view bytes) {
   if (crc != found)
     return op_status{op_code::corruption,
                      fmt::format("the header's checksum is {:08x} instead of {:08x}", found, crc)};
-  if (header.version != wal_format_version)
+  if (header.version == 0 || header.version > wal_format_version)
     return op_status{op_code::version_mismatch,
                      fmt::format("a log segment of format version {}; this program knows {}",
                                  header.version, wal_format_version)};

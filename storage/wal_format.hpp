@@ -16,7 +16,7 @@ namespace warp::storage {
 // The layout of a log segment, shared by writer and reader; wal_format.md explains it. All numbers
 // little-endian.
 
-inline constexpr std::uint32_t wal_format_version = 1;
+inline constexpr std::uint32_t wal_format_version = 2;
 inline constexpr std::string_view wal_magic{"WARPWAL\0", 8};
 
 inline constexpr std::size_t segment_header_bytes = 80;

@@ -25,6 +25,7 @@ struct watch_change {
   std::uint64_t expires_at_ms = 0;
   std::string key, value;
   blob_ref large; ///< in place of `value`
+  value_type type = value_type::bytes;
 
   [[nodiscard]] watch_event view() const noexcept {
     return {.kind = kind,
@@ -32,13 +33,14 @@ struct watch_change {
             .shard = shard,
             .version = version,
             .expires_at_ms = expires_at_ms,
+            .type = type,
             .key = key,
             .value = large ? large.view() : std::string_view{value},
             .message = {}};
   }
   /// What it counts for in a watch's memory.
   [[nodiscard]] std::size_t bytes() const noexcept {
-    return 192 + key.size() + (large ? large.view().size() : value.size());
+    return 192 + key.size() + (large ? large.get()->size() : value.size());
   }
 };
 using watch_change_ptr = std::shared_ptr<const watch_change>;

@@ -1,5 +1,6 @@
 // How a watch that is not told of the present gets there: from the log, or from the table.
 #include "storage/engine_state.hpp"
+#include "storage/hash_view.hpp"
 #include "storage/watch_hub.hpp"
 
 #include <algorithm>
@@ -28,10 +29,18 @@ watch_change_ptr state_of(shard_id shard, const record& r) {
   change->version = r.version();
   change->expires_at_ms = r.expires_at_ms();
   change->key = r.key();
+  change->type = r.type();
   if (auto* large = r.large())
     change->large = blob_ref::share(large);
   else
     change->value = r.value();
+  return change;
+}
+
+/// The state of an indexed hash, packed where that holds up nobody.
+watch_change_ptr as_bytes(const watch_change& indexed) {
+  auto change = std::make_shared<watch_change>(indexed);
+  change->large = as_bytes(indexed.large);
   return change;
 }
 
@@ -56,6 +65,7 @@ void watch_hub::add_pending(const watcher_ptr& w) {
 }
 
 void watch_hub::tell(const watcher_ptr& w, watch_change_ptr change) {
+  if (change->large && change->large.get()->hash()) change = as_bytes(*change);
   w->push(std::move(change));
   events_.fetch_add(1, std::memory_order_relaxed);
   if (!std::exchange(w->told, true)) told_.push_back(w);
@@ -212,14 +222,13 @@ watch_hub::progress watch_hub::advance(const watcher_ptr& w, shard_id shard) {
 
 watch_change_ptr watch_hub::change_of(shard_id shard, const log_record& r) const {
   auto change = std::make_shared<watch_change>();
-  change->kind = r.op == log_op::erase  ? watch_kind::erase
-                 : r.op == log_op::meta ? watch_kind::expire
-                                        : watch_kind::put;
+  change->kind = kind_of(r.op);
   change->shard = shard;
   change->version = r.lsn;
-  if (r.op != log_op::erase) change->expires_at_ms = r.meta.expires_at_ms;
+  if (r.op == log_op::put || r.op == log_op::meta) change->expires_at_ms = r.meta.expires_at_ms;
   change->key = r.key;
-  if (r.op != log_op::put) return change;
+  if (r.op == log_op::erase || r.op == log_op::meta) return change;
+  if (r.op == log_op::put) change->type = r.meta.type;
   auto whole = r;
   if (!expand(whole, from_.value_bytes_max).ok()) return nullptr;
   if (whole.large)
@@ -329,8 +338,10 @@ watch_hub::progress watch_hub::walk(watcher& w, shard_id shard) {
   for (int bucket = 0; bucket < walk_buckets; ++bucket) {
     std::lock_guard hold{source.lock()};
     p.walk_at = source.records().walk(p.walk_at, [&](const record& r) {
-      // What changed since the walk began was put aside, and comes after it.
-      if (r.version() <= p.state_at && !is_expired(r, now_ms) && w.matches(r.key()))
+      // What changed since the walk began was put aside, and comes after it. Of a hash that may be
+      // some fields only, which change nothing when they come once more.
+      if ((r.version() <= p.state_at || r.is_hash()) && !is_expired(r, now_ms) &&
+          w.matches(r.key()))
         w.carry.push_back(state_of(shard, r));
     });
     if (p.walk_at != 0) continue;

@@ -32,6 +32,7 @@ watch_change_ptr change_from(shard_id shard, const tapped_changes& caught,
   change->key = bytes.substr(c.offset, c.key_size);
   change->value = bytes.substr(c.offset + c.key_size, c.value_size);
   change->large = c.large;
+  change->type = c.type;
   return change;
 }
 

@@ -10,12 +10,24 @@ constexpr std::size_t change_bytes = sizeof(tapped_changes::change);
 /// Memory that a buffer keeps for the next time.
 constexpr std::size_t kept_bytes = 64 * 1024;
 
-watch_kind kind_of(log_op op) noexcept {
-  if (op == log_op::erase) return watch_kind::erase;
-  return op == log_op::meta ? watch_kind::expire : watch_kind::put;
-}
-
 } // namespace
+
+watch_kind kind_of(log_op op) noexcept {
+  switch (op) {
+  case log_op::erase:
+    return watch_kind::erase;
+  case log_op::meta:
+    return watch_kind::expire;
+  case log_op::fields_set:
+    return watch_kind::fields_set;
+  case log_op::fields_erased:
+    return watch_kind::fields_erased;
+  case log_op::put:
+  case log_op::parts:
+    break;
+  }
+  return watch_kind::put;
+}
 
 void tapped_changes::clear() noexcept {
   changes.clear();
@@ -41,11 +53,13 @@ void watch_tap::catch_change(std::uint64_t hash, const log_record& r, blob* larg
                                   .value_size = 0,
                                   .offset = c.bytes.size(),
                                   .version = r.lsn,
-                                  .expires_at_ms = r.op == log_op::erase ? 0 : r.meta.expires_at_ms,
+                                  .expires_at_ms = 0,
                                   .hash = hash,
                                   .large = blob_ref::share(large)};
+    if (r.op == log_op::put || r.op == log_op::meta) change.expires_at_ms = r.meta.expires_at_ms;
+    if (r.op == log_op::put) change.type = r.meta.type;
     c.bytes.append(r.key);
-    if (!large && r.op == log_op::put) {
+    if (!large && r.op != log_op::erase && r.op != log_op::meta) {
       c.bytes.append(r.value);
       change.value_size = static_cast<std::uint32_t>(r.value.size());
     }

@@ -16,6 +16,9 @@
 
 namespace warp::storage {
 
+/// What a change in the log is told as.
+[[nodiscard]] watch_kind kind_of(log_op op) noexcept;
+
 /// Changes that a tap has caught, in log order.
 struct tapped_changes {
   struct change {
@@ -24,7 +27,8 @@ struct tapped_changes {
     std::size_t offset = 0;
     lsn_t version = 0;
     std::uint64_t expires_at_ms = 0, hash = 0;
-    blob_ref large; ///< put: in place of a value in `bytes`
+    blob_ref large;                      ///< put: in place of a value in `bytes`
+    value_type type = value_type::bytes; ///< put
   };
 
   std::vector<change> changes;

@@ -17,8 +17,9 @@ bulk_writer::bulk_writer(std::unique_ptr<put_stream> stream,
     : stream_(std::move(stream)), on_failure_(std::move(on_failure)) {}
 
 op_status bulk_writer::put(std::uint64_t line, std::string_view key, std::string_view value,
-                           std::uint64_t expires_at_ms, std::chrono::milliseconds time_to_live) {
-  auto status = stream_->put(key, value, expires_at_ms, time_to_live);
+                           std::uint64_t expires_at_ms, std::chrono::milliseconds time_to_live,
+                           value_type type) {
+  auto status = stream_->put(key, value, expires_at_ms, time_to_live, type);
   if (status == op_code::invalid_argument) {
     look(); // failures are told in the order of their lines, as far as they are known
     ++refused_;

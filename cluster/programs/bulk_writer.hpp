@@ -23,7 +23,8 @@ public:
   /// Copies the record; may block until earlier ones are stored. `line` grows from call to call.
   /// Not ok: the stream has ended, nothing more is taken.
   op_status put(std::uint64_t line, std::string_view key, std::string_view value,
-                std::uint64_t expires_at_ms, std::chrono::milliseconds time_to_live);
+                std::uint64_t expires_at_ms, std::chrono::milliseconds time_to_live,
+                value_type type);
   /// A line that needs nothing to be done: it only moves finished_line() on.
   void skip(std::uint64_t line);
   /// Waits until all of it is stored, on disk where there is one; else why it is not.

@@ -3,6 +3,7 @@
 #include "cluster/config_units.hpp"
 #include "cluster/line_source.hpp"
 #include "cluster/ndjson.hpp"
+#include "messages/packed_fields.hpp"
 
 #include <cerrno>
 #include <cstdio>
@@ -11,6 +12,7 @@
 #include <fmt/format.h>
 #include <sstream>
 #include <unistd.h>
+#include <utility>
 
 namespace warp::programs {
 
@@ -161,6 +163,34 @@ std::string json_bytes(std::string_view name, std::string_view bytes) {
   auto text = fmt::format("\"{}\": ", name);
   cluster::append_json_string(text, bytes);
   return text;
+}
+
+std::string json_fields(std::string_view pairs) {
+  std::string text;
+  cluster::append_json_fields(text, pairs);
+  return text;
+}
+
+std::string json_names(std::string_view names) {
+  std::string text = "\"names\": [";
+  bool as_text = true, first = true;
+  for_each_name(names, [&](std::string_view name) {
+    as_text = as_text && cluster::is_utf8(name);
+    if (!as_text) return;
+    if (!std::exchange(first, false)) text += ", ";
+    cluster::append_json_string(text, name);
+  });
+  if (!as_text) return fmt::format("\"names_base64\": \"{}\"", cluster::to_base64(names));
+  return text + "]";
+}
+
+std::string printable_fields(std::string_view pairs) {
+  std::string text = "{";
+  for_each_pair(pairs, [&](std::string_view name, std::string_view value) {
+    if (text.size() > 1) text += ", ";
+    text += printable(name) + ": " + printable(value);
+  });
+  return text + "}";
 }
 
 // -- standard output and files

@@ -42,6 +42,8 @@ void add_key_commands(CLI::App& app, tool& t);
 void add_scan_commands(CLI::App& app, tool& t);
 void add_load_command(CLI::App& app, tool& t);
 void add_admin_commands(CLI::App& app, tool& t);
+/// qget, entangle, entropy, rebalance, physics.
+void add_physics_commands(CLI::App& app, tool& t);
 void add_bench_command(CLI::App& app, tool& t);
 void add_backup_commands(CLI::App& app, tool& t);
 void add_wal_command(CLI::App& app, tool& t);
@@ -69,6 +71,12 @@ std::string readable_duration(std::chrono::milliseconds d);
 std::string printable(std::string_view bytes);
 /// "name": "text" as a JSON string, or "name_base64": "..." when the bytes are no UTF-8.
 std::string json_bytes(std::string_view name, std::string_view bytes);
+/// "fields": {...}, or "fields_base64": packed pairs where some are no UTF-8. As load takes it.
+std::string json_fields(std::string_view pairs);
+/// "names": ["..."], or "names_base64": packed names where some are no UTF-8.
+std::string json_names(std::string_view names);
+/// {name: value, ...}, safe on a terminal.
+std::string printable_fields(std::string_view pairs);
 
 /// Standard output that notices when it cannot be written (disk full, reader gone). Buffered.
 class output {

@@ -20,10 +20,24 @@ std::size_t terminal_width() {
   return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 100;
 }
 
+/// A value for people; of a hash its fields as an object.
+std::string text_of(const client_record& r, std::size_t most = std::string::npos) {
+  if (r.type == value_type::hash) return printable_fields(r.value);
+  return printable(std::string_view{r.value}.substr(0, most));
+}
+
+void append_record(std::string& line, value_type type, std::string_view key, std::string_view value,
+                   std::uint64_t expires_at_ms) {
+  if (type == value_type::hash)
+    cluster::append_hash_ndjson(line, key, value, expires_at_ms);
+  else
+    cluster::append_ndjson(line, key, value, expires_at_ms);
+}
+
 /// A record on one line of a terminal; cut where the line ends, never inside a character.
 std::string record_line(const client_record& r, bool keys_only, std::size_t width) {
   auto line = printable(r.key);
-  if (!keys_only) line += "  " + printable(r.value.substr(0, width));
+  if (!keys_only) line += "  " + text_of(r, width);
   if (line.size() <= width) return line;
   auto end = width - 3;
   while (end > 0 && (static_cast<unsigned char>(line[end]) & 0xC0) == 0x80) --end;
@@ -49,13 +63,15 @@ void scan(tool& t, const scan_arguments& a) {
         ++shown;
         if (t.json) {
           std::string line = "{" + json_bytes("key", r.key);
-          if (!a.keys_only) line += ", " + json_bytes("value", r.value);
+          if (!a.keys_only)
+            line += ", " + (r.type == value_type::hash ? json_fields(r.value)
+                                                       : json_bytes("value", r.value));
           out.line(line + fmt::format(", \"version\": {}, \"expires_at_ms\": {}}}", r.version,
                                       r.expires_at_ms));
         } else if (terminal) {
           out.line(record_line(r, a.keys_only, width));
         } else {
-          out.line(a.keys_only ? printable(r.key) : printable(r.key) + "\t" + printable(r.value));
+          out.line(a.keys_only ? printable(r.key) : printable(r.key) + "\t" + text_of(r));
         }
         return true;
       },
@@ -80,12 +96,12 @@ void dump(tool& t, const scan_arguments& a) {
     for (const auto& r : page->records) {
       line.clear();
       if (r.value_omitted) {
-        const auto whole = c->get(r.key);
+        const auto whole = r.type == value_type::hash ? c->hash_all(r.key) : c->get(r.key);
         if (whole.code() == op_code::not_found) continue; // gone since
         if (!t.check(whole.status, "dump " + r.key)) return;
-        cluster::append_ndjson(line, r.key, whole.value, whole.expires_at_ms);
+        append_record(line, r.type, r.key, whole.value, whole.expires_at_ms);
       } else {
-        cluster::append_ndjson(line, r.key, r.value, r.expires_at_ms);
+        append_record(line, r.type, r.key, r.value, r.expires_at_ms);
       }
       out.line(line);
       ++count;

@@ -1,4 +1,5 @@
 #include "cluster/programs/tool.hpp"
+#include "messages/packed_fields.hpp"
 
 #include <atomic>
 #include <csignal>
@@ -33,10 +34,19 @@ std::string_view name_of(const watch_event& e) {
     return "lagged";
   case watch_kind::synced:
     return "synced";
+  case watch_kind::fields_set:
+    return "fields_set";
+  case watch_kind::fields_erased:
+    return "fields_erased";
   case watch_kind::ended:
     break;
   }
   return "ended";
+}
+
+bool has_fields(const watch_event& e) {
+  return e.kind == watch_kind::fields_set ||
+         (e.kind == watch_kind::put && e.type == value_type::hash);
 }
 
 std::string json_line(const watch_event& e) {
@@ -44,7 +54,12 @@ std::string json_line(const watch_event& e) {
   if (e.kind == watch_kind::lost || e.kind == watch_kind::state_end)
     line += fmt::format(", \"shard\": {}", e.shard.value);
   if (e.is_change()) line += ", " + json_bytes("key", e.key);
-  if (e.kind == watch_kind::put) line += ", " + json_bytes("value", e.value);
+  if (has_fields(e))
+    line += ", " + json_fields(e.value);
+  else if (e.kind == watch_kind::fields_erased)
+    line += ", " + json_names(e.value);
+  else if (e.kind == watch_kind::put)
+    line += ", " + json_bytes("value", e.value);
   if (e.is_change()) line += fmt::format(", \"version\": {}", e.version);
   if (e.kind == watch_kind::put || e.kind == watch_kind::expire)
     line += fmt::format(", \"expires_at_ms\": {}", e.expires_at_ms);
@@ -53,7 +68,12 @@ std::string json_line(const watch_event& e) {
 
 std::string text_line(const watch_event& e, std::string_view gap) {
   auto line = fmt::format("{}{}{}{}{}", e.version, gap, name_of(e), gap, printable(e.key));
-  if (e.kind == watch_kind::put) line += fmt::format("{}{}", gap, printable(e.value));
+  if (has_fields(e))
+    line += fmt::format("{}{}", gap, printable_fields(e.value));
+  else if (e.kind == watch_kind::fields_erased)
+    for_each_name(e.value, [&](std::string_view name) { line += gap, line += printable(name); });
+  else if (e.kind == watch_kind::put)
+    line += fmt::format("{}{}", gap, printable(e.value));
   return line;
 }
 

@@ -152,7 +152,7 @@ void peer(report& out, const std::string& program, std::uint64_t keys, const val
     const auto what = log ? "append-only file" : "snapshot";
     figure rate{.name = fmt::format("{}, {}", name, what), .unit = "M rec/s"};
     if (!out.wanted(rate.name)) continue;
-    resp_peer server{program, log};
+    resp_peer server{program, {.append_only = log}};
     server.fill(keys, [&](std::uint64_t i) { return v.of(i); });
     if (!log) server.save();
     server.reload(); // warms the page cache

@@ -27,15 +27,18 @@
 namespace warp::bench {
 
 std::string resp_peer::find() {
-  for (const char* program : {"valkey-server", "redis-server"})
-    for (const char* folder : {"/usr/bin/", "/usr/local/bin/"})
-      if (const auto path = std::string{folder} + program; ::access(path.c_str(), X_OK) == 0)
-        return path;
+  const auto path = find("valkey-server");
+  return path.empty() ? find("redis-server") : path;
+}
+
+std::string resp_peer::find(const std::string& program) {
+  for (const char* folder : {"/usr/bin/", "/usr/local/bin/"})
+    if (const auto path = folder + program; ::access(path.c_str(), X_OK) == 0) return path;
   return {};
 }
 
-resp_peer::resp_peer(const std::string& program, bool append_only)
-    : program_(program), append_only_(append_only) {
+resp_peer::resp_peer(const std::string& program, settings how)
+    : program_(program), how_(std::move(how)) {
   start();
 }
 
@@ -49,7 +52,7 @@ void resp_peer::start() {
   std::filesystem::remove(folder_ / "log");
   std::vector<std::string> words{program_,
                                  "--port",
-                                 "0",
+                                 std::to_string(how_.port),
                                  "--unixsocket",
                                  socket_path,
                                  "--dir",
@@ -61,9 +64,9 @@ void resp_peer::start() {
                                  "--rdbcompression",
                                  "no",
                                  "--appendonly",
-                                 append_only_ ? "yes" : "no",
+                                 how_.append_only ? "yes" : "no",
                                  "--appendfsync",
-                                 "no",
+                                 how_.append_fsync,
                                  "--auto-aof-rewrite-percentage",
                                  "0",
                                  "--daemonize",
@@ -209,8 +212,8 @@ double resp_peer::load_seconds() const {
   double seconds = 0;
   for (std::string text; std::getline(in, text);) {
     const auto colon = text.rfind(": ");
-    const bool ours = append_only_ ? text.find("DB loaded from append only file: ") != text.npos
-                                   : text.find("DB loaded from disk: ") != text.npos;
+    const bool ours = how_.append_only ? text.find("DB loaded from append only file: ") != text.npos
+                                       : text.find("DB loaded from disk: ") != text.npos;
     if (ours && colon != text.npos)
       std::from_chars(text.data() + colon + 2, text.data() + text.size(), seconds);
   }

@@ -11,18 +11,26 @@
 
 namespace warp::bench {
 
-/// A Valkey or Redis server of our own, in a temporary folder, on a Unix socket (no port), without
-/// a password; ended with the object. One thread. An error ends the process with what the server
+/// A Valkey or Redis server of our own, in a temporary folder, on a Unix socket, without a
+/// password; ended with the object. One thread. An error ends the process with what the server
 /// logged.
 class resp_peer {
 public:
+  struct settings {
+    bool append_only =
+        false; ///< logs every command to a file; else a snapshot when save() is called
+    std::string append_fsync = "no"; ///< everysec, always
+    int port = 0;                    ///< on the loopback interface too; 0: none
+  };
+
   /// Path of valkey-server, else redis-server; empty: neither is installed.
   static std::string find();
+  /// Path of a program of either; empty: not installed.
+  static std::string find(const std::string& program);
 
-  /// `append_only`: it logs every command to an append-only file (appendfsync no: only loading is
-  /// measured), else it keeps a snapshot when save() is called. Snapshots are not compressed:
-  /// faster to load. All else is as the server's authors ship it.
-  resp_peer(const std::string& program, bool append_only);
+  /// Snapshots are not compressed: faster to load; the append-only file is not rewritten. All else
+  /// is as the server's authors ship it.
+  resp_peer(const std::string& program, settings how);
   ~resp_peer();
   resp_peer(const resp_peer&) = delete;
   resp_peer& operator=(const resp_peer&) = delete;
@@ -36,6 +44,7 @@ public:
   double reload();
   [[nodiscard]] std::uint64_t keys();
   [[nodiscard]] std::string version();
+  [[nodiscard]] pid_t pid() const noexcept { return process_; }
 
 private:
   void stop();
@@ -49,7 +58,7 @@ private:
 
   testing::temp_folder folder_;
   std::string program_;
-  bool append_only_;
+  settings how_;
   pid_t process_ = -1;
   int socket_ = -1;
   std::string received_;

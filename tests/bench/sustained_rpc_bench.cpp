@@ -195,8 +195,9 @@ int main(int argc, char** argv) {
         {middle(cpu, true) / middle(cpu, false)}, 1.1, true);
     add("latency p50, second half over first half", "x", {middle(p50, true) / middle(p50, false)},
         1.5, true);
-    add("resident memory, last slice over second", "x", {resident.back() / resident[1]}, 1.05,
-        true);
+    // Each slice has 100 clients of its own, and every shard remembers the last requests of each
+    // for ten minutes: about 1.5 MiB a slice that are no leak.
+    add("resident memory, last slice over second", "x", {resident.back() / resident[1]}, 1.1, true);
     add("resident memory", "MiB", resident);
 
     report.section(

@@ -5,6 +5,7 @@
 #include "storage/backup_store.hpp"
 #include "storage/backup_verify.hpp"
 #include "storage/slot.hpp"
+#include "tests/support/field_model.hpp"
 #include "tests/support/recording_file_system.hpp"
 
 #include <algorithm>
@@ -40,7 +41,7 @@ std::string make_key(key_kind kind, std::uint32_t shard, std::uint32_t shards,
       known;
   auto& key = known[{kind, shard, shards, number}];
   if (!key.empty()) return key;
-  static constexpr const char* prefixes[] = {"k", "e", "m", "w"};
+  static constexpr const char* prefixes[] = {"k", "e", "m", "w", "h"};
   const auto* prefix = prefixes[static_cast<std::size_t>(kind)];
   for (std::uint32_t i = 0, found = 0; key.empty(); ++i) {
     auto candidate = fmt::format("{}{}", prefix, i);
@@ -51,6 +52,10 @@ std::string make_key(key_kind kind, std::uint32_t shard, std::uint32_t shards,
 }
 
 namespace {
+
+std::string value_of(const storage::scan_entry& r) {
+  return r.type == value_type::hash ? as_value(r.fields()) : std::string{r.value};
+}
 
 /// What an open universe shows: a fingerprint by shard, without the keys that are not compared.
 std::vector<std::uint64_t> fingerprints(engine& e) {
@@ -65,7 +70,7 @@ std::vector<std::uint64_t> fingerprints(engine& e) {
           throw violation{fmt::format("key {} holds what nobody wrote", r.key)};
         continue;
       }
-      all[e.shard_of(r.key).value] ^= fingerprint(r.key, r.value, r.version, r.expires_at_ms);
+      all[e.shard_of(r.key).value] ^= fingerprint(r.key, value_of(r), r.version, r.expires_at_ms);
     }
   } while (page.next_cursor != 0);
   return all;
@@ -87,7 +92,7 @@ std::string shorten(const std::string& value) {
     static_cast<void>(e.scan(page.next_cursor, "", 1'000, page, 100'000));
     for (const auto& r : page.entries)
       if (e.shard_of(r.key).value == shard && r.key.front() != 'm')
-        got[std::string{r.key}] = {std::string{r.value}, r.version, r.expires_at_ms};
+        got[std::string{r.key}] = {value_of(r), r.version, r.expires_at_ms};
   } while (page.next_cursor != 0);
   for (const auto& [key, r] : want)
     if (const auto it = got.find(key); it == got.end())

@@ -48,7 +48,7 @@ struct universe_options {
 
 /// Keys of a shard that the workloads use. Those of kind `unlogged` are written at level memory and
 /// not compared; `probe` is written after a recovery.
-enum class key_kind : std::uint8_t { plain, expiring, unlogged, probe };
+enum class key_kind : std::uint8_t { plain, expiring, unlogged, probe, hash };
 [[nodiscard]] std::string make_key(key_kind kind, std::uint32_t shard, std::uint32_t shards,
                                    std::uint32_t number = 0);
 inline constexpr std::uint32_t plain_keys = 6; ///< of each shard

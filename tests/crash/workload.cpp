@@ -4,6 +4,7 @@
 #include "storage/segment_maker.hpp"
 #include "storage/transaction.hpp"
 #include "tests/crash/stepped_call.hpp"
+#include "tests/support/field_model.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -184,7 +185,51 @@ private:
     std::vector<operation> operations;
   };
 
+  std::string field_name() {
+    // Some hashes have so many that they are indexed.
+    return fmt::format("f{}", random_() % (one_in(3) ? 400 : 8));
+  }
+
+  /// A change of fields of a hash, or its end.
+  void add_hash(call& c, std::uint32_t shard, durability level) {
+    c.keys.push_back(make_key(key_kind::hash, shard, options_.shards,
+                              static_cast<std::uint32_t>(random_() % 3)));
+    operation op{.kind = op_kind::hash_set, .level = level};
+    field_packer packer;
+    const auto kind = random_() % 12;
+    if (kind == 0) {
+      op.kind = op_kind::erase;
+    } else if (kind == 1) {
+      op.kind = op_kind::hash_increment;
+      op.delta = static_cast<std::int64_t>(random_() % 9) - 4;
+      packer.add_name("number");
+    } else if (kind < 5) {
+      op.kind = op_kind::hash_erase;
+      for (auto n = one_in(4) ? 1 + random_() % 200 : 1; n > 0; --n) packer.add_name(field_name());
+    } else {
+      for (auto n = one_in(3) ? 1 + random_() % 80 : 1; n > 0; --n)
+        packer.add_pair(field_name(),
+                        fmt::format("{}{}", ++number_, std::string(random_() % 40, 'v')));
+    }
+    c.values.emplace_back(op.kind == op_kind::erase ? std::string_view{} : packer.packed());
+    c.operations.push_back(op);
+  }
+
+  /// What it makes of a hash, told to the oracle.
+  static void note_hash(shard_history& h, const operation& op, lsn_t lsn) {
+    const std::string key{op.key};
+    field_map fields;
+    if (const auto at = h.content().find(key); at != h.content().end())
+      fields = fields_in(at->second.value);
+    apply_to(fields, op);
+    if (fields.empty())
+      h.erase(lsn, key);
+    else
+      h.put(lsn, key, as_value(fields));
+  }
+
   void add(call& c, std::uint32_t shard, durability level) {
+    if (kind_ == workload_kind::hashes && !one_in(4)) return add_hash(c, shard, level);
     auto key =
         make_key(key_kind::plain, shard, options_.shards,
                  static_cast<std::uint32_t>(
@@ -268,14 +313,17 @@ private:
       const auto shard = engine_->shard_of(op.key).value;
       if (reply.code == op_code::overloaded) stalled = true;
       if (reply.code != op_code::ok) continue;
+      if (op.kind == op_kind::hash_erase && reply.number == 0) continue; // no such field
       ++lsn[shard];
-      if (op.kind == op_kind::put && reply.version != lsn[shard])
+      if (op.kind != op_kind::erase && reply.version != 0 && reply.version != lsn[shard])
         throw violation{fmt::format("a write to shard {} has version {}, not {}", shard,
                                     reply.version, lsn[shard])};
       if (op.level == durability::memory) continue;
       logged[shard] = lsn[shard];
       auto& h = shard_now(shard);
-      if (op.kind == op_kind::put)
+      if (is_of_hash(op.kind))
+        note_hash(h, op, lsn[shard]);
+      else if (op.kind == op_kind::put)
         h.put(lsn[shard], c.keys[i], c.values[i], op.expires_at_ms);
       else
         h.erase(lsn[shard], c.keys[i]);
@@ -470,6 +518,7 @@ private:
   void step(bool free) {
     const auto roll = random_() % 100;
     const bool checkpoints = kind_ == workload_kind::checkpoints || kind_ == workload_kind::walks ||
+                             kind_ == workload_kind::hashes ||
                              (kind_ == workload_kind::restarts && one_in(3));
     const bool transactions = kind_ == workload_kind::transactions || one_in(4);
     if (roll < 30) {
@@ -534,9 +583,9 @@ private:
 } // namespace
 
 std::string_view to_string(workload_kind kind) {
-  static constexpr std::string_view names[] = {"creation", "log",         "transactions",
-                                               "roll",     "checkpoints", "restarts",
-                                               "backups",  "failures",    "walks"};
+  static constexpr std::string_view names[] = {
+      "creation", "log",     "transactions", "roll",   "checkpoints",
+      "restarts", "backups", "failures",     "hashes", "walks"};
   return names[static_cast<std::size_t>(kind)];
 }
 
@@ -558,7 +607,8 @@ workload::workload(std::uint64_t seed)
   // A stream that writes by itself would make the order of a checkpoint's steps and its rounds a
   // matter of luck.
   const bool checkpoints = kind_ == workload_kind::checkpoints ||
-                           kind_ == workload_kind::restarts || kind_ == workload_kind::roll;
+                           kind_ == workload_kind::restarts || kind_ == workload_kind::roll ||
+                           kind_ == workload_kind::hashes;
   options_.flush_interval = checkpoints || one_in(2) ? std::chrono::hours{1} : 0ms;
   options_.checkpoints_kept = 1 + static_cast<std::uint32_t>(random_() % 2);
   const bool roomy = !checkpoints || kind_ == workload_kind::walks;

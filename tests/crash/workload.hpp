@@ -21,9 +21,10 @@ enum class workload_kind : std::uint8_t {
   restarts,     ///< clean ones and kills, with another number of streams
   backups,      ///< into a repository on the same disk, and their removal
   failures,     ///< of syncs, and the new chains that follow
+  hashes,       ///< changes of fields, of small and large ones, also in transactions
   walks,        ///< checkpoints of large values, with writes in the middle of the walk
 };
-inline constexpr std::size_t workload_kinds = 9;
+inline constexpr std::size_t workload_kinds = 10;
 [[nodiscard]] std::string_view to_string(workload_kind kind);
 
 /// Where a life begins: a disk at rest and what it holds.

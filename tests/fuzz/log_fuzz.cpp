@@ -3,9 +3,11 @@
 //
 // Input: a byte of choices (1: checksums are put right), then segments as pieces.
 
+#include "messages/packed_fields.hpp"
 #include "storage/clock.hpp"
 #include "storage/data_folder.hpp"
 #include "storage/engine.hpp"
+#include "storage/hash_view.hpp"
 #include "storage/recovery.hpp"
 #include "storage/segment_scan.hpp"
 #include "storage/table_memory.hpp"
@@ -31,7 +33,8 @@ constexpr std::uint64_t log_file_bytes = 64 * 1024;
 constexpr std::size_t value_max = value_size_hard_max;
 
 struct held {
-  std::string value;
+  std::string value; ///< of a hash packed pairs in the order of their names
+  bool is_hash = false;
   lsn_t version = 0;
   friend bool operator==(const held&, const held&) = default;
 };
@@ -61,6 +64,7 @@ engine_options options_for(file_system& files) {
 /// What valid frames put: values by shard and key, and the LSNs that a key got.
 struct put_by_frames {
   std::set<std::tuple<std::uint32_t, std::string, std::string>> values;
+  std::set<std::tuple<std::uint32_t, std::string, std::string, std::string>> fields;
   std::set<std::tuple<std::uint32_t, std::string, lsn_t>> versions;
 
   void read(std::string_view bytes) {
@@ -84,11 +88,27 @@ private:
       if (record.op == log_op::parts) continue;
       const std::string key{record.key};
       versions.emplace(frame.shard.value, key, lsn);
-      if (record.op == log_op::put && expand(record, value_max).ok())
+      if (record.op == log_op::put && !expand(record, value_max).ok()) continue;
+      if (record.op == log_op::fields_set ||
+          (record.op == log_op::put && record.meta.type == value_type::hash))
+        for_each_pair(record.payload(), [&](std::string_view name, std::string_view value) {
+          fields.emplace(frame.shard.value, key, std::string{name}, std::string{value});
+        });
+      else if (record.op == log_op::put)
         values.emplace(frame.shard.value, key, std::string{record.payload()});
     }
   }
 };
+
+std::string sorted(const hash_view& all) {
+  std::map<std::string, std::string> by_name;
+  all.for_each(
+      [&](std::string_view name, std::string_view value) { by_name.emplace(name, value); });
+  require(by_name.size() == all.count(), "a hash has a name twice, or another count");
+  field_packer packer;
+  for (const auto& [name, value] : by_name) packer.add_pair(name, value);
+  return std::string{packer.packed()};
+}
 
 op_result<content> recovered_content(file_system& files) {
   static const system_clock time;
@@ -106,7 +126,9 @@ op_result<content> recovered_content(file_system& files) {
     std::uint64_t cursor = 0;
     do
       cursor = shards[i]->records().walk(cursor, [&](const record& r) {
-        all[i][std::string{r.key()}] = {std::string{r.value()}, r.meta().version};
+        all[i][std::string{r.key()}] = {r.is_hash() ? sorted({r.value(), r.large()})
+                                                    : std::string{r.value()},
+                                        r.is_hash(), r.meta().version};
       });
     while (cursor != 0);
   }
@@ -121,7 +143,10 @@ content shown(engine& e) {
     if (!e.scan(page.next_cursor, "", 1'000, page).ok()) found("a scan failed");
     for (const auto& entry : page.entries)
       all[e.shard_of(entry.key).value][std::string{entry.key}] = {
-          std::string{entry.large ? entry.large.view() : entry.value}, entry.version};
+          entry.type == value_type::hash
+              ? sorted(entry.fields())
+              : std::string{entry.large ? entry.large.view() : entry.value},
+          entry.type == value_type::hash, entry.version};
   } while (page.next_cursor != 0);
   return all;
 }
@@ -144,7 +169,7 @@ void go_on(file_system& files) {
         .kind = op_kind::put, .level = durability::async, .key = "new", .value = "n"};
     (*e)->execute({&write, 1}, {&reply, 1}, arena);
     if (reply.code != op_code::ok) return; // the numbers are at their end: said, not done
-    first[(*e)->shard_of("new").value]["new"] = {"n", reply.version};
+    first[(*e)->shard_of("new").value]["new"] = {"n", false, reply.version};
     if (const auto closed = (*e)->close(); !closed.ok()) found("close: " + closed.to_string());
   }
 }
@@ -190,7 +215,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   }
   for (std::uint32_t i = 0; i < shard_count; ++i)
     for (const auto& [key, value] : (*found_there)[i]) {
-      require(put.values.contains({i, key, value.value}), "a value that no valid frame has put");
+      if (value.is_hash)
+        for_each_pair(value.value, [&](std::string_view name, std::string_view field) {
+          require(put.fields.contains({i, key, std::string{name}, std::string{field}}),
+                  "a field that no valid frame has put");
+        });
+      else
+        require(put.values.contains({i, key, value.value}), "a value that no valid frame has put");
       require(put.versions.contains({i, key, value.version}), "a version that no valid frame has");
     }
   if (hash_of({reinterpret_cast<const char*>(bytes), size}) % 16 == 0) go_on(files);

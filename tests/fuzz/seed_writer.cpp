@@ -2,6 +2,7 @@
 // the code that writes such files, small, and the same at each run.
 
 #include "messages/conversion.hpp"
+#include "messages/packed_fields.hpp"
 #include "messages/warp.capnp.h"
 #include "storage/backup_manifest.hpp"
 #include "storage/backup_object.hpp"
@@ -179,6 +180,32 @@ void log_seeds() {
     log.crash();
     seed("log", "two_streams", log.segments(1));
   }
+  {
+    memory_file_system files;
+    log_author log{files, 1};
+    log.start();
+    field_packer packer;
+    packer.add_pair("name", "one");
+    packer.add_pair("other", std::string(40, 'o'));
+    const std::string pairs{packer.packed()};
+    packer.clear();
+    packer.add_name("other");
+    const std::string names{packer.packed()};
+    packer.clear();
+    packer.add_name("number");
+    const std::string number{packer.packed()};
+    log.run({.kind = op_kind::hash_set, .key = "a", .value = pairs, .request = {7, 1, 1}});
+    log.run({.kind = op_kind::hash_increment, .key = "a", .value = number, .request = {7, 2, 1}});
+    log.run({.kind = op_kind::hash_erase, .key = "a", .value = names});
+    packer.clear();
+    for (int i = 0; i < 200; ++i) packer.add_pair("f" + std::to_string(i), "v");
+    log.run(
+        {.kind = op_kind::put, .type = value_type::hash, .key = "large", .value = packer.packed()});
+    log.run({.kind = op_kind::hash_set, .key = "large", .value = pairs});
+    log.round();
+    log.crash();
+    seed("log", "hashes", log.segments(1));
+  }
 }
 
 // -- checkpoints, manifests, backups
@@ -198,6 +225,11 @@ std::string checkpoint(bool full, bool compress) {
       meta.expires_at_ms = i == 2 ? 4'000'000'000'000 : 0;
       (*writer)->add("key" + std::to_string(i), std::string(compress ? 60u : 5u, 'v'), meta);
     }
+    field_packer packer;
+    packer.add_pair("name", "value");
+    packer.add_pair("other", "");
+    meta = {.version = 15, .type = value_type::hash, .unlogged = true};
+    (*writer)->add("hash", packer.packed(), meta);
     request_window requests;
     requests.remember({7, 3, 1}, {.lsn = 11, .version = 11, .existed = true}, 1'000);
     requests.remember({8, 1, 1}, {.code = op_code::not_found, .lsn = 12}, 2'000);
@@ -277,7 +309,7 @@ std::string flat(capnp::MessageBuilder& message) {
 std::string batch() {
   capnp::MallocMessageBuilder message;
   auto params = message.initRoot<wire::Session::ExecuteParams>();
-  auto list = params.initOperations(3);
+  auto list = params.initOperations(4);
   write_operation({.kind = op_kind::get, .key = "key"}, 0, list[0]);
   write_operation({.kind = op_kind::put,
                    .condition = write_condition::if_version,
@@ -287,6 +319,11 @@ std::string batch() {
                    .expected_version = 9},
                   60'000, list[1]);
   write_operation({.kind = op_kind::increment, .key = "n", .delta = -5}, 0, list[2]);
+  write_operation({.kind = op_kind::hash_set,
+                   .if_field_absent = true,
+                   .key = "h",
+                   .value = std::string_view{"\1\1f\1v", 5}},
+                  0, list[3]);
   write_call({{7, 8, 6}, std::chrono::milliseconds{100}}, params.initCall());
   return flat(message);
 }

@@ -127,14 +127,14 @@ TEST_CASE_METHOD(file_fixture, "the layout of a checkpoint is what the format pa
     hex += digits[static_cast<unsigned char>(c) >> 4];
     hex += digits[static_cast<unsigned char>(c) & 15];
   }
-  CHECK(hex == "57415250434b505401000000400000000102030405060708090a0b0c0d0e0f10"
+  CHECK(hex == "57415250434b505402000000400000000102030405060708090a0b0c0d0e0f10"
                "887766554433221103000000000000000200000000000000e803000000000000"
-               "000000002820619c"                                 // header
-               "7eac8e801600000016000000010000000000000001000000" // block
+               "00000000c5ccad02"                                 // header
+               "ada84df71600000016000000010000000000000001000000" // block
                "02000012050000003412000000006b657976616c7565"     // record
-               "010000000000000001000000818583ae02000000000000004c04000000000000"
+               "010000000000000001000000c52b7cd702000000000000004c04000000000000"
                "d0070000000000000068e5cf8b0100000000000000000000" // footer
-               "380000001ceaae8c57415250434b5045"                 // trailer
+               "380000002751d40857415250434b5045"                 // trailer
   );
 }
 
@@ -260,14 +260,14 @@ TEST_CASE("decoding random payloads never reads beyond them", "[storage][checkpo
 TEST_CASE_METHOD(file_fixture, "a newer format is told from damage", "[storage][checkpoint]") {
   write_checkpoint(files, path, small_records());
   auto bytes = files.memory().bytes(path);
-  bytes[8] = 2;
+  bytes[8] = checkpoint_format_version + 1;
   const auto crc = checkpoint_header_crc(bytes);
   std::memcpy(bytes.data() + 68, &crc, 4);
   files.memory().set_bytes(path, bytes);
   const auto read = read_checkpoint(files, path);
   CHECK(read.code() == op_code::version_mismatch);
   CHECK(read.status().message() ==
-        path + ": written by a newer version (format 2, this program knows up to 1)");
+        path + ": written by a newer version (format 3, this program knows up to 2)");
 }
 
 TEST_CASE_METHOD(file_fixture,

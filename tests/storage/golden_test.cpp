@@ -68,11 +68,48 @@ TEST_CASE("log segments of every format are read", "[storage][golden]") {
   CHECK(records == std::vector<std::string>{"1/1 city=Jena", "0/1 k=v", "1/2 k=v"});
 }
 
+TEST_CASE("a log segment of format 2 has hashes, changes of fields and numbers of requests",
+          "[storage][golden]") {
+  memory_file_system files;
+  const std::string path = "wal/0000000001-0000-000000000001.wal";
+  files.set_bytes(path, golden("segment-2.wal"));
+  const auto scan = scan_segment(files, path, universe_of(1), 0, false);
+  REQUIRE(scan.ok());
+  CHECK(scan->end == segment_end::clean);
+  auto loaded = load_segment(files, scan->info);
+  REQUIRE(loaded.ok());
+  std::vector<log_record> records;
+  const std::vector<replay_range> all(2, {.wanted = true});
+  REQUIRE(replay(*loaded, all, [&](const replay_context&, const log_record& r) -> op_status {
+            records.push_back(r);
+            return {};
+          }).ok());
+  REQUIRE(records.size() == 3);
+  CHECK(records[0].op == log_op::put);
+  CHECK(records[0].meta.type == value_type::hash);
+  CHECK(records[0].value == "\x02\x04"
+                            "name\x04"
+                            "Jena\x05"
+                            "river\x05"
+                            "Saale");
+  CHECK(records[1].op == log_op::fields_set);
+  CHECK(records[1].value == "\x01\x06"
+                            "people\x06"
+                            "111000");
+  CHECK(records[1].request == request_id{7, 2, 1});
+  CHECK(records[1].number == 1);
+  CHECK(records[2].op == log_op::fields_erased);
+  CHECK(records[2].value == "\x01\x05"
+                            "river");
+  CHECK(records[2].lsn == 3);
+}
+
 TEST_CASE("checkpoints of every format are read, and written as the newest one",
           "[storage][golden]") {
-  const auto bytes = golden("checkpoint-1");
+  const std::string name = GENERATE("checkpoint-1", "checkpoint-2");
+  CAPTURE(name);
   memory_file_system files;
-  files.set_bytes("old", bytes);
+  files.set_bytes("old", golden(name));
   auto reader = checkpoint_reader::open(files, "old");
   REQUIRE(reader.ok());
   REQUIRE(reader->verify().ok());
@@ -91,7 +128,7 @@ TEST_CASE("checkpoints of every format are read, and written as the newest one",
               })
               .ok());
   REQUIRE((*writer)->finish(reader->end()).ok());
-  CHECK(files.bytes("new") == bytes);
+  CHECK(files.bytes("new") == golden("checkpoint-2"));
 }
 
 TEST_CASE("manifests of every format are read, and written as the newest one",

@@ -356,7 +356,7 @@ TEST_CASE("of transactions that move between keys no reader ever sees half",
     std::vector<operation> gets;
     for (const auto key : all) gets.push_back({.kind = op_kind::get, .key = key});
     std::vector<op_reply> replies(gets.size());
-    while (working != 0) {
+    do {
       std::int64_t sum = 0;
       static_cast<void>(db->transact(
           all, {},
@@ -372,7 +372,7 @@ TEST_CASE("of transactions that move between keys no reader ever sees half",
       for (const auto& reply : replies) sum += std::stoll(std::string{reply.value});
       if (sum != total) std::abort();
       ++sums_seen;
-    }
+    } while (working != 0);
   });
   threads.emplace_back([&] { // without a lock: never what was taken back, never a torn value
     value_arena arena;

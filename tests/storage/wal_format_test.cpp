@@ -21,11 +21,11 @@ public:
 };
 
 /// A universe of two shards: one put in shard 1, then a transaction over both, then a clean stop.
-constexpr std::string_view golden = R"(57 41 52 50 57 41 4c 00  01 00 00 00 00 00 00 00
+constexpr std::string_view golden = R"(57 41 52 50 57 41 4c 00  02 00 00 00 00 00 00 00
 01 02 03 04 05 06 07 08  09 0a 0b 0c 0d 0e 0f 10
 00 00 00 00 00 00 00 00  88 77 66 55 44 33 22 11
 01 00 00 00 00 00 00 00  01 00 00 00 00 00 00 00
-00 00 00 00 00 00 01 00  00 00 00 00 16 39 86 29
+00 00 00 00 00 00 01 00  00 00 00 00 5b 55 ad 0d
 88 77 66 55 44 33 22 11  95 96 d6 be 98 00 00 00
 02 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00
 00 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00

@@ -5,6 +5,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -23,9 +24,24 @@ inline storage::engine_options small_options(std::string folder) {
           .recovery_threads = 2};
 }
 
+/// The fields of a hash, sorted by name: "{a=1, b=2}".
+inline std::string text_of(const storage::hash_view& fields) {
+  std::map<std::string, std::string> sorted;
+  fields.for_each([&](std::string_view name, std::string_view value) {
+    REQUIRE(sorted.emplace(name, value).second);
+  });
+  REQUIRE(sorted.size() == fields.count());
+  std::string text = "{";
+  for (const auto& [name, value] : sorted)
+    text += (text.size() == 1 ? "" : ", ") + name + "=" + value;
+  return text + "}";
+}
+
 /// An engine with its log threads, and the calls tests make most, one key at a time.
 class running_engine {
 public:
+  using fields = std::vector<std::pair<std::string, std::string>>;
+
   explicit running_engine(storage::engine_options options) {
     auto opened = storage::engine::open(std::move(options));
     INFO(opened.status().to_string());
@@ -68,6 +84,46 @@ public:
                               durability level = durability::unspecified) {
     return run({.kind = op_kind::increment, .level = level, .key = key, .delta = delta});
   }
+  storage::op_reply hash_set(std::string_view key, const fields& of,
+                             durability level = durability::unspecified) {
+    field_packer packer;
+    for (const auto& [name, value] : of) packer.add_pair(name, value);
+    return run({.kind = op_kind::hash_set, .level = level, .key = key, .value = packer.packed()});
+  }
+  storage::op_reply hash_erase(std::string_view key, const std::vector<std::string>& names,
+                               durability level = durability::unspecified) {
+    field_packer packer;
+    for (const auto& name : names) packer.add_name(name);
+    return run({.kind = op_kind::hash_erase, .level = level, .key = key, .value = packer.packed()});
+  }
+  storage::op_reply hash_increment(std::string_view key, std::string_view name, std::int64_t delta,
+                                   durability level = durability::unspecified) {
+    field_packer packer;
+    packer.add_name(name);
+    return run({.kind = op_kind::hash_increment,
+                .level = level,
+                .key = key,
+                .value = packer.packed(),
+                .delta = delta});
+  }
+  /// A field's value, "(absent)" or "(code)".
+  std::string hash_get(std::string_view key, std::string_view name) {
+    field_packer packer;
+    packer.add_name(name);
+    const auto reply = run({.kind = op_kind::hash_get, .key = key, .value = packer.packed()});
+    if (reply.code != op_code::ok) return "(" + std::string{to_string(reply.code)} + ")";
+    REQUIRE(are_packed_answers(reply.value));
+    std::string text;
+    for_each_answer(reply.value,
+                    [&](auto value) { text = value ? std::string{*value} : "(absent)"; });
+    return text;
+  }
+  /// All fields as text_of() has them, or "(code)".
+  std::string hash_all(std::string_view key) {
+    const auto reply = run({.kind = op_kind::hash_all, .key = key});
+    if (reply.code != op_code::ok) return "(" + std::string{to_string(reply.code)} + ")";
+    return text_of({reply.value, reply.large.get()});
+  }
   storage::op_reply read(std::string_view key) { return run({.kind = op_kind::get, .key = key}); }
   /// The value, or "(code)".
   std::string get(std::string_view key) {
@@ -82,7 +138,8 @@ public:
     storage::scan_page page;
     do {
       REQUIRE(engine_->scan(page.next_cursor, "", 100, page).ok());
-      for (const auto& e : page.entries) all.emplace_back(e.key, e.value);
+      for (const auto& e : page.entries)
+        all.emplace_back(e.key, e.type == value_type::hash ? text_of(e.fields()) : e.value);
     } while (page.next_cursor != 0);
     return all;
   }

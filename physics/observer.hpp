@@ -1,0 +1,133 @@
+#pragma once
+
+#include "physics/sample_ring.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+namespace warp::physics {
+
+struct observer_options {
+  std::uint32_t windows_one_in = 16;      ///< request windows, >= 1
+  std::uint32_t keys_one_in = 100;        ///< keys whose every access is taken, >= 1
+  std::uint32_t window_ms = 50;           ///< how long a window of a connection lasts, >= 1
+  std::uint32_t window_accesses_max = 64; ///< of a connection: a faster one has more windows
+  /// Beyond so many samples a second whole windows, and watched keys, are passed over: what learns
+  /// from samples then has a bounded cost, whatever the load. At half a microsecond for a sample
+  /// half a per cent of a core.
+  std::uint32_t samples_per_s_max = 10'000;
+  std::size_t capacity = 2048; ///< samples that wait to be drained, 128 bytes each
+  std::uint64_t seed = 0;      ///< chooses windows and watched keys: the same for all threads
+  std::uint64_t source = 0;    ///< another one for each thread: tells their windows apart
+};
+
+/// Takes samples of the accesses that one thread makes: all accesses of one request window in 16,
+/// as single ones would lose nearly every pair, and every access of one key in 100, as the time
+/// between two uses of a key needs both. Beside the data path: about a nanosecond for an access
+/// that is not sampled.
+///
+/// A window is what one request asks for (a batch, an MGET, a transaction), or what one connection
+/// asks for within window_ms, at most window_accesses_max of it. Who says neither is one
+/// connection.
+///
+/// One thread calls begin_request(), begin_stream() and observe(); one other thread may drain().
+/// Times are milliseconds since any fixed moment that outlives a restart (unix time does).
+///
+///     watching.begin_stream(connection, now_ms); // or begin_request(count, now_ms)
+///     watching.observe(hash, key, shard, bytes, access_kind::read, now_ms);
+///     ...
+///     const auto done = watching.drain([&](auto samples) { ... });
+class observer {
+public:
+  explicit observer(const observer_options& options = {});
+  observer(const observer&) = delete;
+  observer& operator=(const observer&) = delete;
+
+  // -- by the thread that makes the accesses -----------------------------------------------------
+
+  /// What follows belongs to one request of so many accesses, until another beginning.
+  void begin_request(std::size_t accesses, std::uint64_t now_ms) noexcept;
+
+  /// What follows belongs to this connection, until another beginning; it may come back.
+  void begin_stream(std::uint64_t connection, std::uint64_t now_ms) noexcept {
+    if (is_stream_ && connection == connection_ && now_ms < window_ends_ms_) return;
+    connection_ = connection;
+    is_stream_ = true;
+    part_ = 0;
+    open_window(now_ms);
+  }
+
+  /// An access. `key_hash`: the table's, the same for the same key as long as the process runs.
+  /// `bytes` of the value, 0 where there is none. Nothing of the key is kept by reference.
+  void observe(std::uint64_t key_hash, std::string_view key, std::uint32_t shard, std::size_t bytes,
+               access_kind kind, std::uint64_t now_ms) noexcept {
+    if (left_ == 0 || now_ms >= window_ends_ms_) [[unlikely]]
+      next_window(now_ms);
+    --left_;
+    if (wants(key_hash)) [[unlikely]]
+      take(key_hash, key, shard, bytes, kind, now_ms);
+  }
+
+  /// Within a request, what observe() does in two steps: the first for every access, the second for
+  /// those that are wanted.
+  [[nodiscard]] bool wants(std::uint64_t key_hash) const noexcept {
+    return sampled_ || is_watched(key_hash);
+  }
+  void take(std::uint64_t key_hash, std::string_view key, std::uint32_t shard, std::size_t bytes,
+            access_kind kind, std::uint64_t now_ms) noexcept;
+
+  /// Is the window sampled that the last access, or the last beginning, belonged to?
+  [[nodiscard]] bool sampling() const noexcept { return sampled_; }
+
+  [[nodiscard]] bool is_watched(std::uint64_t key_hash) const noexcept {
+    return (key_hash ^ salt_) * 0xd1342543de82ef95u < watched_below_;
+  }
+
+  // -- by the thread that learns -----------------------------------------------------------------
+
+  struct drained {
+    std::size_t samples = 0;
+    std::uint64_t accesses = 0; ///< since the last time, sampled or not
+    std::uint64_t dropped = 0;  ///< samples for which there was no room, since the last time
+  };
+  /// Hands what was sampled to `use(std::span<const access_sample>)`, in the order in which it
+  /// came; see sample_ring. Calls learn of up to one window of accesses late.
+  template <class Use>
+  drained drain(Use&& use) {
+    drained out;
+    out.samples = ring_.drain(std::forward<Use>(use));
+    const auto accesses = accesses_.load(std::memory_order_relaxed);
+    const auto dropped = dropped_.load(std::memory_order_relaxed);
+    out.accesses = accesses - std::exchange(accesses_drained_, accesses);
+    out.dropped = dropped - std::exchange(dropped_drained_, dropped);
+    return out;
+  }
+
+private:
+  void next_window(std::uint64_t now_ms) noexcept;
+  void open_window(std::uint64_t now_ms) noexcept;
+  void count_accesses() noexcept;
+  void choose(std::uint64_t id, std::uint64_t now_ms) noexcept;
+
+  // What every access looks at
+  std::uint32_t left_ = 0, opened_with_ = 0; ///< accesses that the window still takes, and took
+  bool sampled_ = false, is_stream_ = true;
+  std::uint64_t window_ends_ms_ = 0;
+  std::uint64_t salt_, watched_below_;
+
+  observer_options options_;
+  std::uint64_t window_below_; ///< ids of sampled windows
+  std::uint64_t slice_budget_; ///< samples
+  std::uint64_t connection_ = 0, part_ = 0, requests_ = 0;
+  std::uint32_t window_ = 0;
+  std::uint64_t slice_ = 0; ///< of time, each with its share of the budget
+  std::uint64_t taken_ = 0; ///< samples that no slice has paid for yet
+  std::atomic<std::uint64_t> accesses_{0}, dropped_{0};
+  sample_ring ring_;
+  std::uint64_t accesses_drained_ = 0, dropped_drained_ = 0; ///< by the thread that learns
+};
+
+} // namespace warp::physics

@@ -69,10 +69,6 @@ CAF_ADD_ATOM(warp_actors, warp::actors, save_atom,
 CAF_ADD_ATOM(warp_actors, warp::actors, mend_atom,
              "mend") // upkeep -> checkpointer: a log stream has failed
 
-// physics
-CAF_ADD_ATOM(warp_actors, warp::actors, observe_atom,
-             "observe") // (frame): a batch of sampled accesses
-
 // front
 CAF_ADD_ATOM(warp_actors, warp::actors, failed_atom,
              "failed") // service -> its actor (code, text): can't go on

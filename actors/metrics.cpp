@@ -350,12 +350,69 @@ void add_actors(families& out, const node& n) {
                     .value(number(n.writer_turns), {{"actor", "wal-writer"}})
                     .value(number(n.upkeep_turns), {{"actor", "upkeep"}})
                     .done());
-  out.push_back(builder::counter("warp_observed_batches_total", "Batches of sampled accesses.")
-                    .value(number(n.observed_batches))
+}
+
+void add_physics(families& out, const live_physics& physics) {
+  const auto r = physics.report();
+  const auto tier = [](physics_tier t) { return static_cast<double>(t); };
+  out.push_back(builder::gauge("warp_physics_tier", "Physics tier in force, 0 to 3.")
+                    .value(tier(r.tier))
                     .done());
-  out.push_back(builder::counter("warp_observed_bytes_total", "Bytes of sampled accesses.")
-                    .value(number(n.observed_bytes))
+  out.push_back(builder::gauge("warp_physics_tier_wanted",
+                               "Physics tier that was ordered; above the one in force while "
+                               "observing costs too much.")
+                    .value(tier(r.wanted))
                     .done());
+  out.push_back(builder::counter("warp_physics_steps_down_total",
+                                 "Times the physics tier stepped down by itself.")
+                    .value(number(r.steps_down))
+                    .done());
+  out.push_back(builder::counter("warp_physics_samples_total", "Accesses sampled.")
+                    .value(number(r.samples))
+                    .done());
+  out.push_back(
+      builder::counter("warp_physics_samples_dropped_total", "Samples for which there was no room.")
+          .value(number(r.dropped))
+          .done());
+  out.push_back(builder::counter("warp_physics_cpu_seconds_total",
+                                 "Processor time of the thread that learns.")
+                    .value(r.cpu_s)
+                    .done());
+  out.push_back(builder::gauge("warp_physics_keys", "Keys whose partners are known.")
+                    .value(number(r.keys))
+                    .done());
+  out.push_back(builder::gauge("warp_physics_saved_bytes", "Size of what was learned, as saved.")
+                    .value(number(r.saved_bytes))
+                    .done());
+  const auto entropy = physics.entropy();
+  const auto shards = physics.shards();
+  if (!entropy || !shards) return; // below T2
+  const auto& [accesses, bytes] = std::pair{entropy->accesses, entropy->bytes};
+  out.push_back(builder::gauge("warp_load_evenness_ratio",
+                               "Entropy of the shards' load over its maximum; 1: all the same.")
+                    .value(accesses.evenness, {{"load", "accesses"}})
+                    .value(bytes.evenness, {{"load", "bytes"}})
+                    .done());
+  out.push_back(builder::gauge("warp_load_entropy_bits", "Entropy of the shards' load.")
+                    .value(accesses.entropy_bits, {{"load", "accesses"}})
+                    .value(bytes.entropy_bits, {{"load", "bytes"}})
+                    .done());
+  out.push_back(builder::gauge("warp_load_max_over_mean_ratio",
+                               "Load of the busiest shard as a multiple of the mean.")
+                    .value(accesses.max_over_mean, {{"load", "accesses"}})
+                    .value(bytes.max_over_mean, {{"load", "bytes"}})
+                    .done());
+  auto rate = builder::gauge("warp_shard_accesses_per_second",
+                             "Accesses of a shard, decayed with a half-life of 300 s.");
+  auto mass = builder::gauge("warp_shard_mass_kib_per_second",
+                             "Mass of a shard: accesses a second times their size.");
+  for (const auto& s : *shards) {
+    const metric_labels of{{"shard", std::to_string(s.shard.value)}};
+    rate.value(s.accesses_per_s, of);
+    mass.value(s.mass, of);
+  }
+  out.push_back(rate.done());
+  out.push_back(mass.done());
 }
 
 void add_services(families& out, const node& n) {
@@ -386,6 +443,7 @@ std::vector<prometheus::MetricFamily> node_metrics::Collect() const {
   add_backups(out, node_);
   add_recovery(out, node_.engine->recovery());
   add_actors(out, node_);
+  add_physics(out, *node_.physics);
   add_services(out, node_);
   return out;
 }

@@ -3,6 +3,7 @@
 #include "actors/backup_gate.hpp"
 #include "actors/change_bell.hpp"
 #include "actors/checkpoint_gate.hpp"
+#include "actors/live_physics.hpp"
 #include "actors/scrub.hpp"
 #include "actors/service_slot.hpp"
 #include "actors/stream_lease.hpp"
@@ -38,13 +39,13 @@ struct node {
   std::unique_ptr<scrub> scrubs;                    ///< null in memory only
   checkpoint_gate checkpoints;
   backup_gate backups;
+  std::unique_ptr<live_physics> physics; ///< set by the universe before anything runs
   /// Per shard: the last sweep found something, so the next one should not wait for its turn.
   std::vector<std::atomic<bool>> sweep_again;
   service_list services;
 
   /// Messages that actors have handled: what an idle node does shows here.
   std::atomic<std::uint64_t> writer_turns{0}, upkeep_turns{0}, upkeep_orders{0};
-  std::atomic<std::uint64_t> observed_batches{0}, observed_bytes{0};
 };
 
 } // namespace warp::actors

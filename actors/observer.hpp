@@ -5,8 +5,9 @@
 
 namespace warp::actors {
 
-/// Receives batches of sampled accesses (observe_atom, frame) and counts them. Nobody waits for it:
-/// while it is dead or absent its senders go on, and batches are lost.
+/// Drives node::physics: a detached actor that learns from the samples of the data path about ten
+/// times a second, at low priority. It holds nothing: killed at any moment, its successor goes on.
+/// While it is down samples are dropped, and nobody waits.
 child_spec observer(node& n);
 
 } // namespace warp::actors

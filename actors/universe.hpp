@@ -1,14 +1,17 @@
 #pragma once
 
 #include "actors/backup_gate.hpp"
+#include "actors/physics_settings.hpp"
 #include "actors/scrub_status.hpp"
 #include "actors/service.hpp"
 #include "actors/tree.hpp"
 #include "actors/universe_watch.hpp"
 #include "messages/ids.hpp"
 #include "messages/operations.hpp"
+#include "messages/physics.hpp"
 #include "messages/status.hpp"
 #include "messages/watch.hpp"
+#include "physics/rebalance.hpp"
 #include "storage/engine_options.hpp"
 #include "storage/stats.hpp"
 
@@ -39,6 +42,7 @@ struct universe_options {
   actors::backup_schedule backups;
   /// The physics branch; the data path does not notice when it is absent.
   bool physics = true;
+  actors::physics_settings learning; ///< without the branch nothing is learned, as at tier T0
   /// Called once, on an actor thread, when the root of the tree has given up: `cause` is a sentence
   /// for people. The universe can still be read, stopped and destroyed, but nothing drives its log
   /// any more. Must not stop it itself: tell another thread. Empty: logs it and ends the process.
@@ -228,6 +232,38 @@ public:
   ///
   ///   auto watch = universe->watch({.key = "a"}, [](const warp::watch_event& e) { ... });
   op_result<std::unique_ptr<universe_watch>> watch(watch_options options, watch_callback on_event);
+
+  // -- what the universe knows of itself: learned beside the data path from samples, see
+  // messages/physics.hpp
+  // -------------------------------------------------------------------------------------------------------------
+
+  /// The value of a key, and the keys that belong to it with strength and state. An absent key is
+  /// an answer. At level memory; never waits for the disk. Relations are known at every tier, and
+  /// learned from T1 on. invalid_argument: more than quantum_partners_max.
+  op_result<quantum_answer> quantum_get(std::string_view key, const quantum_options& options = {});
+  /// The names and strengths alone, without a look at the records; see quantum_get.
+  [[nodiscard]] std::vector<quantum_partner> partners_of(std::string_view key, std::size_t max,
+                                                         double strength_min) const;
+  /// Declares that the partners belong to the key with this strength in [0, 1], whatever is
+  /// learned; 0 takes it back. Saved about a second later. invalid_argument; no_space: 100,000
+  /// partners are declared.
+  op_status entangle(std::string_view key, std::span<const std::string> partners,
+                     double strength = 1);
+  /// A pattern rule, "user:* -> profile:*, settings:*", strength in (0, 1]; 0 takes it back
+  /// (not_found: there is none). Saved as above. invalid_argument, no_space.
+  op_status set_physics_rule(std::string_view rule, double strength = 0.8);
+  /// How evenly the load lies on the shards. not_supported below T2, as the next two.
+  [[nodiscard]] op_result<entropy_report> entropy() const;
+  /// Load and mass of each shard, by number.
+  [[nodiscard]] op_result<std::vector<shard_physics>> shards() const;
+  /// What a rebalancing between the shards would do. Only as a dry run: nothing moves keys between
+  /// the shards of one node, where they share the same cores and memory. May take a second.
+  [[nodiscard]] op_result<rebalance_report>
+  rebalance(bool dry_run,
+            physics::rebalance_strategy strategy = physics::rebalance_strategy::minimal) const;
+  /// In force at once, until the next start.
+  void set_physics_tier(physics_tier tier);
+  [[nodiscard]] physics_report physics() const;
 
   // -- operation
   // --------------------------------------------------------------------------------------------------------

@@ -46,6 +46,9 @@ struct universe::state {
   state(universe_options o, std::unique_ptr<storage::engine> engine)
       : options(std::move(o)), node(std::move(engine)) {
     node.backups.configure(options.backups);
+    auto learning = options.learning;
+    if (!options.physics) learning.tier = physics_tier::t0;
+    node.physics = std::make_unique<actors::live_physics>(*node.engine, std::move(learning));
   }
 
   /// Spawns the tree and waits until it is up.

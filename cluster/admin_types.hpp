@@ -28,6 +28,7 @@ struct shard_summary {
   std::uint64_t checkpoint_at_ms = 0, checkpoint_bytes = 0;
   std::uint64_t keys = 0, expiring_keys = 0;
   std::uint64_t key_bytes = 0, value_bytes = 0, record_bytes = 0, index_bytes = 0;
+  double accesses_per_s = 0, bytes_per_s = 0, mass = 0; ///< decayed; 0 below physics tier T2
 };
 
 /// Counters of one log stream since the server started.

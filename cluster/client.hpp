@@ -4,6 +4,7 @@
 #include "cluster/client_types.hpp"
 #include "cluster/client_watch.hpp"
 #include "cluster/put_stream.hpp"
+#include "messages/physics.hpp"
 #include "messages/status.hpp"
 #include "messages/watch.hpp"
 
@@ -140,6 +141,14 @@ public:
   watch(watch_options options, client_watch_callback on_event,
         std::chrono::milliseconds give_up_after = {});
 
+  /// The value of a key, and the keys that belong to it with strength and state, in one round trip:
+  /// see messages/physics.hpp. An absent key is an answer.
+  [[nodiscard]] op_result<quantum_answer> quantum_get(std::string_view key,
+                                                      const quantum_options& options = {});
+  /// Declares that the partners belong to the key, with a strength in [0, 1]; 0 takes it back.
+  op_status entangle(std::string_view key, std::span<const std::string> partners,
+                     double strength = 1);
+
   /// Round trip of an empty call.
   [[nodiscard]] op_result<std::chrono::nanoseconds> ping();
   [[nodiscard]] op_result<server_info> info();
@@ -191,6 +200,15 @@ public:
   /// minute at most).
   [[nodiscard]] op_result<backup_summary>
   wait_backup(std::uint64_t ticket, std::uint64_t seen_bytes, std::chrono::milliseconds wait);
+
+  // What the server knows of itself; not_supported below physics tier T2, the first two
+  [[nodiscard]] op_result<entropy_report> entropy();
+  /// What a rebalancing would do: 0 minimal, 1 moderate, 2 aggressive. Nothing carries it out.
+  [[nodiscard]] op_result<rebalance_report> plan_rebalance(unsigned strategy = 0);
+  [[nodiscard]] op_result<physics_report> physics();
+  op_status set_physics_tier(physics_tier tier);
+  /// A pattern rule; strength 0 takes it back, and not_found says that there was none.
+  op_status set_physics_rule(std::string_view rule, double strength);
 
 private:
   friend class client;

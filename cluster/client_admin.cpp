@@ -47,6 +47,9 @@ shard_summary read_shard(wire::ShardInfo::Reader from) {
   s.value_bytes = from.getValueBytes();
   s.record_bytes = from.getRecordBytes();
   s.index_bytes = from.getIndexBytes();
+  s.accesses_per_s = from.getAccessesPerS();
+  s.bytes_per_s = from.getBytesPerS();
+  s.mass = from.getMass();
   return s;
 }
 

@@ -2,6 +2,7 @@
 
 #include "cluster/config_knobs.hpp"
 #include "cluster/config_units.hpp"
+#include "physics/entanglement_rule.hpp"
 #include "storage/cpu_list.hpp"
 
 #include <algorithm>
@@ -243,6 +244,16 @@ struct loader {
               where_of("storage.memory_only")));
   }
 
+  void check_physics() {
+    for (const auto& rule : out.values.physics_rules())
+      if (!physics::entanglement_rule::parse(rule))
+        contradiction("physics.rules",
+                      fmt::format("physics.rules: '{}' is no rule: it looks like \"user:* -> "
+                                  "profile:*, settings:*\", with one * on each side of each; "
+                                  "between rules stands a semicolon",
+                                  rule));
+  }
+
   void check_listen(std::string_view name, const std::string& listen) {
     const auto address = parse_address(listen);
     if (!address || is_loopback(*address) || out.values.insecure) return;
@@ -257,6 +268,7 @@ struct loader {
 
   void check() {
     check_storage();
+    check_physics();
     const auto& c = out.values;
     check_listen("rpc.listen", c.rpc.listen);
     check_listen("resp.listen", c.resp.listen);
@@ -336,6 +348,23 @@ std::vector<std::pair<std::string, std::string>> process_environment() {
       all.emplace_back(text.substr(0, equals), text.substr(equals + 1));
   }
   return all;
+}
+
+std::vector<std::string> server_config::physics_rules() const {
+  std::vector<std::string> out;
+  for (std::string_view rest = physics.rules; !rest.empty();) {
+    const auto end = rest.find(';');
+    auto one = rest.substr(0, end);
+    rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
+    const auto first = one.find_first_not_of(' ');
+    if (first == std::string_view::npos) continue;
+    one = one.substr(first, one.find_last_not_of(' ') - first + 1);
+    if (one == "examples")
+      out.insert(out.end(), std::begin(example_rules), std::end(example_rules));
+    else
+      out.emplace_back(one);
+  }
+  return out;
 }
 
 } // namespace warp::cluster

@@ -59,6 +59,12 @@ struct server_config {
     std::uint64_t rate_bytes = 128u << 20;
   } backup;
 
+  struct {
+    std::string tier = "T2";
+    std::string rules; ///< see physics_rules()
+    std::chrono::milliseconds save_interval{60'000};
+  } physics;
+
   bool insecure = false;
 
   /// What the engine is opened with.
@@ -68,6 +74,16 @@ struct server_config {
     options.hold_log_for_backups = backup.interval.count() != 0;
     return options;
   }
+
+  /// The single rules of physics.rules, example ones included where it asks for them.
+  [[nodiscard]] std::vector<std::string> physics_rules() const;
+};
+
+/// What "examples" stands for in physics.rules: for names as many applications have them.
+inline constexpr std::string_view example_rules[] = {
+    "user:* -> profile:*, settings:*, sessions:*", "order:* -> customer:*, products:*, payment:*",
+    "post:* -> author:*, comments:*, tags:*",      "product:* -> reviews:*, inventory:*, pricing:*",
+    "project:* -> team:*, tasks:*, milestones:*",  "article:* -> author:*, categories:*, related:*",
 };
 
 /// Who has set a knob. Later ones win: default < file < environment < flag.

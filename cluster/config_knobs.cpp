@@ -18,6 +18,7 @@ constexpr std::string_view resp_durability_names[] = {"default", "memory", "asyn
 constexpr std::string_view direct_io_names[] = {"auto", "on", "off"};
 constexpr std::string_view huge_pages_names[] = {"auto", "always", "never"};
 constexpr std::string_view level_names[] = {"trace", "debug", "info", "warn", "error"};
+constexpr std::string_view tier_names[] = {"T0", "T1", "T2", "T3"};
 constexpr std::string_view format_names[] = {"text", "json"};
 
 template <class T>
@@ -548,6 +549,56 @@ const std::vector<knob>& table() {
            .min = 64 * kib,
            .max = tib,
            .zero_means = "no limit"}),
+      // -- physics --
+      bind<WARP_FIELD(physics.tier)>(
+          {.section = "physics",
+           .key = "tier",
+           .kind = choice,
+           .explanation = "What the universe observes of itself: T0 nothing, T1 which keys belong "
+                          "together, T2 how the load lies on the shards too, T3 the same as T2 for "
+                          "now; steps down by itself under overload",
+           .choices = tier_names}),
+      bind<WARP_FIELD(physics.rules)>(
+          {.section = "physics",
+           .key = "rules",
+           .kind = text,
+           .explanation = "Keys that belong together by their names, added at each start, as in "
+                          "\"user:* -> profile:*, settings:*; order:* -> payment:*\"; examples: "
+                          "those of WarpEngine for user, order, post, product, project, article",
+           .zero_means = "none"}),
+      bind<WARP_FIELD(physics.save_interval)>(
+          {.section = "physics",
+           .key = "save_interval",
+           .kind = duration,
+           .explanation = "What was learned is saved in the data folder this often",
+           .min = second,
+           .max = day}),
+      bind<WARP_FIELD(engine.observation.windows_one_in)>(
+          {.section = "physics",
+           .key = "windows_one_in",
+           .kind = count,
+           .explanation = "One request window in so many is sampled: a batch, an MGET, a "
+                          "transaction, or what a connection does within physics.window",
+           .min = 1,
+           .max = 1'000'000,
+           .unit = "windows"}),
+      bind<WARP_FIELD(engine.observation.window_ms)>(
+          {.section = "physics",
+           .key = "window",
+           .kind = duration,
+           .explanation = "How long a window of a connection lasts",
+           .min = 1,
+           .max = minute}),
+      bind<WARP_FIELD(engine.observation.samples_per_s_max)>(
+          {.section = "physics",
+           .key = "samples_max",
+           .kind = count,
+           .explanation =
+               "Accesses that are sampled at most, a second and thread; each costs about "
+               "half a microsecond later",
+           .min = 20,
+           .max = 1'000'000,
+           .unit = "samples"}),
       // -- security --
       bind<WARP_FIELD(insecure)>(
           {.section = "security",
@@ -574,6 +625,7 @@ std::string_view section_explanation(std::string_view section) {
   if (section == "actors") return "The supervision tree";
   if (section == "server") return "The process";
   if (section == "backup") return "Backups, see storage/backup_format.md";
+  if (section == "physics") return "What the universe learns about itself, beside the data path";
   if (section == "security") return "Who may reach the ports";
   return {};
 }

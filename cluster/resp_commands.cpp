@@ -35,8 +35,8 @@ public:
   registry() {
     for (const auto part :
          {string_commands(), hash_commands(), key_commands(), scan_commands(),
-          connection_commands(), pubsub_commands(), server_commands(), cluster_commands(),
-          transaction_commands(), introspection_commands(), missing_commands()})
+          connection_commands(), pubsub_commands(), server_commands(), physics_commands(),
+          cluster_commands(), transaction_commands(), introspection_commands(), missing_commands()})
       rows_.insert(rows_.end(), part.begin(), part.end());
     std::ranges::sort(rows_, {}, &resp_command::name);
     for (std::uint32_t i = 0; i < rows_.size(); ++i) rows_[i].number = i;

@@ -107,6 +107,7 @@ std::span<const resp_command> scan_commands();
 std::span<const resp_command> connection_commands();
 std::span<const resp_command> pubsub_commands();
 std::span<const resp_command> server_commands();
+std::span<const resp_command> physics_commands();
 std::span<const resp_command> cluster_commands();
 std::span<const resp_command> transaction_commands();
 std::span<const resp_command> introspection_commands();

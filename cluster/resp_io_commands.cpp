@@ -3,6 +3,7 @@
 #include "cluster/resp_hash_commands.hpp"
 #include "cluster/resp_io_thread.hpp"
 #include "cluster/resp_text.hpp"
+#include "storage/told_streams.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -32,6 +33,12 @@ bool keys_fit(const resp_command& command, resp_arguments args) noexcept {
     if (size < key_size_min || size > key_size_max) return false;
   }
   return true;
+}
+
+/// What a browser sends that a page has told to talk to this port: Redis ends such connections too,
+/// before the lines of the body, which the page has chosen, are taken for commands.
+bool is_of_http(std::string_view name) {
+  return same_word(name, "post") || same_word(name, "host:");
 }
 
 std::string unknown_command(resp_arguments args) {
@@ -155,6 +162,7 @@ void resp_io_thread::flush_batch() noexcept {
   if (n == 0) return;
   batch_count_ = 0;
   const std::span<const operation> operations{operations_.data(), n};
+  storage::told_streams streams{shared_.engine};
   if (std::exchange(batch_syncs_, false)) {
     shared_.engine.execute_unsynced(operations, {replies_.data(), n}, arena_);
     batch_done_at_ = clock::now();
@@ -163,6 +171,9 @@ void resp_io_thread::flush_batch() noexcept {
   }
   std::size_t from = 0;
   for (const auto& [c, count] : shares_) {
+    if (streams)
+      streams.tell(c->card->id, operations.subspan(from, count),
+                   std::span{replies_}.subspan(from, count));
     try {
       if (!c->dead) answer_batched(*c, from, from + count);
     } catch (const std::bad_alloc&) {
@@ -283,6 +294,14 @@ bool resp_io_thread::admit(resp_connection& c, const resp_command* command) {
     if (c.in_multi()) c.transaction->refused = true;
     return false;
   };
+  if (command == nullptr && is_of_http(arguments_[0])) {
+    complain(fmt::format("{} speaks HTTP and is disconnected: a web page may have sent somebody's "
+                         "browser to this port",
+                         c.card->address));
+    bump(counters_.connections_dropped);
+    c.closing = true;
+    return false;
+  }
   if (command == nullptr) return refuse(unknown_command(arguments_));
   if (!arity_fits(*command, arguments_.size()))
     return refuse(fmt::format("ERR wrong number of arguments for '{}' command", command->name));
@@ -339,6 +358,7 @@ void resp_io_thread::run(resp_connection& c, const resp_command& command) {
   const auto slower_than_us = shared_.settings.slower_than_us.load(std::memory_order_relaxed);
   const auto begun = clock::now();
   const auto begin = c.output.size();
+  shared_.engine.begin_stream(c.card->id);
   resp_call call{*this, shared_, c, command, arguments_, c.out, view_};
   if (command.kind == command_kind::data)
     run_data(call);

@@ -80,7 +80,7 @@ public:
   void join();
 
   // -- any thread
-  void adopt(int fd); ///< it has been counted in connections_open
+  void adopt(int fd) noexcept; ///< it has been counted in connections_open
   void post(std::function<void()> work);
   /// As post(), for messages to subscribers, which stay in order; `wakes`: or else the caller is
   /// this thread, and calls take_messages().
@@ -127,7 +127,11 @@ private:
   [[nodiscard]] int turn(int timeout_ms); ///< how many descriptors were ready
   void request_rounds() noexcept;
   void accept_some();
-  void serve(int fd);
+  void complain(std::string_view what);
+  void look_away(std::string_view reason);
+  void serve(int fd) noexcept;
+  void begin_connection(int fd);
+  void give_up(int fd) noexcept;
   void take_posts();
   void read_from(resp_connection& c);
   void process(resp_connection& c);
@@ -175,7 +179,7 @@ private:
   std::unordered_map<std::uint64_t, std::unique_ptr<resp_connection>> by_id_;
   std::vector<resp_connection*> dirty_, waiting_, dead_;
   std::size_t paused_ = 0, unsent_ = 0;
-  clock::time_point ticked_at_, accept_again_at_;
+  clock::time_point ticked_at_, accept_again_at_, complained_at_;
   bool accepting_ = true, draining_ = false, stopped_ = false;
   clock::time_point drain_until_;
 

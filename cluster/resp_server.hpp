@@ -18,6 +18,8 @@ class engine;
 
 namespace warp::cluster {
 
+class physics_backend;
+
 /// How the RESP front end listens and what it allows.
 struct resp_server_options {
   /// "host:port"; port 0: any free one, see resp_server::port().
@@ -40,6 +42,9 @@ struct resp_server_options {
   /// Level of the writes of a connection that has not chosen one; unspecified: the engine's.
   durability level = durability::unspecified;
 
+  /// What the universe knows of itself, for WARP.QGET and its like; borrowed. Null: they are
+  /// refused.
+  physics_backend* physics = nullptr;
   std::string version; ///< of the program, for INFO
   /// For SHUTDOWN: begins to stop the process and returns; empty: SHUTDOWN is refused. On an I/O
   /// thread.
@@ -53,8 +58,9 @@ struct resp_server_options {
 /// thread writes its own.
 struct alignas(64) resp_counters {
   std::atomic<std::uint64_t> connections_opened{0};
-  std::atomic<std::uint64_t> connections_open{0};       ///< now
-  std::atomic<std::uint64_t> connections_refused{0};    ///< over connections_max
+  std::atomic<std::uint64_t> connections_open{0}; ///< now
+  /// Over connections_max, or for want of descriptors (descriptors.hpp).
+  std::atomic<std::uint64_t> connections_refused{0};
   std::atomic<std::uint64_t> connections_dropped{0};    ///< for a broken protocol or a limit
   std::atomic<std::uint64_t> slow_consumers_dropped{0}; ///< of those: for answers left unread
   std::atomic<std::uint64_t> commands{0};

@@ -1,5 +1,7 @@
 #include "cluster/rpc_admin.hpp"
 
+#include "cluster/physics_backend.hpp"
+#include "cluster/rpc_admin_detail.hpp"
 #include "messages/conversion.hpp"
 
 #include <algorithm>
@@ -106,22 +108,6 @@ void cut_to(std::size_t bytes, log_page& page) {
 
 } // namespace
 
-template <class Results>
-void rpc_admin::answer_status(const op_status& status, Results results) {
-  if (status.ok()) return;
-  context_.counters.errors.fetch_add(1, std::memory_order_relaxed);
-  write_status(status, results.initStatus());
-}
-
-template <class Job, class Answer>
-kj::Promise<void> rpc_admin::beside(Job job, Answer answer) {
-  context_.counters.calls.fetch_add(1, std::memory_order_relaxed);
-  ++context_.admin_calls;
-  return context_.admin_jobs.run(std::move(job))
-      .then(std::move(answer))
-      .attach(kj::defer([&context = context_] { --context.admin_calls; }));
-}
-
 template <class Job, class Over, class Answer>
 kj::Promise<void> rpc_admin::in_time(Job job, Over over, Answer answer, std::uint32_t wait_ms) {
   const auto wait = std::min(wait_ms, wait_ms_max) * kj::MILLISECONDS;
@@ -168,6 +154,14 @@ kj::Promise<void> rpc_admin::shards(ShardsContext call) {
   auto shards = results.initShards(engine.shard_count());
   for (std::uint32_t i = 0; i < engine.shard_count(); ++i)
     write_shard(i, engine.stats(shard_id{i}), shards[i]);
+  if (context_.options.physics)
+    if (const auto known = context_.options.physics->shards())
+      for (const auto& s : *known) {
+        auto to = shards[s.shard.value];
+        to.setAccessesPerS(s.accesses_per_s);
+        to.setBytesPerS(s.bytes_per_s);
+        to.setMass(s.mass);
+      }
   auto streams = results.initStreams(engine.stream_count());
   for (std::uint32_t i = 0; i < engine.stream_count(); ++i)
     write_stream(i, engine.stats_of_stream(i), streams[i]);

@@ -24,6 +24,12 @@ public:
   kj::Promise<void> backup(BackupContext call) override;
   kj::Promise<void> backupState(BackupStateContext call) override;
   kj::Promise<void> verify(VerifyContext call) override;
+  // rpc_physics.cpp
+  kj::Promise<void> entropy(EntropyContext call) override;
+  kj::Promise<void> planRebalance(PlanRebalanceContext call) override;
+  kj::Promise<void> physics(PhysicsContext call) override;
+  kj::Promise<void> setPhysicsTier(SetPhysicsTierContext call) override;
+  kj::Promise<void> setPhysicsRule(SetPhysicsRuleContext call) override;
 
 private:
   template <class Job, class Answer>

@@ -40,6 +40,7 @@ kj::Promise<void> rpc_session::execute(ExecuteContext call) {
   if (auto status = refusal(count); !status.ok()) return refuse(std::move(status), call);
   const auto header = params.hasCall() ? read_call(params.getCall()) : call_header{};
   const auto now = now_ms(context_);
+  begin_stream(); // of what travels alone; what travels together is one request
 
   constexpr auto chunk = rpc_context::chunk_size;
   auto& operations = context_.operations;

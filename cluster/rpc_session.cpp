@@ -66,6 +66,7 @@ kj::Promise<void> rpc_session::single(operation op, op_status asked, Call& call)
   if (asked.ok()) [[likely]] {
     op.level = *level;
     if (is_write(op.kind)) op.request = header.request;
+    begin_stream();
     context_.engine.execute({&op, 1}, {&reply, 1}, context_.arena);
     if (reply.large) [[unlikely]]
       reply.large = storage::as_bytes(reply.large);

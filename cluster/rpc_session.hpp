@@ -41,6 +41,8 @@ public:
   kj::Promise<void> ingest(IngestContext call) override;
   kj::Promise<void> admin(AdminContext call) override;
   kj::Promise<void> watch(WatchContext call) override;
+  kj::Promise<void> quantumGet(QuantumGetContext call) override;
+  kj::Promise<void> entangle(EntangleContext call) override;
 
 private:
   /// One operation that has been answered in the results already and waits for the disk.
@@ -66,6 +68,10 @@ private:
   template <class Call>
   kj::Promise<void> refuse(op_status status, Call& call);
   [[nodiscard]] op_status refusal(std::size_t operations) const;
+  /// Tells whoever observes accesses whose the next ones are.
+  void begin_stream() const noexcept {
+    context_.engine.begin_stream(reinterpret_cast<std::uintptr_t>(this));
+  }
 
   rpc_context& context_;
   const std::shared_ptr<connection_watches> watches_;

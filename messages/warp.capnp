@@ -89,6 +89,23 @@ interface Session {
   watch @13 (what :WatchRequest, watcher :Watcher) -> (watch :Watch, start :WatchPosition, status :Op.Status);
   # Tells the watcher of every change of a key, or of all keys with a prefix, that is made after the answer: see WatchEvent.
   # `start`: where it begins. `overloaded`: this connection, or the server, has all the watches that it may have.
+
+  quantumGet @14 (key :Data, max :UInt32 = 10, minStrength :Float64 = 0.1, values :Bool)
+      -> (present :Bool, value :Data, version :UInt64, expiresAtMs :UInt64, partners :List(Partner), status :Op.Status);
+  # A key with the keys that belong to it, the strongest first: at most `max` (1,000 at most) of at least `minStrength`. An
+  # absent key is an answer. At level memory. `values`: those of the partners too, as far as they fit the answer.
+
+  entangle @15 (key :Data, partners :List(Data), strength :Float64 = 1) -> (status :Op.Status);
+  # Declares that the partners belong to the key with this strength in [0, 1]; 0 takes it back. Saved about a second later.
+}
+
+struct Partner {
+  key @0 :Data;
+  strength @1 :Float64;        # In (0, 1].
+  declared @2 :Bool;           # By entangle() or a rule; else learned.
+  present @3 :Bool;            # There is a record.
+  valueOmitted @4 :Bool;       # Not asked for, or too long for the answer.
+  value @5 :Data;
 }
 
 enum WatchStart {
@@ -216,6 +233,89 @@ interface Admin {
   # What checking everything at rest has found: of the last run that ended, `files`, `bytes` and sentences about what is damaged;
   # `failure` when it could not check everything. `now` asks for another run, which has ended when `finished` reaches `begun`.
   # With `waitMs` it answers when `finished` has reached `run`, or after so long (a minute at most).
+
+  entropy @8 () -> (entropy :Entropy, status :Op.Status);
+  # How evenly the load lies on the shards; `notSupported` below physics tier T2, as the next one.
+
+  planRebalance @9 (strategy :RebalanceStrategy) -> (plan :RebalancePlan, status :Op.Status);
+  # What a rebalancing between the shards would do. Nothing carries it out.
+
+  physics @10 () -> (physics :PhysicsState, status :Op.Status);
+  # How the observation is, and what it costs.
+
+  setPhysicsTier @11 (tier :UInt8) -> (status :Op.Status);
+  # 0 to 3; in force at once, until the next start. See messages/physics.hpp for what each does.
+
+  setPhysicsRule @12 (rule :Text, strength :Float64) -> (status :Op.Status);
+  # "user:* -> profile:*, settings:*", strength in (0, 1]; 0 takes it back (notFound: there is none).
+}
+
+struct LoadEvenness {
+  entropyBits @0 :Float64;
+  evenness @1 :Float64;        # Entropy over its maximum, in [0, 1].
+  divergenceBits @2 :Float64;
+  maxOverMean @3 :Float64;     # The busiest shard.
+}
+
+struct Entropy {
+  shards @0 :UInt32;
+  entropyBitsMax @1 :Float64;
+  accessesPerS @2 :Float64;    # Decayed with a half-life of 300 s, as all of it.
+  bytesPerS @3 :Float64;
+  accesses @4 :LoadEvenness;
+  bytes @5 :LoadEvenness;
+}
+
+enum RebalanceStrategy {
+  minimal @0;     # To max/mean 1.1.
+  moderate @1;    # To 1.05.
+  aggressive @2;  # To 1.02.
+}
+
+struct RebalancePlan {
+  moves @0 :List(PlannedMove);
+  evennessBefore @1 :Float64;
+  evennessAfter @2 :Float64;
+  maxOverMeanBefore @3 :Float64;
+  maxOverMeanAfter @4 :Float64;
+  bytes @5 :Float64;           # To move.
+  relief @6 :Float64;          # Load above the aim that goes away, accesses a second.
+  calledFor @7 :Bool;          # Is the load uneven enough for it?
+  worth @8 :Bool;              # Is the gain larger than the cost?
+}
+
+struct PlannedMove {
+  key @0 :Data;
+  from @1 :UInt32;             # Shards.
+  to @2 :UInt32;
+  accessesPerS @3 :Float64;
+  bytes @4 :Float64;
+}
+
+struct PhysicsState {
+  # Counts since the server started.
+
+  tier @0 :UInt8;              # In force.
+  wanted @1 :UInt8;            # As it was ordered.
+  steppedDown @2 :Text;        # Why they differ; absent: they do not.
+  stepsDown @3 :UInt64;
+  samples @4 :UInt64;
+  dropped @5 :UInt64;
+  cpuSeconds @6 :Float64;      # Of the thread that learns.
+  cpuShare @7 :Float64;        # Of all CPUs, lately.
+  keys @8 :UInt64;             # Whose partners are known.
+  keysMax @9 :UInt64;
+  links @10 :UInt64;           # Partners that were declared.
+  saves @11 :UInt64;
+  savedAtMs @12 :UInt64;       # 0: not yet.
+  savedBytes @13 :UInt64;
+  loaded @14 :Text;            # What the start found.
+  rules @15 :List(PhysicsRule);
+}
+
+struct PhysicsRule {
+  text @0 :Text;
+  strength @1 :Float64;
 }
 
 struct BackupState {
@@ -258,6 +358,9 @@ struct ShardInfo {
   recordBytes @22 :UInt64;     # Allocated for records, headers and rounding included.
   indexBytes @23 :UInt64;
   epoch @24 :UInt64;
+  accessesPerS @25 :Float64;   # Decayed with a half-life of 300 s; 0 below physics tier T2, as the next two.
+  bytesPerS @26 :Float64;
+  mass @27 :Float64;           # KiB a second.
 }
 
 struct StreamInfo {

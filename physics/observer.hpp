@@ -79,6 +79,9 @@ public:
   void take(std::uint64_t key_hash, std::string_view key, std::uint32_t shard, std::size_t bytes,
             access_kind kind, std::uint64_t now_ms) noexcept;
 
+  /// Is the window sampled that the last access, or the last beginning, belonged to?
+  [[nodiscard]] bool sampling() const noexcept { return sampled_; }
+
   [[nodiscard]] bool is_watched(std::uint64_t key_hash) const noexcept {
     return (key_hash ^ salt_) * 0xd1342543de82ef95u < watched_below_;
   }

@@ -73,6 +73,16 @@ void physics_state::finish_windows() {
   windows_.close_until(latest_ms_, [this](const auto& w) { learn_window(w); });
 }
 
+void physics_state::add_loads(std::span<const shard_use> shards, std::uint64_t now_ms) {
+  latest_ms_ = std::max(latest_ms_, now_ms);
+  const double now_s = static_cast<double>(latest_ms_) / 1e3;
+  for (std::size_t shard = 0; shard < std::min(shards.size(), options_.shards); ++shard) {
+    if (shards[shard].accesses <= 0) continue;
+    accesses_[shard].add(now_s, shards[shard].accesses);
+    bytes_[shard].add(now_s, shards[shard].bytes);
+  }
+}
+
 void physics_state::learn_window(const window_assembly::window& window) {
   ids_.clear();
   for (const auto& a : window.accesses()) ids_.push_back(a.id);
@@ -106,6 +116,16 @@ bool physics_state::add_rule(std::string_view text, double strength) {
   std::erase_if(rules_, [&](const rule& r) { return r.text == text; });
   rules_.push_back({std::string{text}, std::move(*parsed)});
   return true;
+}
+
+bool physics_state::remove_rule(std::string_view text) {
+  return std::erase_if(rules_, [&](const rule& r) { return r.text == text; }) > 0;
+}
+
+std::vector<std::pair<std::string, double>> physics_state::rules() const {
+  std::vector<std::pair<std::string, double>> out;
+  for (const auto& r : rules_) out.emplace_back(r.text, r.parsed.strength());
+  return out;
 }
 
 // -- asking --------------------------------------------------------------------------------------

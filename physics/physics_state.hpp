@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace warp::physics {
@@ -29,6 +30,12 @@ struct related_key {
   std::string key;
   double strength = 0; ///< in (0, 1]
   bool declared = false;
+};
+
+/// What a shard has done since it was last counted.
+struct shard_use {
+  double accesses = 0;
+  double bytes = 0; ///< of values, or of keys and values
 };
 
 /// What a shard does, decayed.
@@ -73,6 +80,9 @@ public:
   void learn(std::span<const access_sample> samples, std::uint64_t accesses);
   /// Learns the windows that are still open.
   void finish_windows();
+  /// What the shards have done since the last time, where that is counted exactly: in place of what
+  /// learn() makes of its `accesses`, which is 0 then. One for each shard.
+  void add_loads(std::span<const shard_use> shards, std::uint64_t now_ms);
 
   /// Links that the application knows of: the partners follow the key with this strength in [0, 1],
   /// whatever is learned; 0 takes them back.
@@ -80,6 +90,8 @@ public:
   /// A pattern rule (entanglement_rule.hpp), strength in (0, 1]; false when the text is none. The
   /// text of a rule that there is replaces its strength.
   bool add_rule(std::string_view text, double strength = 0.8);
+  /// false: there is no rule with this text.
+  bool remove_rule(std::string_view text);
 
   // -- asking ------------------------------------------------------------------------------------
 
@@ -97,6 +109,10 @@ public:
   [[nodiscard]] named_plan plan(const demon_options& options, std::uint64_t now_ms) const;
 
   [[nodiscard]] const entanglement_index& entanglement() const noexcept { return index_; }
+  /// Partners that were declared, by name.
+  [[nodiscard]] std::size_t declared() const noexcept { return declared_.size(); }
+  /// Text and strength of each rule.
+  [[nodiscard]] std::vector<std::pair<std::string, double>> rules() const;
   [[nodiscard]] const physics_options& options() const noexcept { return options_; }
 
   // -- across a restart --------------------------------------------------------------------------

@@ -53,6 +53,7 @@ struct transaction_options {
 };
 
 class backup_store;
+class told_streams;
 class batch;
 class log_cursor;
 struct backup_manifest;
@@ -169,6 +170,24 @@ public:
   [[nodiscard]] shard_id shard_of(std::string_view key) const noexcept;
   [[nodiscard]] std::uint32_t shard_count() const noexcept;
 
+  // -- what is asked for, in samples (observation.hpp)
+  // ---------------------------------------------------------------------------------------------
+
+  /// Begins or ends sampling of what all threads ask for. Any thread, at any time.
+  void observe_accesses(bool on) noexcept;
+  [[nodiscard]] bool observes_accesses() const noexcept;
+  /// What was sampled since the last time. One thread at a time.
+  physics::observer::drained
+  drain_samples(const std::function<void(std::span<const physics::access_sample>)>& use);
+
+  /// Single operations of the calling thread that follow belong to this connection, until another
+  /// beginning. Where nothing begins they all belong to one. Any number that tells the connections
+  /// of a thread apart.
+  void begin_stream(std::uint64_t connection) noexcept;
+  /// All operations of the calling thread that follow, of whatever calls, belong to one request of
+  /// about so many, until another beginning. A batch is a request of its own without it.
+  void begin_request(std::size_t operations) noexcept;
+
   // -- the log
   // ------------------------------------------------------------------------------------------------------
 
@@ -283,6 +302,7 @@ public:
 private:
   friend class segment_maker;
   friend class key_mark;
+  friend class told_streams;
   static op_status open_in_memory(state& s);
   static op_status open_folder(state& s);
   static op_status open_log(state& s, recovered& found);

@@ -78,6 +78,7 @@ void engine::execute_unsynced(std::span<const operation> operations, std::span<o
                                             std::span<op_reply> replies, value_arena& arena,
                                             round when) {
   thread_local batch scratch;
+  auto* const observer = state_->show_batch(operations.size());
   for (std::size_t begin = 0; begin < operations.size(); begin += batch::chunk_size) {
     const auto n = std::min(batch::chunk_size, operations.size() - begin);
     const auto part = operations.subspan(begin, n);
@@ -86,6 +87,11 @@ void engine::execute_unsynced(std::span<const operation> operations, std::span<o
       execute_reads(scratch, part, answers, arena, when);
     else
       execute_chunk(scratch, part, answers, arena, when);
+    if (!observer) [[likely]]
+      continue;
+    const auto now_ms = observation::now_ms();
+    for (std::size_t i = 0; i < n; ++i)
+      observer->take(part[i], answers[i], scratch.hash(i), now_ms);
   }
   scratch.forget_large();
 }
@@ -118,24 +124,28 @@ void engine::execute_one(const operation& op, op_reply& reply, value_arena& aren
   if (!state.may_try_read(op)) return execute_locked(op, reply, arena);
   auto* const cells = state.reads->mine();
   const auto at = state.shard_of(op.key);
-  if (!cells || !state.shards[at]->try_read(op, key_hash(op.key), arena, cells[at], reply))
-      [[unlikely]]
+  const auto hash = key_hash(op.key);
+  if (!cells || !state.shards[at]->try_read(op, hash, arena, cells[at], reply)) [[unlikely]]
     return execute_locked(op, reply, arena);
   if (reply.expires_at_ms != 0 && reply.expires_at_ms <= state.time->now_ms()) [[unlikely]]
     hide_expired(reply);
+  state.show(op, reply, hash);
 }
 
 [[gnu::noinline]] void engine::read_timed(const operation& op, read_counters::cell& counted,
                                           op_reply& reply, value_arena& arena) {
   const auto began_ns = now_ns();
   auto& s = *state_->shards[state_->shard_of(op.key)];
-  if (!s.try_read(op, key_hash(op.key), arena, counted, reply))
-    return execute_locked(op, reply, arena);
+  const auto hash = key_hash(op.key);
+  if (!s.try_read(op, hash, arena, counted, reply)) return execute_locked(op, reply, arena);
   if (reply.expires_at_ms != 0 && reply.expires_at_ms <= state_->time->now_ms())
     hide_expired(reply);
   const auto took_ns = now_ns() - began_ns;
-  std::lock_guard hold{s.lock()};
-  count(s.counters().read_latency, took_ns, 1);
+  {
+    std::lock_guard hold{s.lock()};
+    count(s.counters().read_latency, took_ns, 1);
+  }
+  state_->show(op, reply, hash);
 }
 
 [[gnu::noinline]] void engine::execute_locked(const operation& op, op_reply& reply,
@@ -178,6 +188,7 @@ void engine::execute_one(const operation& op, op_reply& reply, value_arena& aren
   lock.unlock();
   if (reply.durable_at != 0 && s.log() && reply.durable_at > s.log()->durable_lsn())
     s.log()->request_sync();
+  state.show(op, reply, hash);
 }
 
 /// A chunk without a write: nothing has to be kept in order and hardly ever a lock is needed, so

@@ -2,6 +2,7 @@
 
 #include "messages/limits.hpp"
 #include "messages/operations.hpp"
+#include "physics/observer.hpp"
 #include "storage/clock.hpp"
 #include "storage/direct_io.hpp"
 #include "storage/file_system.hpp"
@@ -95,6 +96,10 @@ struct engine_options {
   std::uint64_t watch_memory_bytes = 256u << 20;
   /// Watches at the same time.
   std::uint64_t watches_max = 100'000;
+
+  /// How accesses are sampled while somebody observes them (engine::observe_accesses); `seed` and
+  /// `source` are the engine's. No key's every access: nothing learns from single keys yet.
+  physics::observer_options observation{.keys_one_in = 0xffff'ffff};
 
   /// Threads that recover; 0: one per core.
   std::uint32_t recovery_threads = 0;

@@ -2,6 +2,7 @@
 
 #include "storage/data_folder.hpp"
 #include "storage/engine.hpp"
+#include "storage/observation.hpp"
 #include "storage/segment_store.hpp"
 #include "storage/shard.hpp"
 #include "storage/shard_log.hpp"
@@ -61,9 +62,10 @@ struct engine::state {
   durability level_max = durability::sync; ///< what may be asked for; memory without a folder
   std::shared_ptr<table_memory> memory;    ///< of all shards' records
   std::vector<std::unique_ptr<shard>> shards;
-  unsigned slot_shift = 0;              ///< slot >> slot_shift is the shard
-  std::unique_ptr<read_counters> reads; ///< those without a lock
-  bool plain_gets = false;              ///< a get that names no level needs no lock
+  unsigned slot_shift = 0;               ///< slot >> slot_shift is the shard
+  std::unique_ptr<read_counters> reads;  ///< those without a lock
+  bool plain_gets = false;               ///< a get that names no level needs no lock
+  std::unique_ptr<observation> observed; ///< accesses, in samples
   std::vector<std::unique_ptr<shard_log>> logs;
   bool direct_checkpoints = false;     ///< written past the page cache
   std::vector<log_origin> log_origins; ///< by shard
@@ -105,6 +107,18 @@ struct engine::state {
   [[nodiscard]] std::uint32_t shard_of(std::string_view key) const noexcept {
     return slot_of(key).value >> slot_shift;
   }
+
+  /// Shows a single operation to whoever observes. Off the fast way of a get, but for one in 64 of
+  /// a shard: where that begins a window that is sampled, those of its thread that follow are
+  /// sent here too.
+  void show(const operation& op, const op_reply& reply, std::uint64_t hash) noexcept {
+    if (!observed->is_on()) [[likely]]
+      return;
+    show_single(op, reply, hash);
+  }
+  void show_single(const operation& op, const op_reply& reply, std::uint64_t hash) noexcept;
+  /// Begins a batch of so many operations; whoever observes it, or null.
+  [[nodiscard]] thread_observer* show_batch(std::size_t operations) noexcept;
 
   void tell_listeners();
   /// engine::scan(). `locked`: the caller holds the locks of all shards.

@@ -48,6 +48,8 @@ public:
   /// Are mine() at hand? Then they are ready().
   [[nodiscard]] bool are_ready() const noexcept { return last_used_.number == number_; }
   [[nodiscard]] cell* ready() const noexcept { return last_used_.cells; }
+  /// No more, on this thread, until the next mine().
+  static void put_away() noexcept { last_used_ = {}; }
 
   /// Adds what all threads, past and present, have counted for a shard.
   void add_to(std::uint32_t shard, shard_stats& out) const;

@@ -286,10 +286,8 @@ void shard::store_hash(const call& c, record* existing, const new_value& value, 
       logged.large = as_bytes(value.large);
       logged.value = {};
     } else {
-      logged.value = value.bytes; // staged it is logged from the record
+      logged.value = value.bytes;
     }
-  } else if (staged_ && logged.op != log_op::put) {
-    logged.value = c.arena.copy(logged.value); // logged after this call
   }
   if (!staged_) {
     if (to_log)

@@ -102,6 +102,27 @@ void transaction::apply(const operation& op, op_reply& reply, const large_value*
   if (reply.durable_at != 0) note_seen(*s, reply.durable_at, s->at->erase_lsn_before());
 }
 
+void transaction::clear(durability level) {
+  if (failed_ == op_code::ok && share_count_ != state_.shard_count())
+    failed_ = op_code::wrong_shard;
+  if (failed_ == op_code::ok && level > state_.level_max) failed_ = op_code::no_replicas;
+  const auto asked = level == durability::unspecified ? state_.options.default_level : level;
+  try {
+    for (auto& s : shares()) {
+      if (failed_ != op_code::ok) return;
+      if (s.at->records().stats().keys == 0) continue;
+      failed_ = admit(s, s.staging ? 1 : std::max<std::uint64_t>(s.writes, 1),
+                      std::max(s.bytes, s.bytes_applied));
+      if (failed_ != op_code::ok) return;
+      begin_writing(s);
+      if (s.at->stage_clear(asked) && asked >= durability::sync)
+        note_seen(s, s.at->last_erase_lsn(), s.at->erase_lsn_before());
+    }
+  } catch (const std::bad_alloc&) {
+    failed_ = op_code::no_space;
+  }
+}
+
 /// Room for one write more.
 void transaction::begin_writing(share& s) {
   if (s.staged.size() == s.staged.capacity())
@@ -202,6 +223,9 @@ void transaction::commit() {
     }
   for (auto& s : shares()) s.changing.reset();
   for (auto& s : shares()) s.lock.unlock();
+  for (auto& s : shares())
+    for (auto& w : s.staged)
+      if (w.cleared) s.at->bury(w);
 }
 
 void transaction::take_back() noexcept {

@@ -57,6 +57,9 @@ public:
   /// copied under them and logged as it is.
   void apply(const operation& op, op_reply& reply, const large_value* prepared = nullptr);
 
+  /// Removes every key, in bounded time; all shards must be locked. Fails as apply() does.
+  void clear(durability level);
+
   /// ok; else why nothing of all this can be done, whatever the body says:
   ///   wrong_shard       a key of a shard that was not named
   ///   invalid_argument  an operation that makes no sense, or has a request id

@@ -3,12 +3,13 @@
 #include "cluster/config_units.hpp"
 
 #include <fmt/format.h>
+#include <system_error>
 #include <utility>
 
 namespace warp::programs {
 
 resp_service::resp_service(cluster::resp_server_options options, universe& u)
-    : options_(std::move(options)), universe_(u) {
+    : options_(std::move(options)), universe_(u), physics_(u) {
   if (universe_.engine().options().folder.empty()) return;
   options_.checkpoint = [this](checkpoint_done done) {
     std::lock_guard guard{mutex_};
@@ -23,15 +24,20 @@ resp_service::~resp_service() {
 
 op_status resp_service::start() {
   auto options = options_;
+  options.physics = &physics_;
   // A restart: clients know the port of the first start.
   if (port_ != 0) options.listen = address();
   auto server = cluster::resp_server::start(std::move(options), universe_.engine());
   if (!server) return server.status();
   std::lock_guard guard{mutex_};
+  over_ = false;
+  try {
+    checkpoints_ = std::thread([this] { write_checkpoints(); });
+  } catch (const std::system_error& e) {
+    return {op_code::io_error, fmt::format("cannot start a thread for SAVE: {}", e.what())};
+  }
   server_ = std::move(*server);
   port_ = server_->port();
-  over_ = false;
-  checkpoints_ = std::thread([this] { write_checkpoints(); });
   return {};
 }
 

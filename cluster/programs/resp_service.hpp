@@ -2,6 +2,7 @@
 
 #include "actors/service.hpp"
 #include "actors/universe.hpp"
+#include "cluster/programs/universe_physics.hpp"
 #include "cluster/resp_server.hpp"
 
 #include <condition_variable>
@@ -38,6 +39,7 @@ private:
 
   cluster::resp_server_options options_;
   universe& universe_;
+  universe_physics physics_;
   mutable std::mutex mutex_; ///< never held while the server starts or stops, or a checkpoint is
                              ///< written
   std::unique_ptr<cluster::resp_server> server_;

@@ -31,12 +31,13 @@ void show_shards_json(const std::vector<shard_summary>& shards, std::uint64_t to
                "\"load_share\": {:.6f}, \"last_lsn\": {}, \"durable_lsn\": {}, "
                "\"durable_lag_ms\": {}, \"log_records\": {}, \"log_bytes\": {}, \"stalls\": {}, "
                "\"expired\": {}, \"checkpoint_lsn\": {}, "
-               "\"checkpoint_at_ms\": {}, \"checkpoint_bytes\": {}}}",
+               "\"checkpoint_at_ms\": {}, \"checkpoint_bytes\": {}, \"accesses_per_s\": {:.3f}, "
+               "\"bytes_per_s\": {:.1f}, \"mass\": {:.6f}}}",
                &s == shards.data() ? "" : ",", s.shard.value, s.keys, s.key_bytes, s.value_bytes,
                s.record_bytes, s.index_bytes, s.gets, s.get_hits, s.puts, s.erases,
                s.other_operations, share, s.last_lsn, s.durable_lsn, s.durable_lag_ms,
                s.log_records, s.log_bytes, s.stalls, s.expired, s.checkpoint_lsn,
-               s.checkpoint_at_ms, s.checkpoint_bytes);
+               s.checkpoint_at_ms, s.checkpoint_bytes, s.accesses_per_s, s.bytes_per_s, s.mass);
   }
   fmt::print("\n]\n");
 }
@@ -53,16 +54,17 @@ void shards(tool& t) {
     bytes += s.key_bytes + s.value_bytes;
   }
   if (t.json) return show_shards_json(*found, total);
-  fmt::print("{:>5}  {:>12}  {:>9}  {:>14}  {:>6}  {:>12}  {:>12}  {:>10}\n", "shard", "keys",
-             "bytes", "operations", "load", "last LSN", "durable LSN", "checkpoint");
+  fmt::print("{:>5}  {:>12}  {:>9}  {:>14}  {:>6}  {:>11}  {:>11}  {:>12}  {:>12}  {:>10}\n",
+             "shard", "keys", "bytes", "operations", "load", "accesses/s", "mass, KiB/s",
+             "last LSN", "durable LSN", "checkpoint");
   for (const auto& s : *found)
-    fmt::print("{:>5}  {:>12}  {:>9}  {:>14}  {:>5.1f}%  {:>12}  {:>12}  {:>10}\n", s.shard.value,
-               with_commas(s.keys), readable_bytes(s.key_bytes + s.value_bytes),
-               with_commas(operations_of(s)),
-               total == 0
-                   ? 0.0
+    fmt::print(
+        "{:>5}  {:>12}  {:>9}  {:>14}  {:>5.1f}%  {:>11.1f}  {:>11.1f}  {:>12}  {:>12}  {:>10}\n",
+        s.shard.value, with_commas(s.keys), readable_bytes(s.key_bytes + s.value_bytes),
+        with_commas(operations_of(s)),
+        total == 0 ? 0.0
                    : 100.0 * static_cast<double>(operations_of(s)) / static_cast<double>(total),
-               s.last_lsn, s.durable_lsn, age_of(s.checkpoint_at_ms));
+        s.accesses_per_s, s.mass, s.last_lsn, s.durable_lsn, age_of(s.checkpoint_at_ms));
   fmt::print("{:>5}  {:>12}  {:>9}  {:>14}\n", "all", with_commas(keys), readable_bytes(bytes),
              with_commas(total));
 }

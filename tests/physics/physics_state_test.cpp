@@ -298,3 +298,41 @@ TEST_CASE("bytes that are whole but mean nothing are refused", "[physics][state]
       }
   }
 }
+
+TEST_CASE("loads that are counted exactly are the shards' loads, and samples add nothing",
+          "[physics][state]") {
+  physics_state state{small()};
+  application app;
+  std::vector<access_sample> samples;
+  for (int i = 0; i < 100; ++i) app.request(1);
+  app.watching.drain([&](std::span<const access_sample> piece) {
+    samples.insert(samples.end(), piece.begin(), piece.end());
+  });
+  REQUIRE_FALSE(samples.empty());
+  std::vector<shard_use> used(8);
+  used[2] = {.accesses = 300, .bytes = 3'000};
+  used[5] = {.accesses = 100, .bytes = 1'000};
+  for (int second = 0; second < 3'000; ++second) {
+    state.learn(samples, 0);
+    state.add_loads(used, begin_ms + 1'000 * static_cast<std::uint64_t>(second));
+  }
+  const auto masses = state.masses(begin_ms + 3'000'000);
+  CHECK(masses[2].accesses_per_s == Approx(300).epsilon(0.01));
+  CHECK(masses[2].bytes_per_s == Approx(3'000).epsilon(0.01));
+  CHECK(masses[5].accesses_per_s == Approx(100).epsilon(0.01));
+  CHECK(masses[0].accesses_per_s == 0);
+  CHECK(state.entropy(begin_ms + 3'000'000).max_over_mean == Approx(6).epsilon(0.01));
+}
+
+TEST_CASE("a rule that is taken back is gone, and the others stay", "[physics][state]") {
+  physics_state state{small()};
+  REQUIRE(state.add_rule("a:* -> b:*", 0.5));
+  REQUIRE(state.add_rule("a:* -> c:*"));
+  CHECK(state.remove_rule("a:* -> b:*"));
+  CHECK_FALSE(state.remove_rule("a:* -> b:*"));
+  CHECK(state.rules() == std::vector<std::pair<std::string, double>>{{"a:* -> c:*", 0.8}});
+  REQUIRE(state.quantum_get("a:1").size() == 1);
+  CHECK(state.quantum_get("a:1")[0].key == "c:1");
+  state.entangle("a:1", texts{"d", "e"}, 1);
+  CHECK(state.declared() == 2);
+}

@@ -1,0 +1,50 @@
+// What threads ask for, in samples, for whoever learns from it.
+
+#include "storage/engine_state.hpp"
+
+namespace warp::storage {
+
+void engine::state::show_single(const operation& op, const op_reply& reply,
+                                std::uint64_t hash) noexcept {
+  auto* const to = observed->mine();
+  if (to && to->single(op, reply, hash, observation::now_ms())) read_counters::put_away();
+}
+
+thread_observer* engine::state::show_batch(std::size_t operations) noexcept {
+  if (!observed->is_on()) [[likely]]
+    return nullptr;
+  auto* const to = observed->mine();
+  if (!to || to->told || !to->begin_batch(operations, observation::now_ms())) return nullptr;
+  return to;
+}
+
+void engine::observe_accesses(bool on) noexcept {
+  state_->observed->turn(on);
+}
+
+bool engine::observes_accesses() const noexcept {
+  return state_->observed->is_on();
+}
+
+physics::observer::drained
+engine::drain_samples(const std::function<void(std::span<const physics::access_sample>)>& use) {
+  return state_->observed->drain(use);
+}
+
+void engine::begin_stream(std::uint64_t connection) noexcept {
+  auto& observed = *state_->observed;
+  if (!observed.is_on()) [[likely]]
+    return;
+  auto* const to = observed.mine();
+  if (to && to->begin_stream(connection, observation::now_ms())) read_counters::put_away();
+}
+
+void engine::begin_request(std::size_t operations) noexcept {
+  auto& observed = *state_->observed;
+  if (!observed.is_on()) [[likely]]
+    return;
+  auto* const to = observed.mine();
+  if (to && to->begin_request(operations, observation::now_ms())) read_counters::put_away();
+}
+
+} // namespace warp::storage

@@ -1,0 +1,111 @@
+#pragma once
+
+#include "messages/operations.hpp"
+#include "physics/observer.hpp"
+#include "storage/reply.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace warp::storage {
+
+/// What one thread's accesses are sampled into. Its thread alone calls it.
+class thread_observer {
+public:
+  explicit thread_observer(const physics::observer_options& options) : watching_(options) {}
+
+  /// Single operations that follow belong to this connection, until another beginning. true: to a
+  /// window of it that is sampled.
+  bool begin_stream(std::uint64_t connection, std::uint64_t now_ms) noexcept {
+    stream_ = connection;
+    in_request_ = false;
+    watching_.begin_stream(connection, now_ms);
+    return watching_.sampling();
+  }
+  /// All that follows belongs to one request of about so many accesses, until another beginning.
+  bool begin_request(std::size_t accesses, std::uint64_t now_ms) noexcept {
+    in_request_ = true;
+    watching_.begin_request(accesses, now_ms);
+    return watching_.sampling();
+  }
+  /// A batch is a request of its own, unless it is within one. true: it is sampled.
+  bool begin_batch(std::size_t accesses, std::uint64_t now_ms) noexcept {
+    if (!in_request_) watching_.begin_request(accesses, now_ms);
+    return watching_.sampling();
+  }
+  /// An access of a batch that is sampled.
+  void take(const operation& op, const op_reply& reply, std::uint64_t hash,
+            std::uint64_t now_ms) noexcept;
+  /// A single operation. true: the next one belongs to a sampled window too, as far as is known.
+  bool single(const operation& op, const op_reply& reply, std::uint64_t hash,
+              std::uint64_t now_ms) noexcept;
+
+  /// Somebody above says whose operations a batch holds, and hands them to single().
+  bool told = false;
+
+private:
+  friend class observation;
+  physics::observer watching_;
+  std::uint64_t stream_ = 0;
+  bool in_request_ = false;
+  std::atomic<bool> taken_{true}; ///< by a thread
+};
+
+/// Samples what the threads that use an engine ask for, each into a ring of its own, so that the
+/// data path shares nothing and waits for nobody. While it is off nothing is sampled. Thread-safe;
+/// drain() by one thread at a time.
+class observation {
+public:
+  explicit observation(const physics::observer_options& options);
+
+  [[nodiscard]] bool is_on() const noexcept { return on_.load(std::memory_order_relaxed); }
+  void turn(bool on) noexcept { on_.store(on, std::memory_order_relaxed); }
+
+  /// The calling thread's; its own until it ends. Null: no memory.
+  [[nodiscard]] thread_observer* mine() noexcept {
+    return last_used_.number == number_ ? last_used_.of : claim();
+  }
+
+  /// Hands what all threads sampled to `use(std::span<const physics::access_sample>)`.
+  template <class Use>
+  physics::observer::drained drain(Use&& use) {
+    physics::observer::drained all;
+    std::lock_guard guard{mutex_};
+    for (const auto& o : observers_) {
+      const auto one = o->watching_.drain(use);
+      all.samples += one.samples;
+      all.accesses += one.accesses;
+      all.dropped += one.dropped;
+    }
+    return all;
+  }
+
+  /// Unix time to a few milliseconds, which is enough for windows, at a fraction of the price.
+  [[nodiscard]] static std::uint64_t now_ms() noexcept;
+
+private:
+  struct claimed;
+  struct claims;
+  struct last_used {
+    std::uint64_t number = 0;
+    thread_observer* of = nullptr;
+  };
+  static constinit thread_local last_used last_used_;
+
+  thread_observer* claim() noexcept;
+  thread_observer* find();
+
+  const std::uint64_t number_; ///< of this object; no two in a process have the same
+  const physics::observer_options options_;
+  std::atomic<bool> on_{false};
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<thread_observer>> observers_;
+};
+
+} // namespace warp::storage

@@ -1,0 +1,124 @@
+// What it costs to be observed: tier T3 against T0, toggled in one process slice by slice, so that
+// what the machine does meanwhile meets both. The processor time is that of all threads, the one
+// that learns and the log's included.
+#include "actors/universe.hpp"
+#include "tests/bench/load.hpp"
+#include "tests/bench/report.hpp"
+#include "tests/support/temp_folder.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace warp;
+using namespace warp::bench;
+
+/// The middle, and how far off it may be by chance: 1.25 times the standard error of the mean, as a
+/// median of as many values has it.
+std::string middle_and_error(const std::vector<double>& v) {
+  double mean = 0, squares = 0;
+  for (const double x : v) mean += x / static_cast<double>(v.size());
+  for (const double x : v) squares += (x - mean) * (x - mean);
+  const double n = static_cast<double>(v.size());
+  return std::to_string(median(v)) + " +- " +
+         std::to_string(1.25 * std::sqrt(squares / (n - 1) / n)) + " %";
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  report out{argc, argv, "physics_overhead_bench: what it costs to be observed, T3 against T0.\n"};
+  spdlog::set_level(spdlog::level::warn);
+  const std::size_t slices = out.quick() ? 8 : 60;
+  const double slice_s = out.seconds(out.quick() ? 0.25 : 1);
+  const auto keys = out.keys(out.quick() ? 100'000 : 1'000'000);
+  const unsigned threads = out.options().threads.empty() ? 1 : out.options().threads[0];
+  out.begin("physics on against off: T3 against T0 in one process",
+            4 * (static_cast<double>(slices) * slice_s + 10));
+  out.setting("universe", std::to_string(keys) + " keys of 16 B, values of 100 B, log on");
+  out.setting("slices", std::to_string(slices) + " of " + std::to_string(slice_s) +
+                            " s for each load, in turns T0 T3 T3 T0; a run is a pair of them");
+  out.setting("threads", std::to_string(threads));
+
+  const testing::temp_folder folder;
+  auto opened = universe::open({.engine = {.folder = folder.path()}});
+  if (!opened) {
+    std::fprintf(stderr, "benchmark: %s\n", opened.status().to_string().c_str());
+    return 1;
+  }
+  auto& db = **opened;
+  {
+    const std::string value(100, 'v');
+    std::vector<key_text> names(256);
+    std::vector<operation> puts(256);
+    std::vector<storage::op_reply> replies(256);
+    storage::value_arena arena;
+    for (std::uint64_t at = 0; at < keys; at += 256) {
+      for (std::size_t i = 0; i < 256; ++i) {
+        names[i].set((at + i) % keys);
+        puts[i] = {.kind = op_kind::put, .key = names[i].view(), .value = value, .request = {}};
+      }
+      db.engine().execute(puts, replies, arena);
+    }
+  }
+
+  struct observed_load {
+    std::string name;
+    unsigned put_percent;
+    std::size_t batch;
+  };
+  const observed_load loads[] = {{"get, single", 0, 1},
+                                 {"get, batches of 16", 0, 16},
+                                 {"get, batches of 256", 0, 256},
+                                 {"put, single", 100, 1}};
+  for (const auto& l : loads) {
+    out.section(l.name);
+    if (!out.wanted_section()) continue;
+    const load what{
+        .put_percent = l.put_percent, .batch = l.batch, .threads = threads, .keys = keys};
+    std::vector<std::unique_ptr<load_thread>> workers;
+    for (unsigned t = 0; t < threads; ++t)
+      workers.push_back(std::make_unique<load_thread>(what, t));
+    const auto slice = [&](physics_tier tier) {
+      db.set_physics_tier(tier);
+      return run_threads(threads, slice_s,
+                         [&](unsigned t) { return workers[t]->calls(db.engine(), 16); });
+    };
+    slice(physics_tier::t3); // warm
+    const auto before = db.physics();
+    figure rate{
+        .name = "operations a second lost", .unit = "%", .runs = {}, .bar = 2, .at_most = true};
+    figure cpu{.name = "processor time of an operation gained",
+               .unit = "%",
+               .runs = {},
+               .bar = 2,
+               .at_most = true};
+    double rates = 0;
+    for (std::size_t pair = 0; pair < slices / 2; ++pair) {
+      const bool off_first = pair % 2 == 0;
+      const auto first = slice(off_first ? physics_tier::t0 : physics_tier::t3);
+      const auto second = slice(off_first ? physics_tier::t3 : physics_tier::t0);
+      const auto& off = off_first ? first : second;
+      const auto& on = off_first ? second : first;
+      rate.runs.push_back(100 * (1 - on.rate_m() / off.rate_m()));
+      cpu.runs.push_back(100 * (on.cpu_ns() / off.cpu_ns() - 1));
+      rates += off.rate_m() / static_cast<double>(slices / 2);
+    }
+    const auto after = db.physics();
+    out.note("off: " + std::to_string(rates) + " M/s; samples a second while on: " +
+             std::to_string(static_cast<double>(after.samples - before.samples) /
+                            (static_cast<double>(slices) / 2 * slice_s)) +
+             ", dropped in all: " + std::to_string(after.dropped - before.dropped));
+    out.note("medians with their errors: rate " + middle_and_error(rate.runs) + ", cpu " +
+             middle_and_error(cpu.runs));
+    out.add(std::move(rate));
+    out.add(std::move(cpu));
+  }
+  return 0;
+}

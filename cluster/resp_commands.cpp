@@ -34,9 +34,9 @@ class registry {
 public:
   registry() {
     for (const auto part :
-         {string_commands(), key_commands(), scan_commands(), connection_commands(),
-          pubsub_commands(), server_commands(), physics_commands(), cluster_commands(),
-          transaction_commands(), introspection_commands(), missing_commands()})
+         {string_commands(), hash_commands(), key_commands(), scan_commands(),
+          connection_commands(), pubsub_commands(), server_commands(), physics_commands(),
+          cluster_commands(), transaction_commands(), introspection_commands(), missing_commands()})
       rows_.insert(rows_.end(), part.begin(), part.end());
     std::ranges::sort(rows_, {}, &resp_command::name);
     for (std::uint32_t i = 0; i < rows_.size(); ++i) rows_[i].number = i;
@@ -74,13 +74,11 @@ std::span<const resp_command> all_commands() {
   return commands().rows();
 }
 
-std::vector<std::string_view> keys_of(const resp_command& c, resp_arguments args) {
-  std::vector<std::string_view> keys;
-  if (c.first_key == 0) return keys;
+void add_keys_of(const resp_command& c, resp_arguments args, std::vector<std::string_view>& keys) {
+  if (c.first_key == 0) return;
   const auto last = c.last_key >= 0 ? c.last_key : static_cast<int>(args.size()) + c.last_key;
   for (int i = c.first_key; i <= last && i < static_cast<int>(args.size()); i += c.key_step)
     keys.push_back(args[static_cast<std::size_t>(i)]);
-  return keys;
 }
 
 bool take_integer(resp_call& c, std::string_view text, std::int64_t& number,
@@ -92,6 +90,15 @@ bool take_integer(resp_call& c, std::string_view text, std::int64_t& number,
   }
   number = *parsed;
   return true;
+}
+
+void run_typed(resp_call& c) {
+  auto& out = c.out.buffer();
+  const auto begin = out.size();
+  c.command.run(c);
+  if (!c.keys.met_wrong_type()) return;
+  out.truncate(begin);
+  c.out.error(wrong_type_error);
 }
 
 void arity_error(resp_writer& out, std::string_view name) {
@@ -120,8 +127,6 @@ std::string failure_text(op_code code, const storage::engine& engine) {
   case op_code::timed_out:
     return "UNKNOWN whether the write is durable: it was done in memory, and the disk has not "
            "confirmed it";
-  case op_code::version_mismatch:
-    return "TRYAGAIN the keys changed all the time while the command was carried out";
   default:
     return fmt::format("ERR {}", to_string(code));
   }

@@ -5,6 +5,7 @@
 #include "messages/operations.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,9 +33,9 @@ struct resp_call {
 
 /// How a command is carried out.
 enum class command_kind : std::uint8_t {
-  data,    ///< on resp_call::keys only: it may run more than once until its commit() succeeds
+  data,    ///< on resp_call::keys only, within its run(): it may run more than once
   plain,   ///< does not read or write keys
-  whole,   ///< reads or writes keys that it does not name
+  whole,   ///< on all keys, through resp_call::keys, within a run() of EXEC or outside of any
   control, ///< of a transaction: never queued
   missing, ///< not there yet: stands in the table of commands only
 };
@@ -48,7 +49,18 @@ enum class reply_shape : std::uint8_t {
   done,       ///< 1, or 0 when the condition did not hold or there is no such key
   ttl_s,      ///< what is left until it expires, -1: never, -2: no such key
   ttl_ms,
-  type, ///< "string" or "none"
+  type, ///< "string", "hash" or "none"
+  // Of hashes: see write_hash_reply().
+  hash_number,    ///< of fields that are new, gone or there; 0 of an absent key; of an increment
+  hash_ok,        ///< OK
+  hash_done,      ///< 1, or 0 when the field was there
+  hash_value,     ///< of the field that was asked for, or null
+  hash_has,       ///< 1 if that field is there, else 0
+  hash_size,      ///< bytes of its value, or 0
+  hash_values_of, ///< of all that were asked for, an array
+  hash_pairs,     ///< all fields, a map
+  hash_names,
+  hash_values,
 };
 
 namespace command_flags {
@@ -70,6 +82,7 @@ struct resp_command {
   /// Data commands that are one operation of the engine: fills it and says what the reply looks
   /// like; false: in this form it is not, run() does it. The arity is right.
   bool (*gather)(resp_arguments, std::uint64_t now_ms, operation&, reply_shape&) = nullptr;
+  bool stores = false; ///< arguments as values, as they are
   std::string_view group, since, syntax, summary;
   std::string_view note;    ///< how it differs from Redis's; empty: it does not
   std::uint32_t number = 0; ///< in the registry
@@ -83,11 +96,12 @@ struct resp_command {
   return c.arity >= 0 ? words == static_cast<std::size_t>(c.arity)
                       : words >= static_cast<std::size_t>(-c.arity);
 }
-/// The keys among the arguments. Views of them.
-[[nodiscard]] std::vector<std::string_view> keys_of(const resp_command& c, resp_arguments args);
+/// Adds the keys among the arguments. Views of them.
+void add_keys_of(const resp_command& c, resp_arguments args, std::vector<std::string_view>& keys);
 
 /// The commands of each file.
 std::span<const resp_command> string_commands();
+std::span<const resp_command> hash_commands();
 std::span<const resp_command> key_commands();
 std::span<const resp_command> scan_commands();
 std::span<const resp_command> connection_commands();
@@ -104,11 +118,21 @@ std::span<const resp_command> missing_commands();
 /// The version of Redis whose behaviour this is.
 inline constexpr std::string_view redis_version = "7.0.15";
 inline constexpr std::string_view syntax_error = "ERR syntax error";
+inline constexpr std::string_view wrong_type_error =
+    "WRONGTYPE Operation against a key holding the wrong kind of value";
 inline constexpr std::string_view not_an_integer = "ERR value is not an integer or out of range";
 
 /// A 64-bit number; else the error has been written.
 bool take_integer(resp_call& c, std::string_view text, std::int64_t& number,
                   std::string_view error = not_an_integer);
+/// A cursor as SCAN takes it; nothing: the error has been written.
+std::optional<std::uint64_t> take_cursor(resp_call& c, std::string_view text);
+/// Cursors of the engine lie at the top of 64 bits, with zeros below; reversed they are small
+/// numbers, as those of Redis are, which clients may keep in a floating point number.
+[[nodiscard]] std::uint64_t reversed_bits(std::uint64_t bits) noexcept;
+/// Carries out a data command. Where it has met a value of another type than it works on, its
+/// answer is that.
+void run_typed(resp_call& c);
 /// "ERR wrong number of arguments for 'name' command".
 void arity_error(resp_writer& out, std::string_view name);
 /// A failure of the engine as an error of Redis's kind, for people: what happened.

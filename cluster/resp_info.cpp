@@ -203,7 +203,6 @@ private:
     row("client_output_buffer_limit_disconnections", of(counters_.slow_consumers_dropped));
     row("warp_transactions", of(counters_.transactions));
     row("warp_transactions_aborted", of(counters_.transactions_aborted));
-    row("warp_conflicts", of(counters_.conflicts));
   }
 
   void replication() {

@@ -99,7 +99,8 @@ void getkeys(resp_call& c) {
   if (command->first_key == 0) return c.out.error("ERR The command has no key arguments");
   if (!arity_fits(*command, args.size()))
     return c.out.error("ERR Invalid number of arguments specified for command");
-  const auto keys = keys_of(*command, args);
+  std::vector<std::string_view> keys;
+  add_keys_of(*command, args, keys);
   c.out.array(keys.size());
   for (const auto key : keys) c.out.bulk(key);
 }

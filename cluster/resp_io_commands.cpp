@@ -1,5 +1,6 @@
 // From bytes to commands: batches of the engine's operations, and everything else one by one.
 
+#include "cluster/resp_hash_commands.hpp"
 #include "cluster/resp_io_thread.hpp"
 #include "cluster/resp_text.hpp"
 #include "storage/told_streams.hpp"
@@ -12,10 +13,6 @@
 namespace warp::cluster {
 
 namespace {
-
-/// A command or transaction that had to begin anew this often goes on alone.
-constexpr int attempts_among_others = 32;
-constexpr int attempts_alone = 1'000;
 
 /// Replies larger than this, on average, make batches smaller.
 constexpr std::size_t large_reply_bytes = 4 * 1024;
@@ -36,6 +33,12 @@ bool keys_fit(const resp_command& command, resp_arguments args) noexcept {
     if (size < key_size_min || size > key_size_max) return false;
   }
   return true;
+}
+
+/// What a browser sends that a page has told to talk to this port: Redis ends such connections too,
+/// before the lines of the body, which the page has chosen, are taken for commands.
+bool is_of_http(std::string_view name) {
+  return same_word(name, "post") || same_word(name, "host:");
 }
 
 std::string unknown_command(resp_arguments args) {
@@ -180,6 +183,7 @@ void resp_io_thread::flush_batch() noexcept {
   }
   shares_.clear();
   arena_.clear();
+  gathered_arguments().clear();
   bump(counters_.commands, n);
 }
 
@@ -201,11 +205,21 @@ void resp_io_thread::write_batched(resp_connection& c, std::size_t i) {
   const auto code = reply.code;
   bump(command_counts_[numbers_[i]].calls);
   const bool absent = code == op_code::not_found || code == op_code::already_exists;
-  if (code != op_code::ok && !absent) [[unlikely]] {
+  if (is_of_hash(shapes_[i])) {
+    const auto at = c.output.size();
+    if (!write_hash_reply(c.out, shapes_[i], operations_[i], reply))
+      c.out.error(failure_text(code, shared_.engine));
+    if (c.output.view()[at] == '-') [[unlikely]] {
+      bump(counters_.errors);
+      bump(command_counts_[numbers_[i]].failed);
+    }
+  } else if (code != op_code::ok && !absent) [[unlikely]] {
     bump(counters_.errors);
     bump(command_counts_[numbers_[i]].failed);
     if (code == op_code::wrong_type) {
-      c.out.error(reply.number != 0 ? "ERR increment or decrement would overflow" : not_an_integer);
+      c.out.error(reply.type != value_type::bytes ? wrong_type_error
+                  : reply.number != 0             ? "ERR increment or decrement would overflow"
+                                                  : not_an_integer);
     } else {
       c.out.error(failure_text(code, shared_.engine));
     }
@@ -249,7 +263,9 @@ void resp_io_thread::write_batched(resp_connection& c, std::size_t i) {
         c.out.integer(shapes_[i] == reply_shape::ttl_ms ? left_ms() : (left_ms() + 500) / 1'000);
       break;
     case reply_shape::type:
-      c.out.simple(absent ? "none" : "string");
+      c.out.simple(absent ? "none" : reply.type == value_type::hash ? "hash" : "string");
+      break;
+    default: // of hashes
       break;
     }
   }
@@ -278,6 +294,14 @@ bool resp_io_thread::admit(resp_connection& c, const resp_command* command) {
     if (c.in_multi()) c.transaction->refused = true;
     return false;
   };
+  if (command == nullptr && is_of_http(arguments_[0])) {
+    complain(fmt::format("{} speaks HTTP and is disconnected: a web page may have sent somebody's "
+                         "browser to this port",
+                         c.card->address));
+    bump(counters_.connections_dropped);
+    c.closing = true;
+    return false;
+  }
   if (command == nullptr) return refuse(unknown_command(arguments_));
   if (!arity_fits(*command, arguments_.size()))
     return refuse(fmt::format("ERR wrong number of arguments for '{}' command", command->name));
@@ -361,24 +385,19 @@ void resp_io_thread::run(resp_connection& c, const resp_command& command) {
 void resp_io_thread::run_data(resp_call& call) {
   auto& c = call.client;
   const auto begin = c.output.size();
-  const auto attempt = [&] {
-    view_.begin(c.level, shared_.now_ms());
-    call.command.run(call);
-    const auto code = view_.commit();
-    if (code != op_code::ok) c.output.truncate(begin);
-    return code;
+  keys_.clear();
+  add_keys_of(call.command, call.args, keys_);
+  if (call.command.stores) view_.prepare(call.args.subspan(1));
+  const auto work = [&] {
+    c.output.truncate(begin);
+    run_typed(call);
+    return true;
   };
-  auto code = attempt();
-  for (int i = 1; code == op_code::version_mismatch && i < attempts_among_others; ++i) {
-    bump(counters_.conflicts);
-    code = attempt();
+  if (const auto code = view_.run(keys_, resp_view::scope::keys, c.level, std::ref(work));
+      code != op_code::ok) {
+    c.output.truncate(begin);
+    return c.out.error(failure_text(code, shared_.engine));
   }
-  if (code == op_code::version_mismatch)
-    shared_.gate.alone(number_, [&] {
-      for (int i = 0; code == op_code::version_mismatch && i < attempts_alone; ++i)
-        code = attempt();
-    });
-  if (code != op_code::ok) return c.out.error(failure_text(code, shared_.engine));
   if (!view_.waits().empty())
     hold(c, c.sent + begin, view_.waits(), clock::now() + shared_.options.durable_wait_max);
 }

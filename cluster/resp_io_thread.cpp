@@ -2,6 +2,8 @@
 
 #include "cluster/resp_io_thread.hpp"
 
+#include "cluster/descriptors.hpp"
+
 #include <algorithm>
 #include <arpa/inet.h>
 #include <bit>
@@ -31,6 +33,7 @@ constexpr std::size_t turn_events = 128;
 constexpr std::size_t spares_bytes_max = 16 * 1024 * 1024; // a turn's connections all have buffers
 constexpr std::size_t spare_bytes_max = 256 * 1024;
 constexpr auto tick_interval = std::chrono::milliseconds{100};
+constexpr auto complaints_apart = std::chrono::seconds{10};
 constexpr auto pause_tick = std::chrono::milliseconds{5};
 
 std::string random_id() {
@@ -79,8 +82,7 @@ resp_shared::resp_shared(resp_server_options o, storage::engine& e, std::uint16_
                !e.options().folder.empty(),
                (options.level == durability::unspecified ? e.options().default_level
                                                          : options.level) >= durability::sync),
-      gate(options.threads), last_save_s(started_at_ms / 1'000),
-      default_level(e.options().default_level) {}
+      last_save_s(started_at_ms / 1'000), default_level(e.options().default_level) {}
 
 resp_io_thread::resp_io_thread(resp_shared& shared, std::size_t number)
     : shared_(shared), number_(static_cast<std::uint32_t>(number)),
@@ -107,7 +109,12 @@ void resp_io_thread::start(std::optional<listen_socket> listener) {
     ::epoll_ctl(epoll_, EPOLL_CTL_ADD, listener_->fd(), &wanted);
   }
   shared_.engine.add_round_listener(*this);
-  thread_ = std::thread([this] { loop(); });
+  try {
+    thread_ = std::thread([this] { loop(); });
+  } catch (...) {
+    shared_.engine.remove_round_listener(*this);
+    throw;
+  }
 }
 
 void resp_io_thread::stop_listening() {
@@ -171,9 +178,13 @@ void resp_io_thread::take_messages() {
   for (auto& work : messages) work();
 }
 
-void resp_io_thread::adopt(int fd) {
+void resp_io_thread::adopt(int fd) noexcept {
   connections_.fetch_add(1, std::memory_order_relaxed);
-  post([this, fd] { serve(fd); });
+  try {
+    post([this, fd] { serve(fd); });
+  } catch (const std::bad_alloc&) {
+    give_up(fd);
+  }
 }
 
 void resp_io_thread::on_round() noexcept {
@@ -233,7 +244,6 @@ int resp_io_thread::timeout_ms() const noexcept {
 int resp_io_thread::turn(int timeout) {
   epoll_event events[turn_events];
   const int n = ::epoll_wait(epoll_, events, static_cast<int>(std::size(events)), timeout);
-  shared_.gate.enter(number_);
   now_ms_ = shared_.now_ms();
   limits_.bulk_bytes_max = shared_.settings.bulk_bytes_max.load(std::memory_order_relaxed);
   for (int i = 0; i < n; ++i) {
@@ -281,7 +291,6 @@ int resp_io_thread::turn(int timeout) {
       drop(*c, "no memory for its buffers");
     }
   }
-  shared_.gate.leave(number_);
   turned_at_ = clock::now();
   if (turned_at_ - ticked_at_ >= (paused_ != 0 ? pause_tick : tick_interval)) {
     ticked_at_ = turned_at_;
@@ -337,6 +346,23 @@ void resp_io_thread::tick(clock::time_point now) {
 // -- connections
 // ---------------------------------------------------------------------------------------------------------
 
+/// One line in a while: who can make it happen must not make us fill the disk with lines.
+void resp_io_thread::complain(std::string_view what) {
+  const auto now = clock::now();
+  if (complained_at_ != clock::time_point{} && now - complained_at_ < complaints_apart) return;
+  complained_at_ = now;
+  spdlog::warn("resp: {}", what);
+}
+
+/// No descriptors left, or no memory: the socket stays readable, so it is not watched for a moment.
+/// Whoever waits in its queue is served when there are some again.
+void resp_io_thread::look_away(std::string_view reason) {
+  complain(fmt::format("cannot accept a connection: {}; trying again", reason));
+  accepting_ = false;
+  accept_again_at_ = clock::now() + tick_interval;
+  ::epoll_ctl(epoll_, EPOLL_CTL_DEL, listener_->fd(), nullptr);
+}
+
 void resp_io_thread::accept_some() {
   // A few at a time: those that are there already have work too.
   for (int i = 0; i < 64; ++i) {
@@ -344,18 +370,19 @@ void resp_io_thread::accept_some() {
     if (fd < 0) {
       if (errno == EAGAIN || errno == EWOULDBLOCK) return;
       if (errno == EINTR || errno == ECONNABORTED) continue;
-      // No descriptors left: the socket stays readable, so look away for a moment.
-      spdlog::warn("resp: cannot accept a connection: {}", std::strerror(errno));
-      accepting_ = false;
-      accept_again_at_ = clock::now() + tick_interval;
-      ::epoll_ctl(epoll_, EPOLL_CTL_DEL, listener_->fd(), nullptr);
-      return;
+      return look_away(std::strerror(errno));
     }
     auto open = shared_.connections_open.load(std::memory_order_relaxed);
     bool taken = false;
     while (open < shared_.options.connections_max && !taken)
       taken =
           shared_.connections_open.compare_exchange_weak(open, open + 1, std::memory_order_relaxed);
+    if (taken && !may_keep_connection(fd)) {
+      taken = false;
+      shared_.connections_open.fetch_sub(1, std::memory_order_relaxed);
+      complain("refused a connection: nearly all files that the process may open are in use; raise "
+               "the limit (ulimit -n, LimitNOFILE=) or lower resp.connections_max");
+    }
     if (!taken) {
       bump(counters_.connections_refused);
       constexpr std::string_view full = "-ERR max number of clients reached\r\n";
@@ -376,7 +403,24 @@ void resp_io_thread::accept_some() {
   }
 }
 
-void resp_io_thread::serve(int fd) {
+void resp_io_thread::serve(int fd) noexcept {
+  try {
+    begin_connection(fd);
+  } catch (const std::bad_alloc&) {
+    bump(counters_.connections_dropped);
+    give_up(fd);
+  }
+}
+
+/// Of a connection that was counted and has no memory.
+void resp_io_thread::give_up(int fd) noexcept {
+  ::close(fd);
+  connections_.fetch_sub(1, std::memory_order_relaxed);
+  shared_.connections_open.fetch_sub(1, std::memory_order_relaxed);
+}
+
+/// Throws std::bad_alloc, having kept nothing.
+void resp_io_thread::begin_connection(int fd) {
   const int on = 1, idle_s = 300;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
@@ -392,8 +436,13 @@ void resp_io_thread::serve(int fd) {
   auto connection = std::make_unique<resp_connection>(fd, limits_, card);
   auto& c = *connection;
   c.level = shared_.options.level;
-  by_id_.emplace(card->id, std::move(connection));
-  shared_.clients.add(std::move(card));
+  shared_.clients.add(card);
+  try {
+    by_id_.emplace(card->id, std::move(connection));
+  } catch (...) {
+    shared_.clients.remove(card->id);
+    throw;
+  }
   bump(counters_.connections_opened);
   epoll_event wanted{.events = EPOLLIN, .data = {.ptr = &c}};
   c.interest = EPOLLIN;

@@ -4,7 +4,6 @@
 #include "cluster/resp_clients.hpp"
 #include "cluster/resp_commands.hpp"
 #include "cluster/resp_connection.hpp"
-#include "cluster/resp_gate.hpp"
 #include "cluster/resp_nap_judge.hpp"
 #include "cluster/resp_pubsub.hpp"
 #include "cluster/resp_server.hpp"
@@ -42,7 +41,6 @@ struct resp_shared {
   resp_clients clients;
   resp_pubsub pubsub;
   resp_slow_log slow_log;
-  resp_gate gate;
   std::atomic<std::size_t> connections_open{0}; ///< of all threads
   std::atomic<std::int64_t> pause_until_ms{0};  ///< CLIENT PAUSE
   std::atomic<bool> pause_writes_only{false};
@@ -82,7 +80,7 @@ public:
   void join();
 
   // -- any thread
-  void adopt(int fd); ///< it has been counted in connections_open
+  void adopt(int fd) noexcept; ///< it has been counted in connections_open
   void post(std::function<void()> work);
   /// As post(), for messages to subscribers, which stay in order; `wakes`: or else the caller is
   /// this thread, and calls take_messages().
@@ -129,7 +127,11 @@ private:
   [[nodiscard]] int turn(int timeout_ms); ///< how many descriptors were ready
   void request_rounds() noexcept;
   void accept_some();
-  void serve(int fd);
+  void complain(std::string_view what);
+  void look_away(std::string_view reason);
+  void serve(int fd) noexcept;
+  void begin_connection(int fd);
+  void give_up(int fd) noexcept;
   void take_posts();
   void read_from(resp_connection& c);
   void process(resp_connection& c);
@@ -177,7 +179,7 @@ private:
   std::unordered_map<std::uint64_t, std::unique_ptr<resp_connection>> by_id_;
   std::vector<resp_connection*> dirty_, waiting_, dead_;
   std::size_t paused_ = 0, unsent_ = 0;
-  clock::time_point ticked_at_, accept_again_at_;
+  clock::time_point ticked_at_, accept_again_at_, complained_at_;
   bool accepting_ = true, draining_ = false, stopped_ = false;
   clock::time_point drain_until_;
 
@@ -188,7 +190,7 @@ private:
   resp_nap_judge nap_judge_;
 
   // Of the command or batch at hand
-  std::vector<std::string_view> arguments_;
+  std::vector<std::string_view> arguments_, keys_;
   std::uint64_t now_ms_ = 0;
   resp_view view_;
   std::vector<resp_buffer> spares_;

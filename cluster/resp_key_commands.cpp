@@ -26,7 +26,6 @@ bool gather_one_key(resp_arguments args, op_kind kind, reply_shape as, operation
 
 void del(resp_call& c) {
   const auto keys = c.args.subspan(1);
-  c.keys.load(keys, false);
   c.out.integer(std::count_if(keys.begin(), keys.end(),
                               [&](std::string_view key) { return c.keys.erase(key); }));
 }
@@ -37,9 +36,8 @@ bool gather_del(resp_arguments args, std::uint64_t, operation& op, reply_shape& 
 
 void exists(resp_call& c) {
   const auto keys = c.args.subspan(1);
-  c.keys.load(keys, false);
   c.out.integer(std::count_if(keys.begin(), keys.end(),
-                              [&](std::string_view key) { return c.keys.look(key).present; }));
+                              [&](std::string_view key) { return c.keys.get(key).present; }));
 }
 
 bool gather_exists(resp_arguments args, std::uint64_t, operation& op, reply_shape& shape) {
@@ -47,7 +45,8 @@ bool gather_exists(resp_arguments args, std::uint64_t, operation& op, reply_shap
 }
 
 void type(resp_call& c) {
-  c.out.simple(c.keys.look(c.args[1]).present ? "string" : "none");
+  const auto v = c.keys.get(c.args[1]);
+  c.out.simple(!v.present ? "none" : v.type == value_type::hash ? "hash" : "string");
 }
 
 bool gather_type(resp_arguments args, std::uint64_t, operation& op, reply_shape& shape) {
@@ -111,7 +110,7 @@ void expire_key(resp_call& c, bool seconds, bool absolute) {
   if (!when)
     return c.out.error(fmt::format("ERR invalid expire time in '{}' command", c.command.name));
   const auto key = c.args[1];
-  const auto v = c.keys.look(key);
+  const auto v = c.keys.get(key);
   const auto current = static_cast<std::int64_t>(v.expires_at_ms);
   if (!v.present || (o.if_none && current != 0) || (o.if_some && current == 0) ||
       (o.if_later && (current == 0 || *when <= current)) ||
@@ -145,7 +144,7 @@ bool gather_expire(resp_arguments args, std::uint64_t now_ms, operation& op, rep
 }
 
 void write_left(resp_call& c, bool seconds) {
-  const auto v = c.keys.look(c.args[1]);
+  const auto v = c.keys.get(c.args[1]);
   if (!v.present) return c.out.integer(-2);
   if (v.expires_at_ms == 0) return c.out.integer(-1);
   const auto left = static_cast<std::int64_t>(v.expires_at_ms - c.keys.now_ms());
@@ -167,7 +166,7 @@ bool gather_pttl(resp_arguments args, std::uint64_t, operation& op, reply_shape&
 
 template <int Unit_ms>
 void expiretime(resp_call& c) {
-  const auto v = c.keys.look(c.args[1]);
+  const auto v = c.keys.get(c.args[1]);
   if (!v.present) return c.out.integer(-2);
   if (v.expires_at_ms == 0) return c.out.integer(-1);
   const auto at = static_cast<std::int64_t>(v.expires_at_ms);
@@ -175,7 +174,7 @@ void expiretime(resp_call& c) {
 }
 
 void persist(resp_call& c) {
-  const auto v = c.keys.look(c.args[1]);
+  const auto v = c.keys.get(c.args[1]);
   const bool some = v.present && v.expires_at_ms != 0;
   if (some) c.keys.expire(c.args[1], 0);
   c.out.integer(some ? 1 : 0);
@@ -188,19 +187,18 @@ void persist(resp_call& c) {
 void move_value(resp_call& c) {
   const auto v = c.keys.get(c.args[1]);
   c.keys.erase(c.args[1]);
-  c.keys.put(c.args[2], v.value, v.expires_at_ms);
+  c.keys.put_like(c.args[2], v, v.expires_at_ms);
 }
 
 void rename(resp_call& c) {
-  c.keys.load(c.args.subspan(1, 1));
-  if (!c.keys.look(c.args[1]).present) return c.out.error("ERR no such key");
+  if (!c.keys.get(c.args[1]).present) return c.out.error("ERR no such key");
   if (c.args[1] != c.args[2]) move_value(c);
   c.out.ok();
 }
 
 void renamenx(resp_call& c) {
   if (!c.keys.get(c.args[1]).present) return c.out.error("ERR no such key");
-  if (c.args[1] == c.args[2] || c.keys.look(c.args[2]).present) return c.out.integer(0);
+  if (c.args[1] == c.args[2] || c.keys.get(c.args[2]).present) return c.out.integer(0);
   move_value(c);
   c.out.integer(1);
 }
@@ -220,13 +218,24 @@ void copy(resp_call& c) {
   }
   if (c.args[1] == c.args[2]) return c.out.error("ERR source and destination objects are the same");
   const auto v = c.keys.get(c.args[1]);
-  if (!v.present || (c.keys.look(c.args[2]).present && !replace)) return c.out.integer(0);
-  c.keys.put(c.args[2], v.value, v.expires_at_ms);
+  if (!v.present || (c.keys.get(c.args[2]).present && !replace)) return c.out.integer(0);
+  c.keys.put_like(c.args[2], v, v.expires_at_ms);
   c.out.integer(1);
 }
 
 // -- what it is made of
 // --------------------------------------------------------------------------------------------------
+
+/// As Redis would have it, which looks at what a hash holds, not at what it held.
+std::string_view encoding_of(const storage::hash_view& fields) {
+  constexpr std::size_t listpack_entries_max = 512, listpack_value_max = 64;
+  if (fields.count() > listpack_entries_max) return "hashtable";
+  bool small = true;
+  fields.for_each([&](std::string_view name, std::string_view value) {
+    small = small && name.size() <= listpack_value_max && value.size() <= listpack_value_max;
+  });
+  return small ? "listpack" : "hashtable";
+}
 
 std::string_view encoding_of(std::string_view value) {
   if (value.size() <= 20 && storage::parse_number(value)) return "int";
@@ -235,7 +244,7 @@ std::string_view encoding_of(std::string_view value) {
 
 /// Of the key args[2], or writes null.
 bool has_key(resp_call& c) {
-  if (c.keys.look(c.args[2]).present) return true;
+  if (c.keys.get(c.args[2]).present) return true;
   c.out.null();
   return false;
 }
@@ -243,7 +252,9 @@ bool has_key(resp_call& c) {
 constexpr resp_subcommand object_parts[] = {
     {"ENCODING", 3,
      [](resp_call& c) {
-       if (has_key(c)) c.out.bulk(encoding_of(c.keys.get(c.args[2]).value));
+       if (!has_key(c)) return;
+       const auto v = c.keys.get(c.args[2]);
+       c.out.bulk(v.type == value_type::hash ? encoding_of(v.fields) : encoding_of(v.value));
      }},
     {"REFCOUNT", 3,
      [](resp_call& c) {

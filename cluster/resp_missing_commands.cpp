@@ -16,22 +16,7 @@ constexpr resp_command none(std::string_view group, std::string_view name) {
 }
 
 constexpr resp_command rows[] = {
-    none("hash", "hdel"),
-    none("hash", "hexists"),
-    none("hash", "hget"),
-    none("hash", "hgetall"),
-    none("hash", "hincrby"),
-    none("hash", "hincrbyfloat"),
-    none("hash", "hkeys"),
-    none("hash", "hlen"),
-    none("hash", "hmget"),
-    none("hash", "hmset"),
     none("hash", "hrandfield"),
-    none("hash", "hscan"),
-    none("hash", "hset"),
-    none("hash", "hsetnx"),
-    none("hash", "hstrlen"),
-    none("hash", "hvals"),
     none("list", "blmove"),
     none("list", "blmpop"),
     none("list", "blpop"),

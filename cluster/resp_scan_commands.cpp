@@ -14,37 +14,20 @@ namespace warp::cluster {
 
 namespace {
 
-/// Cursors of the engine lie at the top of 64 bits, with zeros below; reversed they are small
-/// numbers, as those of Redis are, which clients may keep in a floating point number.
-std::uint64_t reversed(std::uint64_t bits) noexcept {
-  bits = (bits >> 1 & 0x5555'5555'5555'5555u) | (bits & 0x5555'5555'5555'5555u) << 1;
-  bits = (bits >> 2 & 0x3333'3333'3333'3333u) | (bits & 0x3333'3333'3333'3333u) << 2;
-  bits = (bits >> 4 & 0x0f0f'0f0f'0f0f'0f0fu) | (bits & 0x0f0f'0f0f'0f0f'0f0fu) << 4;
-  return __builtin_bswap64(bits);
-}
-
 /// Calls visit(entry) for every key that begins with `prefix`, until it returns false.
-op_status each_key(storage::engine& engine, std::string_view prefix,
+op_status each_key(resp_view& all, std::string_view prefix,
                    const std::function<bool(const storage::scan_entry&)>& visit) {
   storage::scan_page page;
   do {
-    if (auto status = engine.scan(page.next_cursor, prefix, 1'000, page); !status.ok())
-      return status;
+    if (auto status = all.scan(page.next_cursor, prefix, 1'000, page); !status.ok()) return status;
     for (const auto& entry : page.entries)
       if (!visit(entry)) return {};
   } while (page.next_cursor != 0);
   return {};
 }
 
-std::uint64_t key_count(storage::engine& engine) {
-  std::uint64_t keys = 0;
-  for (std::uint32_t i = 0; i < engine.shard_count(); ++i)
-    keys += engine.stats(shard_id{i}).table.keys;
-  return keys;
-}
-
 void dbsize(resp_call& c) {
-  c.out.integer(static_cast<std::int64_t>(key_count(c.shared.engine)));
+  c.out.integer(static_cast<std::int64_t>(c.keys.key_count()));
 }
 
 void write_keys(resp_call& c, const std::vector<std::string>& keys) {
@@ -58,7 +41,7 @@ void keys(resp_call& c) {
   const auto prefix = literal_prefix(pattern, whole);
   // Several visits may see a key twice; Redis names it once.
   std::vector<std::string> found;
-  const auto status = each_key(c.shared.engine, prefix, [&](const storage::scan_entry& entry) {
+  const auto status = each_key(c.keys, prefix, [&](const storage::scan_entry& entry) {
     if (whole || matches_pattern(pattern, entry.key)) found.emplace_back(entry.key);
     return true;
   });
@@ -69,15 +52,8 @@ void keys(resp_call& c) {
 }
 
 void scan(resp_call& c) {
-  std::uint64_t cursor = 0;
-  auto text = c.args[1];
-  // As C reads a number without a sign, which Redis does: one with a sign counts from the end.
-  const bool negative = text.size() > 1 && text.front() == '-';
-  if (negative || (text.size() > 1 && text.front() == '+')) text.remove_prefix(1);
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), cursor);
-  if (error != std::errc{} || end != text.data() + text.size())
-    return c.out.error("ERR invalid cursor");
-  if (negative) cursor = 0 - cursor;
+  const auto cursor = take_cursor(c, c.args[1]);
+  if (!cursor) return;
   std::string_view pattern = "*", type;
   std::int64_t count = 10;
   for (std::size_t i = 2; i < c.args.size(); i += 2) {
@@ -98,16 +74,16 @@ void scan(resp_call& c) {
   storage::scan_page page;
   // What does not match is looked at too, but a call is not to take long.
   const auto buckets = static_cast<std::size_t>(std::min<std::int64_t>(count, 100'000)) * 10;
-  if (const auto status = c.shared.engine.scan(reversed(cursor), prefix,
-                                               static_cast<std::size_t>(count), page, buckets);
+  if (const auto status = c.keys.scan(reversed_bits(*cursor), prefix,
+                                      static_cast<std::size_t>(count), page, buckets);
       !status.ok())
     return c.out.error(failure_text(status.code(), c.shared.engine));
   std::vector<std::string> found;
-  if (type.empty() || same_word(type, "string"))
-    for (const auto& entry : page.entries)
+  for (const auto& entry : page.entries)
+    if (type.empty() || same_word(type, entry.type == value_type::hash ? "hash" : "string"))
       if (whole || matches_pattern(pattern, entry.key)) found.emplace_back(entry.key);
   c.out.array(2);
-  c.out.bulk(fmt::format("{}", reversed(page.next_cursor)));
+  c.out.bulk(fmt::format("{}", reversed_bits(page.next_cursor)));
   write_keys(c, found);
 }
 
@@ -119,7 +95,7 @@ void randomkey(resp_call& c) {
   for (int round = 0; round < 2; ++round) {
     page.next_cursor = from;
     do {
-      if (!c.shared.engine.scan(page.next_cursor, {}, 16, page).ok()) return c.out.null();
+      if (!c.keys.scan(page.next_cursor, {}, 16, page).ok()) return c.out.null();
       if (!page.entries.empty())
         return c.out.bulk(page.entries[random() % page.entries.size()].key);
     } while (page.next_cursor != 0);
@@ -128,48 +104,31 @@ void randomkey(resp_call& c) {
   c.out.null();
 }
 
-/// Removes every key there is, a page at a time; the caller is alone.
-op_code remove_all(resp_call& c, std::vector<durable_target>& waits) {
-  auto& engine = c.shared.engine;
-  storage::value_arena arena;
-  std::vector<operation> operations;
-  std::vector<storage::op_reply> replies;
+/// Within a view of all shards.
+void remove_all(resp_call& c) {
   storage::scan_page page;
   do {
-    if (const auto status = engine.scan(page.next_cursor, {}, 1'000, page); !status.ok())
-      return status.code();
-    operations.clear();
-    for (const auto& entry : page.entries)
-      operations.push_back({.kind = op_kind::erase,
-                            .level = c.client.level,
-                            .key = entry.key,
-                            .value = {},
-                            .request = {}});
-    replies.clear();
-    replies.resize(operations.size());
-    engine.execute(operations, replies, arena);
-    for (const auto& reply : replies) {
-      if (reply.code != op_code::ok && reply.code != op_code::not_found) return reply.code;
-      if (reply.durable_at == 0) continue;
-      auto at = std::ranges::find(waits, reply.shard, &durable_target::shard);
-      if (at == waits.end()) at = waits.insert(at, {reply.shard, 0});
-      at->lsn = std::max(at->lsn, reply.durable_at);
-    }
+    static_cast<void>(c.keys.scan(page.next_cursor, {}, 1'000, page));
+    for (const auto& entry : page.entries) c.keys.erase(entry.key);
   } while (page.next_cursor != 0);
-  return op_code::ok;
 }
 
 void flush(resp_call& c) {
   if (c.args.size() > 2 ||
       (c.args.size() == 2 && !same_word(c.args[1], "SYNC") && !same_word(c.args[1], "ASYNC")))
     return c.out.error(syntax_error);
-  auto code = op_code::ok;
-  std::vector<durable_target> waits;
+  if (c.keys.running()) {
+    remove_all(c);
+    return c.out.ok();
+  }
   const auto begin = c.client.sent + c.out.position();
-  c.shared.gate.alone(c.thread.number(), [&] { code = remove_all(c, waits); });
+  const auto code = c.keys.run({}, resp_view::scope::all_shards, c.client.level, [&] {
+    remove_all(c);
+    return true;
+  });
   if (code != op_code::ok) return c.out.error(failure_text(code, c.shared.engine));
   c.out.ok();
-  c.thread.hold(c.client, begin, waits,
+  c.thread.hold(c.client, begin, c.keys.waits(),
                 std::chrono::steady_clock::now() + c.shared.options.durable_wait_max);
 }
 
@@ -243,6 +202,26 @@ constexpr resp_command rows[] = {
 };
 
 } // namespace
+
+std::optional<std::uint64_t> take_cursor(resp_call& c, std::string_view text) {
+  std::uint64_t cursor = 0;
+  // As C reads a number without a sign, which Redis does: one with a sign counts from the end.
+  const bool negative = text.size() > 1 && text.front() == '-';
+  if (negative || (text.size() > 1 && text.front() == '+')) text.remove_prefix(1);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), cursor);
+  if (error != std::errc{} || end != text.data() + text.size()) {
+    c.out.error("ERR invalid cursor");
+    return std::nullopt;
+  }
+  return negative ? 0 - cursor : cursor;
+}
+
+std::uint64_t reversed_bits(std::uint64_t bits) noexcept {
+  bits = (bits >> 1 & 0x5555'5555'5555'5555u) | (bits & 0x5555'5555'5555'5555u) << 1;
+  bits = (bits >> 2 & 0x3333'3333'3333'3333u) | (bits & 0x3333'3333'3333'3333u) << 2;
+  bits = (bits >> 4 & 0x0f0f'0f0f'0f0f'0f0fu) | (bits & 0x0f0f'0f0f'0f0f'0f0fu) << 4;
+  return __builtin_bswap64(bits);
+}
 
 std::span<const resp_command> scan_commands() {
   return rows;

@@ -18,8 +18,7 @@ void resp_counters::add(const resp_counters& other) noexcept {
         &resp_counters::slow_consumers_dropped, &resp_counters::commands, &resp_counters::errors,
         &resp_counters::bytes_received, &resp_counters::bytes_sent, &resp_counters::waiting_durable,
         &resp_counters::transactions, &resp_counters::transactions_aborted,
-        &resp_counters::conflicts, &resp_counters::published, &resp_counters::hits,
-        &resp_counters::misses})
+        &resp_counters::published, &resp_counters::hits, &resp_counters::misses})
     (this->*counter)
         .fetch_add((other.*counter).load(std::memory_order_relaxed), std::memory_order_relaxed);
 }

@@ -58,8 +58,9 @@ struct resp_server_options {
 /// thread writes its own.
 struct alignas(64) resp_counters {
   std::atomic<std::uint64_t> connections_opened{0};
-  std::atomic<std::uint64_t> connections_open{0};       ///< now
-  std::atomic<std::uint64_t> connections_refused{0};    ///< over connections_max
+  std::atomic<std::uint64_t> connections_open{0}; ///< now
+  /// Over connections_max, or for want of descriptors (descriptors.hpp).
+  std::atomic<std::uint64_t> connections_refused{0};
   std::atomic<std::uint64_t> connections_dropped{0};    ///< for a broken protocol or a limit
   std::atomic<std::uint64_t> slow_consumers_dropped{0}; ///< of those: for answers left unread
   std::atomic<std::uint64_t> commands{0};
@@ -69,9 +70,8 @@ struct alignas(64) resp_counters {
   std::atomic<std::uint64_t> waiting_durable{0};      ///< answers that wait for the disk now
   std::atomic<std::uint64_t> transactions{0};         ///< EXEC that was done
   std::atomic<std::uint64_t> transactions_aborted{0}; ///< for a watched key
-  std::atomic<std::uint64_t> conflicts{0}; ///< commands and transactions that had to begin anew
-  std::atomic<std::uint64_t> published{0}; ///< messages
-  std::atomic<std::uint64_t> hits{0}, misses{0}; ///< of keys that were read
+  std::atomic<std::uint64_t> published{0};            ///< messages
+  std::atomic<std::uint64_t> hits{0}, misses{0};      ///< of keys that were read
 
   resp_counters() = default;
   /// A copy is a snapshot.

@@ -153,8 +153,10 @@ constexpr resp_subcommand memory_parts[] = {
        }
        const auto v = c.keys.get(c.args[2]);
        if (!v.present) return c.out.null();
-       c.out.integer(static_cast<std::int64_t>(c.args[2].size() + v.value.size()) +
-                     record_overhead_bytes);
+       const auto bytes = v.large                      ? v.large->hash()->memory()
+                          : v.type == value_type::hash ? v.fields.bytes()
+                                                       : v.value.size();
+       c.out.integer(static_cast<std::int64_t>(c.args[2].size() + bytes) + record_overhead_bytes);
      }},
     {"DOCTOR", 2,
      [](resp_call& c) {
@@ -268,10 +270,9 @@ void wait(resp_call& c) {
 
 void waitaof(resp_call& c) {
   std::int64_t local = 0, replicas = 0, timeout_ms = 0;
-  if (!take_integer(c, c.args[1], local, "ERR value is out of range, must be between 0 and 1"))
-    return;
+  if (!take_integer(c, c.args[1], local)) return;
   if (local < 0 || local > 1)
-    return c.out.error("ERR value is out of range, must be between 0 and 1");
+    return c.out.error("ERR value is out of range, value must between 0 and 1");
   if (!take_integer(c, c.args[2], replicas) ||
       !take_integer(c, c.args[3], timeout_ms, "ERR timeout is not an integer or out of range"))
     return;
@@ -285,13 +286,13 @@ void waitaof(resp_call& c) {
   std::vector<durable_target> waits;
   for (std::uint32_t i = 0; i < engine.shard_count(); ++i) {
     const auto stats = engine.stats(shard_id{i});
-    if (stats.last_lsn <= stats.durable_lsn || local == 0) continue;
+    if (stats.last_lsn <= stats.durable_lsn) continue;
     waits.push_back({shard_id{i}, stats.last_lsn});
-    engine.request_sync(shard_id{i});
+    if (local != 0) engine.request_sync(shard_id{i});
   }
-  if (c.client.in_exec) {
+  if (c.client.in_exec || local == 0) { // what is so now
     c.out.array(2);
-    c.out.integer(waits.empty() ? local : 0);
+    c.out.integer(waits.empty() && !engine.options().folder.empty() ? 1 : 0);
     return c.out.integer(0);
   }
   const auto begin = c.client.sent + c.out.position();

@@ -21,7 +21,7 @@ using storage::parse_number;
 // ---------------------------------------------------------------------------------------------------------
 
 void write_value(resp_call& c, std::string_view key) {
-  const auto v = c.keys.get(key);
+  const auto v = c.keys.text(key);
   auto& counts = c.thread.counts();
   bump(v.present ? counts.hits : counts.misses);
   if (v.present)
@@ -93,9 +93,9 @@ void set(resp_call& c) {
   resp_view::key_view before;
   const bool asks = o.give_old || o.if_equal;
   if (asks)
-    before = c.keys.get(key);
+    before = c.keys.text(key);
   else if (o.if_absent || o.if_present || o.keep_expiry)
-    before = c.keys.look(key);
+    before = c.keys.get(key);
   if (o.give_old) write_value(c, key);
   if ((o.if_absent && before.present) || (o.if_present && !before.present) ||
       (o.if_equal && !(before.present && before.value == *o.if_equal))) {
@@ -147,7 +147,7 @@ bool gather_setnx(resp_arguments args, std::uint64_t, operation& op, reply_shape
 }
 
 void setnx(resp_call& c) {
-  const bool absent = !c.keys.look(c.args[1]).present;
+  const bool absent = !c.keys.get(c.args[1]).present;
   if (absent) c.keys.put(c.args[1], c.args[2], 0);
   c.out.integer(absent ? 1 : 0);
 }
@@ -187,13 +187,13 @@ void getset(resp_call& c) {
 }
 
 void getdel(resp_call& c) {
-  const bool present = c.keys.get(c.args[1]).present;
+  const bool present = c.keys.text(c.args[1]).present;
   write_value(c, c.args[1]);
   if (present) c.keys.erase(c.args[1]);
 }
 
 void delifeq(resp_call& c) {
-  const auto v = c.keys.get(c.args[1]);
+  const auto v = c.keys.text(c.args[1]);
   const bool equal = v.present && v.value == c.args[2];
   if (equal) c.keys.erase(c.args[1]);
   c.out.integer(equal ? 1 : 0);
@@ -203,7 +203,7 @@ void getex(resp_call& c) {
   set_options o;
   if (!take_options(c, 2, true, o)) return;
   const auto key = c.args[1];
-  const auto v = c.keys.get(key);
+  const auto v = c.keys.text(key);
   if (!v.present) return write_value(c, key);
   std::uint64_t at = 0;
   if (o.expiry) {
@@ -224,9 +224,16 @@ void getex(resp_call& c) {
 
 void mget(resp_call& c) {
   const auto keys = c.args.subspan(1);
-  c.keys.load(keys);
   c.out.array(keys.size());
-  for (const auto key : keys) write_value(c, key);
+  for (const auto key : keys) {
+    const auto v = c.keys.get(key);
+    const bool is_text = v.present && v.type == value_type::bytes;
+    bump(v.present ? c.thread.counts().hits : c.thread.counts().misses);
+    if (is_text)
+      c.out.bulk(v.value);
+    else
+      c.out.null();
+  }
 }
 
 void put_pairs(resp_call& c) {
@@ -241,11 +248,8 @@ void mset(resp_call& c) {
 
 void msetnx(resp_call& c) {
   if (c.args.size() % 2 == 0) return arity_error(c.out, "msetnx");
-  std::vector<std::string_view> keys;
-  for (std::size_t i = 1; i < c.args.size(); i += 2) keys.push_back(c.args[i]);
-  c.keys.load(keys, false);
-  const bool any = std::any_of(keys.begin(), keys.end(),
-                               [&](std::string_view key) { return c.keys.look(key).present; });
+  bool any = false;
+  for (std::size_t i = 1; i < c.args.size() && !any; i += 2) any = c.keys.get(c.args[i]).present;
   if (!any) put_pairs(c);
   c.out.integer(any ? 0 : 1);
 }
@@ -265,14 +269,14 @@ bool size_fits(resp_call& c, std::uint64_t bytes) {
 
 void append(resp_call& c) {
   const auto key = c.args[1];
-  const auto v = c.keys.get(key);
+  const auto v = c.keys.text(key);
   const auto size = v.value.size() + c.args[2].size();
   if (!size_fits(c, size)) return;
   if (v.present) {
     std::string whole;
     whole.reserve(size);
     whole.append(v.value).append(c.args[2]);
-    c.keys.put(key, c.keys.keep(std::move(whole)), v.expires_at_ms);
+    c.keys.put(key, whole, v.expires_at_ms);
   } else {
     c.keys.put(key, c.args[2], 0);
   }
@@ -280,13 +284,13 @@ void append(resp_call& c) {
 }
 
 void strlen_of(resp_call& c) {
-  c.out.integer(static_cast<std::int64_t>(c.keys.get(c.args[1]).value.size()));
+  c.out.integer(static_cast<std::int64_t>(c.keys.text(c.args[1]).value.size()));
 }
 
 void getrange(resp_call& c) {
   std::int64_t start = 0, end = 0;
   if (!take_integer(c, c.args[2], start) || !take_integer(c, c.args[3], end)) return;
-  const auto value = c.keys.get(c.args[1]).value;
+  const auto value = c.keys.text(c.args[1]).value;
   const auto size = static_cast<std::int64_t>(value.size());
   if (start < 0 && end < 0 && start > end) return c.out.bulk({});
   if (start < 0) start = std::max<std::int64_t>(start + size, 0);
@@ -302,7 +306,7 @@ void setrange(resp_call& c) {
   if (!take_integer(c, c.args[2], offset)) return;
   if (offset < 0) return c.out.error("ERR offset is out of range");
   const auto key = c.args[1], piece = c.args[3];
-  const auto v = c.keys.get(key);
+  const auto v = c.keys.text(key);
   if (piece.empty()) return c.out.integer(static_cast<std::int64_t>(v.value.size()));
   const auto at = static_cast<std::uint64_t>(offset);
   if (!size_fits(c, at + piece.size())) return;
@@ -310,7 +314,7 @@ void setrange(resp_call& c) {
   whole.resize(std::max<std::size_t>(whole.size(), at + piece.size()));
   whole.replace(at, piece.size(), piece);
   const auto size = whole.size();
-  c.keys.put(key, c.keys.keep(std::move(whole)), v.expires_at_ms);
+  c.keys.put(key, whole, v.expires_at_ms);
   c.out.integer(static_cast<std::int64_t>(size));
 }
 
@@ -319,12 +323,12 @@ void setrange(resp_call& c) {
 
 void increment(resp_call& c, std::int64_t by) {
   const auto key = c.args[1];
-  const auto v = c.keys.get(key);
+  const auto v = c.keys.text(key);
   const auto before = v.present ? parse_number(v.value) : std::optional<std::int64_t>{0};
   if (!before) return c.out.error(not_an_integer);
   const auto sum = storage::add(*before, by);
   if (!sum) return c.out.error("ERR increment or decrement would overflow");
-  c.keys.put(key, c.keys.keep(std::string{number_text{*sum}.view()}), v.expires_at_ms);
+  c.keys.put(key, number_text{*sum}.view(), v.expires_at_ms);
   c.out.integer(*sum);
 }
 
@@ -370,14 +374,14 @@ bool gather_decrby(resp_arguments args, std::uint64_t, operation& op, reply_shap
 
 void incrbyfloat(resp_call& c) {
   const auto key = c.args[1];
-  const auto v = c.keys.get(key);
+  const auto v = c.keys.text(key);
   const auto before = v.present ? parse_real(v.value) : std::optional<long double>{0};
   const auto by = parse_real(c.args[2]);
   if (!before || !by) return c.out.error("ERR value is not a valid float");
   const auto sum = *before + *by;
   if (std::isnan(sum) || std::isinf(sum))
     return c.out.error("ERR increment would produce NaN or Infinity");
-  const auto text = c.keys.keep(format_real(sum));
+  const auto text = format_real(sum);
   c.keys.put(key, text, v.expires_at_ms);
   c.out.bulk(text);
 }
@@ -504,6 +508,7 @@ constexpr resp_command rows[] = {
      .key_step = 1,
      .kind = data,
      .run = getset,
+     .stores = true,
      .group = "string",
      .since = "1.0.0",
      .syntax = "key value",
@@ -574,6 +579,7 @@ constexpr resp_command rows[] = {
      .key_step = 2,
      .kind = data,
      .run = mset,
+     .stores = true,
      .group = "string",
      .since = "1.0.1",
      .syntax = "key value [key value ...]",
@@ -587,6 +593,7 @@ constexpr resp_command rows[] = {
      .key_step = 2,
      .kind = data,
      .run = msetnx,
+     .stores = true,
      .group = "string",
      .since = "1.0.1",
      .syntax = "key value [key value ...]",
@@ -602,6 +609,7 @@ constexpr resp_command rows[] = {
      .kind = data,
      .run = psetex,
      .gather = gather_setex<false>,
+     .stores = true,
      .group = "string",
      .since = "2.6.0",
      .syntax = "key milliseconds value",
@@ -617,6 +625,7 @@ constexpr resp_command rows[] = {
      .kind = data,
      .run = set,
      .gather = gather_set,
+     .stores = true,
      .group = "string",
      .since = "1.0.0",
      .syntax = "key value [NX | XX | IFEQ comparison-value] [GET] [EX seconds | PX milliseconds | "
@@ -633,6 +642,7 @@ constexpr resp_command rows[] = {
      .kind = data,
      .run = setex,
      .gather = gather_setex<true>,
+     .stores = true,
      .group = "string",
      .since = "2.0.0",
      .syntax = "key seconds value",
@@ -648,6 +658,7 @@ constexpr resp_command rows[] = {
      .kind = data,
      .run = setnx,
      .gather = gather_setnx,
+     .stores = true,
      .group = "string",
      .since = "1.0.0",
      .syntax = "key value",

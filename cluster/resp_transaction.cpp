@@ -9,9 +9,6 @@ namespace warp::cluster {
 
 namespace {
 
-constexpr int attempts_among_others = 16;
-constexpr int attempts_alone = 1'000;
-
 resp_transaction& transaction_of(resp_connection& client) {
   if (!client.transaction) client.transaction = std::make_unique<resp_transaction>();
   return *client.transaction;
@@ -23,112 +20,40 @@ void forget(resp_connection& client) {
   client.card->watched = 0;
 }
 
-/// The newest removal in the shard of a key that is absent, as far as the engine tells: it is what
-/// a read at level sync would wait for.
-std::optional<lsn_t> last_removal(resp_shared& shared, std::string_view key) {
-  const operation op{
-      .kind = op_kind::exists, .level = durability::sync, .key = key, .value = {}, .request = {}};
-  storage::op_reply reply;
-  storage::value_arena arena;
-  shared.engine.execute({&op, 1}, {&reply, 1}, arena);
-  if (reply.code != op_code::not_found) return std::nullopt;
-  return reply.durable_at;
-}
-
-/// Carries out a transaction: in one part, or, when some of its commands work on all keys, in the
-/// parts between them.
+/// Carries out a transaction: what works on keys in one transaction of the engine, the rest behind
+/// it.
 class execution {
 public:
   execution(resp_call& c, const resp_transaction& t) : c_(c), t_(t) {
     for (const auto& q : t.commands) {
-      arguments_.push_back(q.arguments());
+      const auto& args = arguments_.emplace_back(q.arguments());
+      const auto before = keys_.size();
+      if (q.command->kind == command_kind::data) add_keys_of(*q.command, args, keys_);
+      // One without a key has nothing to do with keys (MEMORY DOCTOR, OBJECT HELP).
+      on_keys_.push_back(q.command->kind == command_kind::whole || keys_.size() != before);
       whole_ |= q.command->kind == command_kind::whole;
+      if (q.command->stores) c.keys.prepare(std::span{args}.subspan(1));
     }
+    for (const auto& w : t.keys) keys_.push_back(w.key());
   }
 
   void run() {
-    auto code = op_code::ok;
-    if (whole_)
-      c_.shared.gate.alone(c_.thread.number(), [&] { code = run_parts(); });
-    else
-      code = run_part(0, t_.commands.size());
-    finish(code);
+    const auto which = whole_ ? resp_view::scope::all_shards : resp_view::scope::keys;
+    finish(c_.keys.run(keys_, which, c_.client.level, [this] { return run_commands(); }));
   }
 
 private:
-  /// Has a watched key changed? They are read into the view, so that the commit notices later
-  /// changes.
-  bool touched() {
-    for (const auto& w : t_.keys) {
-      const bool present = c_.keys.look(w.key).present;
-      if ((present ? c_.keys.version_met(w.key) : 0) != w.version) return true;
-      if (w.version == 0 && w.removed_until && last_removal(c_.shared, w.key) != w.removed_until)
-        return true;
+  bool run_commands() {
+    replies_.truncate(0);
+    ends_.clear();
+    aborted_ = std::ranges::any_of(
+        t_.keys, [&](const storage::key_mark& mark) { return c_.keys.has_changed(mark); });
+    if (aborted_) return false;
+    for (std::size_t i = 0; i < t_.commands.size(); ++i) {
+      if (on_keys_[i]) run_one(i);
+      ends_.push_back(replies_.size());
     }
-    return false;
-  }
-
-  /// What the commands only read, and in the first part what is watched, as it is at one moment.
-  void read_together(std::size_t from, std::size_t to) {
-    std::vector<std::string_view> keys;
-    if (from == 0)
-      for (const auto& w : t_.keys) keys.push_back(w.key);
-    bool values = false;
-    for (auto i = from; i < to; ++i) {
-      const auto& command = *t_.commands[i].command;
-      if (command.kind != command_kind::data || !(command.flags & command_flags::readonly))
-        continue;
-      const auto more = keys_of(command, arguments_[i]);
-      keys.insert(keys.end(), more.begin(), more.end());
-      values = true;
-    }
-    if (!keys.empty()) c_.keys.load(keys, values);
-  }
-
-  op_code attempt(std::size_t from, std::size_t to) {
-    c_.keys.begin(c_.client.level, c_.shared.now_ms());
-    read_together(from, to);
-    if (from == 0 && touched()) {
-      aborted_ = true;
-      return op_code::ok;
-    }
-    for (auto i = from; i < to; ++i)
-      if (t_.commands[i].command->kind == command_kind::data)
-        run_one(i);
-      else
-        ends_.push_back(replies_.size());
-    return c_.keys.commit();
-  }
-
-  op_code run_part(std::size_t from, std::size_t to) {
-    const auto replied = replies_.size();
-    auto code = op_code::version_mismatch;
-    const auto attempts = [&](int most) {
-      for (int i = 0; code == op_code::version_mismatch && i < most; ++i) {
-        replies_.truncate(replied);
-        ends_.resize(from);
-        code = attempt(from, to);
-        if (code == op_code::version_mismatch) bump(c_.thread.counts().conflicts);
-      }
-    };
-    attempts(attempts_among_others);
-    if (code == op_code::version_mismatch)
-      c_.shared.gate.alone(c_.thread.number(), [&] { attempts(attempts_alone); });
-    waits_.insert(waits_.end(), c_.keys.waits().begin(), c_.keys.waits().end());
-    return code;
-  }
-
-  op_code run_parts() {
-    std::size_t from = 0;
-    for (std::size_t i = 0; i <= t_.commands.size(); ++i) {
-      const bool at_end = i == t_.commands.size();
-      if (!at_end && t_.commands[i].command->kind != command_kind::whole) continue;
-      if (from != i || i == 0)
-        if (const auto code = run_part(from, i); code != op_code::ok || aborted_) return code;
-      if (!at_end) run_whole(i);
-      from = i + 1;
-    }
-    return op_code::ok;
+    return true;
   }
 
   void run_one(std::size_t i) {
@@ -136,20 +61,8 @@ private:
     const auto begin = replies_.size();
     const auto& command = *t_.commands[i].command;
     resp_call call{c_.thread, c_.shared, c_.client, command, arguments_[i], out, c_.keys};
-    command.run(call);
-    ends_.push_back(replies_.size());
+    run_typed(call);
     if (replies_.size() > begin && replies_.view()[begin] == '-') bump(c_.thread.counts().errors);
-  }
-
-  void run_whole(std::size_t i) {
-    auto& marks = c_.client.marks;
-    const auto held = marks.size();
-    run_one(i);
-    // What it waits for the whole waits for.
-    for (auto at = held; at < marks.size(); ++at)
-      waits_.push_back({marks[at].shard, marks[at].lsn});
-    bump(c_.thread.counts().waiting_durable, 0 - std::uint64_t{marks.size() - held});
-    marks.resize(held);
   }
 
   void finish(op_code code) {
@@ -168,7 +81,7 @@ private:
       client.in_exec = true;
       for (std::size_t i = 0, from = 0; i < t_.commands.size(); from = ends_[i++]) {
         const auto& command = *t_.commands[i].command;
-        if (command.kind == command_kind::plain) {
+        if (!on_keys_[i]) {
           resp_call call{c_.thread, c_.shared, client, command, arguments_[i], c_.out, c_.keys};
           command.run(call);
         } else {
@@ -177,7 +90,7 @@ private:
       }
       client.in_exec = false;
     }
-    c_.thread.hold(client, begin, waits_,
+    c_.thread.hold(client, begin, c_.keys.waits(),
                    std::chrono::steady_clock::now() + c_.shared.options.durable_wait_max);
   }
 
@@ -186,7 +99,8 @@ private:
   std::vector<std::vector<std::string_view>> arguments_;
   resp_buffer replies_;           // of the commands on keys
   std::vector<std::size_t> ends_; // of each command's reply in it
-  std::vector<durable_target> waits_;
+  std::vector<std::string_view> keys_;
+  std::vector<bool> on_keys_; // by command: does it run with the keys?
   bool whole_ = false, aborted_ = false;
 };
 
@@ -216,21 +130,12 @@ void watch(resp_call& c) {
   if (c.client.in_multi()) return c.out.error("ERR WATCH inside MULTI is not allowed");
   auto& t = transaction_of(c.client);
   for (const auto key : c.args.subspan(1)) {
-    if (std::ranges::find(t.keys, key, &resp_transaction::watched::key) != t.keys.end()) continue;
-    c.keys.begin(c.client.level, c.shared.now_ms());
-    bool present = c.keys.look(key).present;
-    std::optional<lsn_t> removed;
-    if (!present) {
-      // The removal first: one that comes between the two is then taken for a change.
-      removed = last_removal(c.shared, key);
-      c.keys.begin(c.client.level, c.shared.now_ms());
-      present = c.keys.look(key).present;
-    }
-    if (const auto code = c.keys.commit(); code != op_code::ok)
-      return c.out.error(failure_text(code, c.shared.engine));
-    t.keys.push_back({.key = std::string{key},
-                      .version = present ? c.keys.version_met(key) : 0,
-                      .removed_until = removed});
+    if (key.size() < key_size_min || key.size() > key_size_max)
+      return c.out.error(failure_text(op_code::invalid_argument, c.shared.engine));
+    if (std::ranges::find(t.keys, key, &storage::key_mark::key) != t.keys.end()) continue;
+    auto mark = c.shared.engine.mark(key);
+    if (!mark) return c.out.error(failure_text(mark.status().code(), c.shared.engine));
+    t.keys.push_back(std::move(*mark));
   }
   c.client.card->watched = static_cast<std::uint32_t>(t.keys.size());
   c.out.ok();
@@ -266,8 +171,9 @@ constexpr resp_command rows[] = {
      .since = "1.2.0",
      .syntax = {},
      .summary = "Executes all commands in a transaction.",
-     .note = "what reads or writes all keys (FLUSHALL, KEYS, ...) cuts it into parts that are "
-             "atomic each; PUBLISH and what else does not work on keys comes behind the rest"},
+     .note =
+         "what reads or writes all keys (FLUSHALL, KEYS, ...) makes it lock all of them; PUBLISH "
+         "and what else does not work on keys comes behind the rest"},
     {.name = "multi",
      .arity = 1,
      .flags = flags,
@@ -299,8 +205,7 @@ constexpr resp_command rows[] = {
      .since = "2.2.0",
      .syntax = "key [key ...]",
      .summary = "Monitors changes to keys to determine the execution of a transaction.",
-     .note = "of an absent key the removal of another key of its shard counts as a change too; in "
-             "memory only, one that came and went is not noticed"},
+     .note = {}},
 };
 
 } // namespace

@@ -2,105 +2,102 @@
 
 #include "messages/operations.hpp"
 #include "storage/engine.hpp"
-#include "storage/reply.hpp"
+#include "storage/hash_view.hpp"
+#include "storage/transaction.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <functional>
 #include <span>
-#include <string>
 #include <string_view>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace warp::cluster {
 
-/// What an acknowledgement waits for, see engine::durable().
-struct durable_target {
-  shard_id shard;
-  lsn_t lsn = 0;
-};
+using storage::durable_target;
 
-/// The keys that one command, or one transaction, reads and writes: it computes on a view of them
-/// and then changes all at once, or nothing.
+/// The keys that one command, or one transaction, reads and writes, while nobody else does: an
+/// engine::transact() in the words of commands.
 ///
-///     begin() -> load() / look() / get() -> put() / erase() / expire() -> commit()
+///     prepare() -> run(keys, ..., work) { get() / look() / put() / erase() / expire() } -> waits()
 ///
-/// Reads see the writes before them. commit() does the writes only if no key that was read has
-/// changed meanwhile; else it answers version_mismatch, nothing was done, and the whole is to be
-/// repeated. So what was read and what is written belong to one moment, for all who use the engine.
+/// `work` may run more than once: it begins by forgetting what it did before. Reads see the writes
+/// before them. What fails is remembered, the rest of `work` does nothing any more, and run() says
+/// why.
 ///
-/// One thread. Keys and values that are handed in must live until the next begin().
+/// One thread.
 class resp_view {
 public:
   /// A key as it is within the view.
   struct key_view {
     bool present = false;
     std::uint64_t expires_at_ms = 0; ///< 0: never
-    std::string_view value;          ///< only from get(); lives until the next begin()
+    value_type type = value_type::bytes;
+    std::string_view value;    ///< of bytes; lives until run() ends, whatever is done to the key
+    storage::hash_view fields; ///< of a hash, likewise
+    storage::blob* large = nullptr; ///< of an indexed one
   };
 
   /// The engine is borrowed.
   explicit resp_view(storage::engine& engine) : engine_(&engine) {}
 
-  /// Forgets everything. `now_ms` is the time for all that follows: what expires by then is absent.
-  void begin(durability level, std::uint64_t now_ms);
-  [[nodiscard]] std::uint64_t now_ms() const noexcept { return now_ms_; }
+  /// Values that the next run() may put: what is large is copied and compressed here, outside the
+  /// locks. They must live until then.
+  void prepare(std::span<const std::string_view> values);
 
-  /// Reads keys together, as they are at one moment, with their values or without; those that are
-  /// known already are left out.
-  void load(std::span<const std::string_view> keys, bool values = true);
-  /// Is it there, and until when? The reference lives until the next call.
-  const key_view& look(std::string_view key);
-  /// The same with the value.
-  const key_view& get(std::string_view key);
-  /// Version of a key as it was met; 0: absent. After look() or get().
-  [[nodiscard]] lsn_t version_met(std::string_view key);
+  /// Which shards are locked.
+  enum class scope : std::uint8_t { keys, all_shards };
+  /// Runs `work` with the keys (with all there are), and does its writes when it returns true: ok.
+  /// Else nothing was done, for the reason in the code.
+  [[nodiscard]] op_code run(std::span<const std::string_view> keys, scope which, durability level,
+                            const std::function<bool()>& work);
+  /// What the answer waits for at the view's level, after run().
+  [[nodiscard]] std::span<const durable_target> waits() const noexcept { return waits_; }
 
+  // -- within `work`
+  [[nodiscard]] bool running() const noexcept { return current_ != nullptr; }
+  /// The time for all that is done: what expires by then is absent.
+  [[nodiscard]] std::uint64_t now_ms() const noexcept { return current_->now_ms(); }
+
+  [[nodiscard]] key_view get(std::string_view key);
+  /// The same for a command on strings: where the key has another type it seems absent, nothing is
+  /// written any more, and met_wrong_type() says so.
+  [[nodiscard]] key_view text(std::string_view key);
+  /// Asked once, after each command.
+  [[nodiscard]] bool met_wrong_type() noexcept { return std::exchange(wrong_type_, false); }
   void put(std::string_view key, std::string_view value, std::uint64_t expires_at_ms);
+  /// Puts what another key was seen to have.
+  void put_like(std::string_view key, const key_view& value, std::uint64_t expires_at_ms);
+  /// Any operation, at the view's level. The reply lives until the next call that writes.
+  const storage::op_reply& apply(operation op);
   /// False: there was none.
   bool erase(std::string_view key);
   /// The key must be present.
   void expire(std::string_view key, std::uint64_t expires_at_ms);
-  /// Keeps a computed value alive.
-  std::string_view keep(std::string value) { return kept_.emplace_back(std::move(value)); }
+  [[nodiscard]] bool has_changed(const storage::key_mark& mark) {
+    return current_->has_changed(mark);
+  }
 
-  /// ok; version_mismatch: begin anew; anything else: it can't be done, with the reason in the
-  /// code, and nothing was. A failed read is reported here too.
-  [[nodiscard]] op_code commit();
-  /// What the answer waits for at the view's level, after commit().
-  [[nodiscard]] std::span<const durable_target> waits() const noexcept { return waits_; }
-  [[nodiscard]] bool writes_something() const noexcept;
+  // -- within or outside of it; within `work` all shards must be locked
+  op_status scan(std::uint64_t cursor, std::string_view prefix, std::size_t limit,
+                 storage::scan_page& page, std::size_t buckets_max = 1'000);
+  [[nodiscard]] std::uint64_t key_count();
 
 private:
-  struct entry {
-    std::string_view key;
-    key_view now;      ///< within the view
-    key_view met;      ///< in the engine; value only when has_value
-    lsn_t version = 0; ///< met
-    bool known = false, has_value = false;
-    bool written = false, erased = false, expiry_set = false;
-    storage::blob_ref large; ///< keeps met.value alive
+  /// A large value that is at hand as a blob.
+  struct large_value {
+    std::string_view bytes;
+    storage::large_value value;
   };
 
-  entry& find(std::string_view key);
-  void wait_for(const storage::op_reply& reply);
-  void fill(entry& e, storage::op_reply& reply, bool with_value);
-  void read(entry& e, op_kind kind);
-  [[nodiscard]] op_code execute_writes();
-
   storage::engine* engine_;
+  storage::transaction* current_ = nullptr;
   durability level_ = durability::unspecified;
-  std::uint64_t now_ms_ = 0;
-  std::vector<entry> entries_;
-  std::unordered_map<std::string_view, std::size_t> index_; // when there are many entries
-  std::deque<std::string> kept_;
-  storage::value_arena arena_;
-  std::vector<operation> operations_;
-  std::vector<storage::op_reply> replies_;
+  std::vector<large_value> prepared_, met_;
+  storage::op_reply reply_;
+  bool wrong_type_ = false;
   std::vector<durable_target> waits_;
-  unsigned reads_ = 0; // times the engine was asked: more than once is more than one moment
-  op_code failed_ = op_code::ok;
 };
 
 } // namespace warp::cluster

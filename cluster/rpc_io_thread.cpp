@@ -166,7 +166,7 @@ void rpc_io_thread::closed(connection& c) {
     if (c.login_late)
       drop("it did not log in");
     else if (!c.stream.ended())
-      drop("it sent a message that is no message of this protocol");
+      drop("it sent a message that is no message of this protocol, or there was no memory for it");
     break;
   case stream_fault::broken:
     break; // the peer or the network: nothing to say

@@ -1,5 +1,6 @@
 #include "cluster/rpc_server.hpp"
 
+#include "cluster/descriptors.hpp"
 #include "cluster/listen_socket.hpp"
 #include "cluster/rpc_acceptor.hpp"
 #include "cluster/rpc_io_thread.hpp"
@@ -72,7 +73,7 @@ struct rpc_server::state {
   void deal(std::size_t from, int fd, std::string peer) {
     auto open = connections_open.load(std::memory_order_relaxed);
     do {
-      if (open >= options.connections_max) {
+      if (open >= options.connections_max || !may_keep_connection(fd)) {
         threads[from]->counters().connections_refused.fetch_add(1, std::memory_order_relaxed);
         ::close(fd);
         return;

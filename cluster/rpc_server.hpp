@@ -65,8 +65,9 @@ struct rpc_server_options {
 /// exact on its own. Each I/O thread has its own, in cache lines that nobody else writes.
 struct alignas(64) rpc_counters {
   std::atomic<std::uint64_t> connections_opened{0};
-  std::atomic<std::uint64_t> connections_open{0};    ///< now
-  std::atomic<std::uint64_t> connections_refused{0}; ///< over connections_max
+  std::atomic<std::uint64_t> connections_open{0}; ///< now
+  /// Over connections_max, or for want of descriptors (descriptors.hpp).
+  std::atomic<std::uint64_t> connections_refused{0};
   std::atomic<std::uint64_t> connections_dropped{
       0}; ///< for a malformed, oversized or stalled stream, or no login
   std::atomic<std::uint64_t> slow_consumers_dropped{0}; ///< of those: for answers left unread

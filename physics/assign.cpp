@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
+#include <limits>
 #include <numeric>
 #include <queue>
 #include <utility>
@@ -15,6 +17,15 @@ namespace warp::physics {
 namespace {
 
 constexpr int refinement_passes = 6;
+/// What partners count that a group will be with at its goal, beside those it is with at once.
+constexpr double yet_to_come = 0.01;
+/// Half of the way from one good placement to another cuts so many times what its ends do: about
+/// three to four on the shop model with 16 places.
+constexpr double on_the_way = 4;
+/// For how long a goal is thought to be good: the time in which all of the mass could be moved so
+/// many times. Longer, and a placement follows each new graph; shorter, and it stays where it
+/// began.
+constexpr double moved_over = 4;
 /// Exchanges between pairs of places are worth their time while the graph is small.
 constexpr std::size_t pairs_groups_max = 200'000, pair_partners = 6;
 
@@ -30,6 +41,7 @@ public:
       site_ids_.push_back(s.id);
       capacities_.push_back(s.capacity);
     }
+    for (std::size_t g = 0; g < graph.groups(); ++g) weight_of_all_ += graph.weight_of(g) / 2;
     for (const auto& g : groups) {
       loads_.push_back(g.load);
       total_load_ += g.load;
@@ -50,27 +62,30 @@ public:
     std::vector<place_index> start = placement_;
     for (std::size_t g = 0; g < std::min(earlier_goal.size(), start.size()); ++g)
       if (earlier_goal[g] < capacities_.size()) start[g] = earlier_goal[g];
-    out.goal = start;
-    descend(graph_, loads_, &out.goal, 0);
-    keep_ties(out.goal);
-    out.cut_at_goal = graph_.cut(out.goal);
-    // A goal that is as good as another one but elsewhere would only keep groups on the road.
-    if (const double cut = graph_.cut(start);
-        out.cut_at_goal > cut * (1 - options_.worth_change) && !overfull(start, out.goal)) {
-      out.goal = std::move(start);
-      out.cut_at_goal = cut;
-    }
 
+    // Repaired group by group, the goal stays near the one before; improved through wells, or made
+    // from nothing, it cuts less but lies elsewhere.
+    auto best = start;
+    refine({graph_, loads_, capacities_, limits_, options_.softening}, best, refinement_passes,
+           options_.seed);
+    keep_ties(best);
+    auto worth = worth_of(best, out.cut_now);
+    const auto consider = [&](std::vector<place_index> other) {
+      keep_ties(other);
+      const auto its = worth_of(other, out.cut_now);
+      if (!its.better_than(worth)) return;
+      best = std::move(other);
+      worth = its;
+    };
     if (graph_.links() > 0 && capacities_.size() > 1) {
+      descend(graph_, loads_, &start, 0);
+      consider(std::move(start));
       auto fresh = descend(graph_, loads_, nullptr, 0);
-      const double cut = graph_.cut(fresh);
-      if (cut < out.cut_at_goal * (1 - options_.worth_restart) && !overfull(fresh, out.goal)) {
-        rename_places(fresh);
-        keep_ties(fresh);
-        out.goal = std::move(fresh);
-        out.cut_at_goal = graph_.cut(out.goal);
-      }
+      rename_places(fresh);
+      consider(std::move(fresh));
     }
+    out.goal = std::move(best);
+    out.cut_at_goal = graph_.cut(out.goal);
     take_steps(out);
     return out;
   }
@@ -169,17 +184,29 @@ private:
     return placement;
   }
 
-  /// Whether a placement breaks limits by more load than another one.
-  [[nodiscard]] bool overfull(const std::vector<place_index>& placement,
-                              const std::vector<place_index>& other) const {
-    const auto excess = [&](const std::vector<place_index>& of) {
-      std::vector<double> load(capacities_.size(), 0);
-      for (std::size_t g = 0; g < of.size(); ++g) load[of[g]] += loads_[g];
-      double sum = 0;
-      for (std::size_t p = 0; p < load.size(); ++p) sum += std::max(load[p] - limits_[p], 0.0);
-      return sum;
-    };
-    return excess(placement) > excess(other) + total_load_ * 1e-3;
+  /// What a goal is worth: the weight that is cut in the time in which all of the mass could be
+  /// moved `moved_over` times, and by how much load it breaks limits. The way counts as worse than
+  /// its ends.
+  struct goal_worth {
+    double cut, excess, tolerated;
+    [[nodiscard]] bool better_than(const goal_worth& other) const noexcept {
+      if (excess > other.excess + tolerated) return false;
+      if (other.excess > excess + tolerated) return true;
+      return cut < other.cut;
+    }
+  };
+  [[nodiscard]] goal_worth worth_of(const std::vector<place_index>& goal, double cut_now) const {
+    std::vector<double> load(capacities_.size(), 0);
+    double away = 0;
+    for (std::size_t g = 0; g < goal.size(); ++g) {
+      load[goal[g]] += loads_[g];
+      if (goal[g] != placement_[g]) away += groups_[g].mass;
+    }
+    double excess = 0;
+    for (std::size_t p = 0; p < load.size(); ++p) excess += std::max(load[p] - limits_[p], 0.0);
+    const double way = total_mass_ > 0 ? away / total_mass_ : 0;
+    const double half_way = std::min(cut_now * on_the_way, weight_of_all_);
+    return {way * half_way + (moved_over - way) * graph_.cut(goal), excess, total_load_ * 1e-3};
   }
 
   /// Which of two equal places is which does not matter to the cut, but to the moves: each takes
@@ -241,45 +268,75 @@ private:
 
   /// A group that is not where it should be.
   struct step {
-    double worth; ///< co-access weight it will be bound with there, for its mass
+    double worth; ///< what its going takes off the cut now, for its mass
     std::uint32_t group;
     bool operator<(const step& other) const noexcept {
       return worth != other.worth ? worth < other.worth : group > other.group;
     }
   };
+  using steps = std::priority_queue<step>;
 
-  /// The steps of this round: what binds most weight for its mass goes first, and nothing goes
-  /// where there is no room for it yet. When all that is left waits for each other in a circle, one
-  /// of them goes ahead.
-  void take_steps(assignment& out) {
-    std::vector<std::vector<step>> waiting(capacities_.size()); // by where they go, the best last
-    for (std::uint32_t g = 0; g < groups_.size(); ++g) {
-      if (out.goal[g] == placement_[g]) continue;
-      double bound = 0;
-      for (const auto& l : graph_.of(g))
-        if (out.goal[l.to] == out.goal[g]) bound += l.weight;
-      const bool relieves = load_[placement_[g]] > limits_[placement_[g]];
-      const double worth = bound / std::max(groups_[g].mass, 1e-12);
-      waiting[out.goal[g]].push_back({relieves ? worth * 2 : worth, g});
+  /// By how much the cut falls, for the group's mass, if it goes where it should be, as its
+  /// partners live now. Those that are still to come count a little: they say where to begin.
+  [[nodiscard]] double worth_of_step(const assignment& out, std::uint32_t g) const {
+    double gain = 0;
+    for (const auto& l : graph_.of(g)) {
+      if (placement_[l.to] == out.goal[g])
+        gain += l.weight;
+      else if (placement_[l.to] == placement_[g])
+        gain -= l.weight;
+      if (out.goal[l.to] == out.goal[g]) gain += l.weight * yet_to_come;
     }
-    for (auto& steps : waiting) std::sort(steps.begin(), steps.end());
+    if (load_[placement_[g]] > limits_[placement_[g]]) gain += std::abs(gain);
+    return gain / std::max(groups_[g].mass, 1e-12);
+  }
 
+  /// The steps of this round: what binds most weight for its mass goes first, then those that
+  /// belong to it, so that the way is no worse than its ends; and nothing goes where there is no
+  /// room for it yet. When all that is left waits for each other in a circle, one of them goes
+  /// ahead.
+  void take_steps(assignment& out) {
+    std::vector<steps> waiting(capacities_.size()); // by where they go
+    std::vector<double> worth(groups_.size(), 0);   // older entries of `waiting` are void
+    for (std::uint32_t g = 0; g < groups_.size(); ++g)
+      if (out.goal[g] != placement_[g])
+        waiting[out.goal[g]].push({worth[g] = worth_of_step(out, g), g});
+    const auto first = [&](place_index p) -> const step* {
+      auto& of = waiting[p];
+      while (!of.empty() &&
+             (placement_[of.top().group] == p || worth[of.top().group] != of.top().worth))
+        of.pop();
+      return of.empty() ? nullptr : &of.top();
+    };
+
+    constexpr double asleep = -std::numeric_limits<double>::infinity();
     std::priority_queue<std::pair<double, place_index>> awake;
+    std::vector<double> awake_with(capacities_.size(), asleep); // older entries are void
     const auto wake = [&](place_index p) {
-      if (!waiting[p].empty() && fits(waiting[p].back().group, p))
-        awake.push({waiting[p].back().worth, p});
+      const auto* next = first(p);
+      const double with = next && fits(next->group, p) ? next->worth : asleep;
+      if (with != awake_with[p] && with != asleep) awake.push({with, p});
+      awake_with[p] = with;
     };
     double mass_left = total_mass_ * options_.moved_mass_share_max;
     const auto go = [&](place_index to) {
-      const auto g = waiting[to].back().group;
+      const auto g = first(to)->group;
       if (groups_[g].mass > mass_left) return false;
       const auto from = placement_[g];
-      waiting[to].pop_back();
+      waiting[to].pop();
       mass_left -= groups_[g].mass;
       load_[from] -= loads_[g];
       load_[to] += loads_[g];
       placement_[g] = to;
       out.moves.push_back({g, from, to});
+      for (const auto& l : graph_.of(g)) {
+        const auto goal = out.goal[l.to];
+        if (goal == placement_[l.to]) continue;
+        const double its = worth_of_step(out, l.to);
+        if (its == worth[l.to]) continue;
+        waiting[goal].push({worth[l.to] = its, l.to});
+        wake(goal);
+      }
       wake(to);
       wake(from);
       return true;
@@ -288,31 +345,27 @@ private:
     while (out.moves.size() < options_.moves_max) {
       auto next = no_place;
       if (!awake.empty()) {
-        next = awake.top().second;
+        const auto [with, place] = awake.top();
         awake.pop();
-        if (waiting[next].empty() || !fits(waiting[next].back().group, next)) continue;
+        if (with != awake_with[place]) continue;
+        awake_with[place] = asleep;
+        next = place;
       } else {
-        next = least_overfilled(waiting);
+        // Of the places within their limits the one that its next group takes above it least.
+        double least = 0;
+        for (place_index p = 0; p < waiting.size(); ++p) {
+          const auto* const s = first(p);
+          if (!s || load_[p] > limits_[p]) continue;
+          const double over = (load_[p] + loads_[s->group]) / limits_[p];
+          if (next == no_place || over < least) {
+            next = p;
+            least = over;
+          }
+        }
         if (next == no_place) break;
       }
       if (!go(next)) break; // the next best is beyond the budget: it has the next round to itself
     }
-  }
-
-  /// Of the places within their limits the one that its next group would take above it least.
-  [[nodiscard]] place_index
-  least_overfilled(const std::vector<std::vector<step>>& waiting) const noexcept {
-    auto best = no_place;
-    double least = 0;
-    for (place_index p = 0; p < waiting.size(); ++p) {
-      if (waiting[p].empty() || load_[p] > limits_[p]) continue;
-      const double over = (load_[p] + loads_[waiting[p].back().group]) / limits_[p];
-      if (best == no_place || over < least) {
-        best = p;
-        least = over;
-      }
-    }
-    return best;
   }
 
   const coaccess_graph& graph_;
@@ -320,7 +373,7 @@ private:
   const assign_options& options_;
   std::vector<std::uint64_t> site_ids_;
   std::vector<double> capacities_, limits_, loads_;
-  double total_load_ = 0, total_mass_ = 0;
+  double total_load_ = 0, total_mass_ = 0, weight_of_all_ = 0;
   std::vector<place_index> placement_; ///< where groups live, in the end after this round's moves
   std::vector<double> load_;           ///< of the places, accordingly
 };

@@ -30,12 +30,6 @@ struct assign_options {
   double moved_mass_share_max = 0.05; ///< of the mass of all groups, in [0, 1]
   double max_over_mean = 1.05;        ///< load of a place over its share of the capacity, > 1
   double softening = default_softening;
-  /// How much less weight an improved goal must cut, as a share, before it replaces the goal.
-  double worth_change = 0.01;
-  /// How much less weight a placement made from nothing must cut, as a share, before it replaces
-  /// one improved from where the groups live: it is far away, and the next graph a little
-  /// different.
-  double worth_restart = 0.1;
   std::uint64_t seed = 1;
 };
 
@@ -65,8 +59,11 @@ struct assignment {
 ///
 /// How: a group alone seldom gains by moving out of a bad start, so groups are gathered in wells
 /// (gravity_wells.hpp) level by level, the coarsest are placed, and attraction refines the result
-/// level by level, groups last. That is done twice, from where the groups live and from nothing
-/// (bisection.hpp), and the second counts only when it is much better (worth_restart). After
+/// level by level, groups last. Three goals are weighed against each other: the one before,
+/// repaired group by group; the same improved through wells; and one from nothing (bisection.hpp).
+/// The weight that is cut on the way to a goal counts as much as what is cut there, so a goal that
+/// is being approached is kept while the graph drifts, and the budget not spent on going to and
+/// fro. After
 /// Karypis and Kumar, "A fast and high quality multilevel scheme for partitioning irregular
 /// graphs" (1998), with label propagation instead of matching.
 ///

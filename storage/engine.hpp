@@ -37,6 +37,21 @@ public:
   virtual void on_round() noexcept = 0;
 };
 
+class key_mark;
+class transaction;
+
+/// How a transaction's body ends.
+enum class transaction_end : std::uint8_t {
+  commit, ///< do what was applied
+  abort,  ///< none of it
+};
+using transaction_body = std::function<transaction_end(transaction&)>;
+
+struct transaction_options {
+  durability level = durability::unspecified; ///< of what the body reads with transaction::find()
+  bool all_shards = false;                    ///< locks every shard; the keys need not be named
+};
+
 class backup_store;
 class told_streams;
 class batch;
@@ -119,6 +134,21 @@ public:
   /// first failure. A read inside sees the writes before it.
   op_code execute_atomic(std::span<const operation> operations, std::span<op_reply> replies,
                          value_arena& arena);
+
+  /// Runs `body` with the locks of these keys' shards held, in ascending order, and does what it
+  /// has applied atomically: for readers, for other transactions, and in the log also across
+  /// shards; or nothing, when it says so or anything fails. The body works on the tables
+  /// themselves; see transaction.hpp. It may run more than once, and then sees newer data: what it
+  /// does elsewhere must bear that. Waits up to options.write_stall_max in all where the log has no
+  /// room for what it writes. ok: what the body said was done, and `waits` says what must be
+  /// durable before that may be told, at the levels that were asked for. Else nothing was done:
+  /// transaction::failure(), or no_space. `body` may throw std::bad_alloc (no_space) and nothing
+  /// else.
+  op_code transact(std::span<const std::string_view> keys, const transaction_options& options,
+                   const transaction_body& body, std::vector<durable_target>& waits);
+
+  /// How a key is now, for transaction::has_changed(). Includes what is not durable yet.
+  [[nodiscard]] op_result<key_mark> mark(std::string_view key);
 
   /// Is the shard's log on disk up to `lsn`? Lock-free.
   [[nodiscard]] durable_state durable(shard_id shard, lsn_t lsn) const noexcept;
@@ -271,14 +301,13 @@ public:
 
 private:
   friend class segment_maker;
+  friend class key_mark;
   friend class told_streams;
   static op_status open_in_memory(state& s);
   static op_status open_folder(state& s);
   static op_status open_log(state& s, recovered& found);
   static void open_watches(state& s);
   [[nodiscard]] op_status release_log();
-  op_status scan_page_of(std::uint64_t cursor, std::string_view prefix, std::size_t limit,
-                         scan_page& page, std::size_t buckets_max);
   op_status save_checkpoint(shard_id shard);
   std::vector<shard_id> find_due_checkpoints();
   op_status apply_records(shard_id shard, const log_frame& frame);
@@ -288,6 +317,10 @@ private:
   op_code execute_transaction(std::span<const operation> operations, std::span<op_reply> replies,
                               value_arena& arena);
   enum class round : bool { requested, left_to_caller };
+  void forget_absence(std::string_view key) noexcept;
+  op_code run_transaction(std::span<const std::string_view> keys,
+                          const transaction_options& options, const transaction_body& body,
+                          std::vector<durable_target>& waits);
   void execute_many(std::span<const operation> operations, std::span<op_reply> replies,
                     value_arena& arena, round when);
   [[nodiscard]] bool out_of_space() const noexcept;

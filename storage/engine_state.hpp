@@ -121,6 +121,9 @@ struct engine::state {
   [[nodiscard]] thread_observer* show_batch(std::size_t operations) noexcept;
 
   void tell_listeners();
+  /// engine::scan(). `locked`: the caller holds the locks of all shards.
+  void scan(std::uint64_t cursor, std::string_view prefix, std::size_t limit, scan_page& page,
+            std::size_t buckets_max, bool locked) const;
   /// Values from this size are compressed for the log; none where there is no log.
   [[nodiscard]] std::uint64_t compress_from() const noexcept {
     return folder ? options.compress_min_bytes : ~std::uint64_t{0};

@@ -1,38 +1,19 @@
-// Atomic batches: over any shards, all or nothing, for readers and in the log.
+// Transactions over any shards, all or nothing, for readers and in the log: batches, and what
+// computes on what it reads.
 
 #include "storage/batch.hpp"
 #include "storage/batch_conditions.hpp"
 #include "storage/engine_state.hpp"
-#include "storage/log_transaction.hpp"
-#include "storage/slot.hpp"
+#include "storage/transaction_share.hpp"
 
 #include <algorithm>
 #include <map>
 #include <new>
-#include <optional>
+#include <numeric>
 
 namespace warp::storage {
 
 namespace {
-
-/// What one atomic batch does in one shard. Going away it takes back what was not settled.
-struct share {
-  share() = default;
-  share(share&&) = delete;
-  ~share() {
-    if (staging) at->take_back();
-  }
-
-  shard* at = nullptr;
-  std::unique_lock<shard_lock> lock;
-  std::size_t writes = 0;
-  std::uint64_t bytes = 0;  ///< of keys and values written
-  std::uint64_t memory = 0; ///< that the writes may need
-  staged_writes staged;
-  bool staging = false;
-  std::optional<shard::write_section> changing;
-};
-using shares = std::map<std::uint32_t, share>;
 
 void refuse_all(std::span<op_reply> replies, std::size_t culprit, op_code code) {
   for (auto& reply : replies) reply = {.code = op_code::unavailable};
@@ -43,27 +24,6 @@ void refuse_all(std::span<op_reply> replies, std::size_t culprit, op_code code) 
 bool has_failed(const operation& op, op_code code) noexcept {
   if (code == op_code::ok || !is_write(op.kind)) return false;
   return code != op_code::not_found || op.condition == write_condition::if_present;
-}
-
-/// Takes all locks in ascending order of shards, and room in all logs: ok with all locks held, or a
-/// refusal with none.
-op_code lock_all(engine::state& state, shares& all) {
-  const auto deadline = std::chrono::steady_clock::now() + state.options.write_stall_max;
-  for (;;) {
-    for (auto& [id, s] : all) s.lock = std::unique_lock{s.at->lock()};
-    auto refused =
-        state.refusing.load(std::memory_order_relaxed) ? op_code::shutting_down : op_code::ok;
-    shard* full = nullptr;
-    for (auto& [id, s] : all) {
-      if (refused != op_code::ok || !s.at->log() || s.writes == 0) continue;
-      refused = s.at->log()->admit(s.writes, s.bytes);
-      if (refused == op_code::overloaded) full = s.at;
-    }
-    if (refused == op_code::ok) return op_code::ok;
-    for (auto& [id, s] : all) s.lock.unlock();
-    if (!full) return refused;
-    if (const auto room = full->log()->wait_for_room(deadline); room != op_code::ok) return room;
-  }
 }
 
 /// Where two writes have one request id, by number of the operation, the first that had it; else
@@ -87,23 +47,6 @@ std::vector<std::size_t> first_of_request(std::span<const operation> operations)
       first[i] = seen.emplace(std::pair{op.request.client, op.request.number}, i).first->second;
   }
   return first;
-}
-
-/// The transaction of what was staged, or null: it is logged in one shard at most. Takes the memory
-/// that settling needs.
-std::shared_ptr<log_transaction> prepare_to_settle(shares& all) {
-  std::vector<transaction_part> parts;
-  for (auto& [id, s] : all) {
-    const auto logged = [](const staged_write& w) { return w.to_log; };
-    const auto first = std::find_if(s.staged.begin(), s.staged.end(), logged);
-    if (first == s.staged.end()) continue;
-    const auto last = std::find_if(s.staged.rbegin(), s.staged.rend(), logged);
-    parts.push_back({.shard = s.at->id(), .first = first->logged.lsn, .last = last->logged.lsn});
-  }
-  const auto transaction =
-      parts.size() > 1 ? std::make_shared<log_transaction>(std::move(parts)) : nullptr;
-  for (auto& [id, s] : all) s.at->reserve_to_settle(transaction.get());
-  return transaction;
 }
 
 } // namespace
@@ -131,7 +74,6 @@ op_code engine::execute_transaction(std::span<const operation> operations,
   std::vector<std::uint32_t> shard_of_op(operations.size());
   std::map<std::size_t, large_value> large;
   const auto first_of = first_of_request(operations);
-  shares all;
   for (std::size_t i = 0; i < operations.size(); ++i) {
     const auto& op = operations[i];
     if (const auto code = state.validate(op); code != op_code::ok) {
@@ -141,23 +83,26 @@ op_code engine::execute_transaction(std::span<const operation> operations,
     if (op.kind == op_kind::put && op.value.size() >= blob_size_min)
       large.emplace(i, make_large(op.value, state.compress_from(), op.type));
     hashes[i] = table::hash(op.key);
-    shard_of_op[i] = storage::shard_of(op.key, state.shard_count()).value;
-    auto& s = all[shard_of_op[i]];
-    s.at = state.shards[shard_of_op[i]].get();
-    if (is_write(op.kind)) {
-      ++s.writes;
-      s.bytes += op.key.size() + op.value.size();
-      if (op.kind == op_kind::put || op.kind == op_kind::increment)
-        s.memory += op.key.size() + op.value.size() + shard::record_overhead_max;
-      else if (is_of_hash(op.kind))
-        s.memory += op.key.size() + shard::hash_change_bytes(op.value.size());
-    }
+    shard_of_op[i] = state.shard_of(op.key);
   }
-  if (auto code = lock_all(state, all); code != op_code::ok) {
+  transaction all{state, shard_of_op, durability::unspecified};
+  std::vector<transaction::share*> share_of_op(operations.size());
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    const auto& op = operations[i];
+    auto& s = *(share_of_op[i] = all.share_of(shard_of_op[i]));
+    if (!is_write(op.kind)) continue;
+    ++s.writes;
+    s.bytes += op.key.size() + op.value.size();
+    if (op.kind == op_kind::put || op.kind == op_kind::increment)
+      s.memory += op.key.size() + op.value.size() + shard::record_overhead_max;
+    else if (is_of_hash(op.kind))
+      s.memory += op.key.size() + shard::hash_change_bytes(op.value.size());
+  }
+  if (auto code = all.lock(); code != op_code::ok) {
     // Not of the retry of a batch that was done: its caller must not hear that nothing was.
     for (std::size_t i = 0; i < operations.size(); ++i) {
       if (!is_write(operations[i].kind) || !operations[i].request) continue;
-      auto& s = *all[shard_of_op[i]].at;
+      auto& s = *share_of_op[i]->at;
       std::lock_guard hold{s.lock()};
       if (s.requests().lookup(operations[i].request).state != request_state::fresh)
         code = op_code::outcome_unknown;
@@ -166,15 +111,15 @@ op_code engine::execute_transaction(std::span<const operation> operations,
     return code;
   }
 
-  for (auto& [id, s] : all) s.staged.reserve(s.writes);
+  for (auto& s : all.shares()) s.staged.reserve(s.writes);
 
   // From here on all locks are held. A retry of a batch that was done is answered from what its
   // shards remember, so its conditions are not asked again.
-  const auto now_ms = std::max<std::uint64_t>(state.time->now_ms(), 1);
+  const auto now_ms = all.now_ms();
   std::vector<request_state> known(operations.size(), request_state::fresh);
   for (std::size_t i = 0; i < operations.size(); ++i)
     if (is_write(operations[i].kind) && operations[i].request)
-      known[i] = all[shard_of_op[i]].at->requests().lookup(operations[i].request).state;
+      known[i] = share_of_op[i]->at->requests().lookup(operations[i].request).state;
   if (const auto lost = std::find(known.begin(), known.end(), request_state::forgotten);
       lost != known.end()) {
     refuse_all(replies, static_cast<std::size_t>(lost - known.begin()), op_code::outcome_unknown);
@@ -183,7 +128,7 @@ op_code engine::execute_transaction(std::span<const operation> operations,
   const bool retried = std::find(known.begin(), known.end(), request_state::seen) != known.end();
   if (!retried) {
     const auto verdict = check_conditions(operations, [&](std::size_t i) -> key_state {
-      const auto* r = all[shard_of_op[i]].at->find_live(hashes[i], operations[i].key, now_ms);
+      const auto* r = share_of_op[i]->at->find_live(hashes[i], operations[i].key, now_ms);
       if (!r) return {};
       return {
           .present = true, .is_hash = r->is_hash(), .version = r->version(), .value = r->value()};
@@ -195,7 +140,7 @@ op_code engine::execute_transaction(std::span<const operation> operations,
     }
   }
 
-  for (auto& [id, s] : all)
+  for (auto& s : all.shares())
     if (!retried && s.memory != 0 && !s.at->reserve_memory(s.memory)) {
       ++s.at->counters().memory_refusals;
       refuse_all(replies, 0, op_code::no_space);
@@ -203,12 +148,8 @@ op_code engine::execute_transaction(std::span<const operation> operations,
     }
 
   // Readers without locks see nothing of any shard until all is done.
-  for (auto& [id, s] : all)
-    if (s.writes != 0) s.changing.emplace(*s.at);
-  for (auto& [id, s] : all) {
-    s.at->begin_staging(s.staged);
-    s.staging = true;
-  }
+  for (auto& s : all.shares())
+    if (s.writes != 0) all.begin_writing(s);
   for (std::size_t i = 0; i < operations.size(); ++i) {
     replies[i] = {};
     if (retried && is_write(operations[i].kind) && known[i] == request_state::fresh) {
@@ -221,10 +162,10 @@ op_code engine::execute_transaction(std::span<const operation> operations,
       continue;
     }
     const auto prepared = large.find(i);
-    all[shard_of_op[i]].at->apply({operations[i], hashes[i],
-                                   prepared == large.end() ? nullptr : &prepared->second, now_ms,
-                                   arena},
-                                  replies[i]);
+    share_of_op[i]->at->apply({operations[i], hashes[i],
+                               prepared == large.end() ? nullptr : &prepared->second, now_ms,
+                               arena},
+                              replies[i]);
     if (replies[i].code == op_code::no_space) throw std::bad_alloc{};
     if (has_failed(operations[i], replies[i].code)) { // what only its turn could tell
       const auto code = replies[i].code;
@@ -236,14 +177,7 @@ op_code engine::execute_transaction(std::span<const operation> operations,
     }
   }
 
-  // When there is memory for all that is left to do, nothing fails any more.
-  const auto transaction = prepare_to_settle(all);
-  for (auto& [id, s] : all) {
-    s.at->settle(transaction);
-    s.staging = false;
-  }
-  for (auto& [id, s] : all) s.changing.reset();
-  for (auto& [id, s] : all) s.lock.unlock();
+  all.commit();
 
   if (auto* const observer = state.show_batch(operations.size())) [[unlikely]] {
     const auto seen_ms = observation::now_ms();
@@ -254,6 +188,53 @@ op_code engine::execute_transaction(std::span<const operation> operations,
     if (reply.durable_at != 0 && durable(reply.shard, reply.durable_at) == durable_state::pending)
       request_sync(reply.shard);
   return op_code::ok;
+}
+
+op_code engine::transact(std::span<const std::string_view> keys, const transaction_options& options,
+                         const transaction_body& body, std::vector<durable_target>& waits) {
+  waits.clear();
+  try {
+    return run_transaction(keys, options, body, waits);
+  } catch (const std::bad_alloc&) { // whatever was begun was taken back
+    return op_code::no_space;
+  }
+}
+
+op_code engine::run_transaction(std::span<const std::string_view> keys,
+                                const transaction_options& options, const transaction_body& body,
+                                std::vector<durable_target>& waits) {
+  auto& state = *state_;
+  if (options.level > state.level_max) return op_code::no_replicas;
+  std::vector<std::uint32_t> shards(options.all_shards ? state.shard_count() : keys.size());
+  if (options.all_shards) {
+    std::iota(shards.begin(), shards.end(), 0);
+  } else {
+    // Their cache lines are on their way while the locks are taken.
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      shards[i] = state.shard_of(keys[i]);
+      state.shards[shards[i]]->prefetch_bucket(table::hash(keys[i]));
+    }
+    for (std::size_t i = 0; i < keys.size(); ++i)
+      state.shards[shards[i]]->prefetch_record(table::hash(keys[i]));
+  }
+  transaction t{state, std::move(shards), options.level};
+  waits.reserve(t.shares().size()); // nothing may fail when all is done
+  for (;;) {
+    if (const auto code = t.lock(); code != op_code::ok) return code;
+    const bool commits = body(t) == transaction_end::commit;
+    const auto code = t.failure();
+    const bool done = commits && code == op_code::ok;
+    if (done)
+      t.commit();
+    else
+      t.take_back();
+    if (code == op_code::ok) {
+      t.add_waits(done, waits);
+      return code;
+    }
+    if (code != op_code::overloaded) return code;
+    if (const auto room = t.wait_for_room(); room != op_code::ok) return room;
+  }
 }
 
 } // namespace warp::storage

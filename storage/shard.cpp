@@ -175,9 +175,7 @@ void shard::increment(const call& c, op_reply& reply) {
   }
   reply.number = *sum;
   const number_text text{*sum};
-  // A staged record is logged after this call: its value must outlive it.
-  store(c, raw, {.bytes = staged_ ? c.arena.copy(text.view()) : text.view(), .large = {}}, meta,
-        live != nullptr, reply);
+  store(c, raw, {.bytes = text.view(), .large = {}}, meta, live != nullptr, reply);
 }
 
 void shard::erase(const call& c, op_reply& reply) {
@@ -202,6 +200,8 @@ void shard::remove(const call& c, record* live, op_reply& reply) {
   if (staged_) [[unlikely]] // something that has expired stands for nothing
     return stage_write(c, live, {}, {.version = logged.lsn, .expires_at_ms = 1}, logged, true,
                        reply);
+  if (!absent_.empty()) [[unlikely]]
+    absent_.note_removal(c.op.key, live->version());
   table_.erase(c.hash, live);
   if (memory_taken_ > memory_used() + 4 * budget_.block()) [[unlikely]]
     settle_memory();
@@ -311,11 +311,8 @@ void shard::store(const call& c, record* existing, const new_value& value, recor
                                           std::uint64_t value_bytes) noexcept {
   const auto need = c.op.key.size() + value_bytes + record_overhead_max;
   if (reserve_memory(need)) return true;
-  if (staged_) { // a transaction has reserved what it knew of
-    settle_memory();
-    return true;
-  }
-  return existing && value_bytes <= existing->value_size();
+  // Not within a transaction: what it replaces is kept until it is settled.
+  return !staged_ && existing && value_bytes <= existing->value_size();
 }
 
 bool shard::reserve_memory(std::uint64_t bytes) noexcept {
@@ -371,6 +368,11 @@ void shard::finish_write(const call& c, const log_record& logged, bool existed, 
 
 void shard::stage_write(const call& c, record* existing, const new_value& value,
                         const record_meta& meta, log_record logged, bool existed, op_reply& reply) {
+  // Logged later, so not from what the caller has lent: from the record, or from a copy of what
+  // stands there in another form (a change of fields, an indexed hash).
+  const bool in_record =
+      logged.op == log_op::put && !value.large && logged.value.size() == value.bytes.size();
+  if (!logged.value.empty() && !in_record) logged.value = c.arena.copy(logged.value);
   auto* const now = table_.stage(c.hash, c.op.key, existing, value, meta);
   auto* const plain = c.large ? c.large->bytes().get() : logged.large.get();
   staged_->push_back({.logged = std::move(logged),
@@ -385,6 +387,8 @@ void shard::stage_write(const call& c, record* existing, const new_value& value,
                                  .existed = existed},
                       .to_log = goes_to_log(c.op)});
   auto& w = staged_->back();
+  w.logged.key = now->key();
+  if (in_record) w.logged.value = now->value();
   w.result.lsn = w.logged.lsn;
   reply.code = op_code::ok;
   if (w.to_log && level_of(c.op) >= durability::sync) reply.durable_at = w.logged.lsn;
@@ -412,12 +416,10 @@ void shard::reserve_to_settle(const log_transaction* transaction) {
 }
 
 void shard::settle(const std::shared_ptr<log_transaction>& transaction) noexcept {
-  const auto& writes = *std::exchange(staged_, nullptr);
   bool logged = false;
-  for (const auto& w : writes) {
-    table_.settle(w.replaced);
-    if (w.logged.op == log_op::erase && table_.find(w.hash, w.logged.key) == w.now)
-      table_.erase(w.hash, w.now);
+  for (const auto& w : *staged_) {
+    if (!absent_.empty() && w.logged.op == log_op::erase)
+      absent_.note_removal(w.logged.key, w.replaced->version());
     if (tap_) tap_->note(w.hash, w.logged, w.plain);
     if (w.to_log) {
       if (transaction && !logged) log_->begin_part(transaction);
@@ -428,6 +430,14 @@ void shard::settle(const std::shared_ptr<log_transaction>& transaction) noexcept
     if (w.logged.request) requests_.remember(w.logged.request, w.result, time_.now_us());
   }
   if (logged) log_->commit();
+}
+
+void shard::let_go() noexcept {
+  for (const auto& w : *std::exchange(staged_, nullptr)) {
+    table_.settle(w.replaced);
+    if (w.logged.op == log_op::erase && table_.find(w.hash, w.logged.key) == w.now)
+      table_.erase(w.hash, w.now);
+  }
   if (memory_taken_ > memory_used() + 4 * budget_.block()) settle_memory();
 }
 
@@ -495,6 +505,16 @@ void shard::replay(const log_record& r, std::uint64_t record_time_us) {
                        record_time_us);
 }
 
+std::uint64_t shard::key_count() const noexcept {
+  auto keys = table_.stats().keys;
+  if (!staged_) return keys;
+  for (const auto& w : *staged_) { // what is replaced, and what stands for nothing, is counted too
+    if (w.replaced) --keys;
+    if (w.logged.op == log_op::erase && table_.find(w.hash, w.logged.key) == w.now) --keys;
+  }
+  return keys;
+}
+
 void shard::clear() noexcept {
   table_.clear();
   requests_.clear();
@@ -526,6 +546,7 @@ void shard::sweep_buckets(std::uint64_t now_ms, std::size_t buckets_max, std::si
       auto* r = table_.find(hash, key);
       if (log_) log_->reserve(key.size());
       const log_record logged{.op = log_op::erase, .lsn = next_lsn(), .key = key};
+      if (!absent_.empty()) absent_.note_removal(key, r->version());
       table_.erase(hash, r);
       last_erase_lsn_ = logged.lsn;
       if (log_) log_->append(logged);

@@ -2,6 +2,7 @@
 
 #include "messages/ids.hpp"
 #include "messages/operations.hpp"
+#include "storage/absent_keys.hpp"
 #include "storage/batch.hpp"
 #include "storage/clock.hpp"
 #include "storage/engine_options.hpp"
@@ -109,9 +110,10 @@ public:
   [[nodiscard]] record* find_live(std::uint64_t hash, std::string_view key,
                                   std::uint64_t now_ms) const noexcept;
 
-  /// A transaction's writes: until settle() or take_back(), both in the same write_section, what
-  /// apply() does is in the table only, and noted in `writes`, which has room for all of it. Needs
-  /// a call::now_ms above 0.
+  /// A transaction's writes: until let_go() or take_back(), both in the same write_section, what
+  /// apply() does is in the table only, and noted in `writes`, which has room for all of it. Until
+  /// then no record that was seen is changed or freed, and nothing of an operation is borrowed
+  /// beyond its apply(). Needs a call::now_ms above 0.
   void begin_staging(staged_writes& writes) noexcept {
     staged_ = &writes;
     erase_lsn_before_ = last_erase_lsn_;
@@ -121,6 +123,13 @@ public:
   void reserve_to_settle(const log_transaction* transaction);
   /// What was staged is done: logged, told to watches, and remembered.
   void settle(const std::shared_ptr<log_transaction>& transaction) noexcept;
+  /// After settle() of all shards: frees what was replaced.
+  void let_go() noexcept;
+  /// The newest removal that was there before what is staged.
+  [[nodiscard]] lsn_t erase_lsn_before() const noexcept {
+    return staged_ ? erase_lsn_before_ : last_erase_lsn_;
+  }
+  [[nodiscard]] lsn_t last_erase_lsn() const noexcept { return last_erase_lsn_; }
   /// What was staged has never been. LSNs stay used.
   void take_back() noexcept;
 
@@ -149,6 +158,8 @@ public:
     return value + value / 4 + 8 * 1024 + record_overhead_max;
   }
 
+  /// Keys whose coming and going somebody wants to hear of.
+  [[nodiscard]] absent_keys& absent() noexcept { return absent_; }
   /// Tells `tap` (borrowed) of every change from now on; null: nobody.
   void watch_with(watch_tap* tap) noexcept { tap_ = tap; }
   [[nodiscard]] watch_tap* tap() noexcept { return tap_; }
@@ -157,6 +168,8 @@ public:
     return log_ ? log_->next_lsn() - 1 : unlogged_lsn_;
   }
   [[nodiscard]] const table& records() const noexcept { return table_; }
+  /// Keys that are there, as a transaction sees them that is staged.
+  [[nodiscard]] std::uint64_t key_count() const noexcept;
   /// Does any record expire? If not, nobody needs to know the time.
   [[nodiscard]] bool has_expiring() const noexcept { return table_.stats().expiring_keys != 0; }
   void clear() noexcept;
@@ -238,6 +251,7 @@ private:
   std::vector<std::string> expired_keys_; // of one bucket of the sweep
   table table_;
   request_window requests_;
+  absent_keys absent_;
   shard_stats counters_;
 };
 

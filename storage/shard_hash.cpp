@@ -167,9 +167,7 @@ void shard::hash_increment(const call& c, op_reply& reply) {
   }
   reply.number = *sum;
   packed_number changed{name, *sum};
-  // A staged record is logged after this call: what it logs must outlive it.
-  const auto pairs = staged_ ? c.arena.copy(changed.pairs()) : changed.pairs();
-  set_fields(c, raw, live, pairs, reply);
+  set_fields(c, raw, live, changed.pairs(), reply);
 }
 
 void shard::set_fields(const call& c, record* raw, record* live, std::string_view pairs,
@@ -288,7 +286,7 @@ void shard::store_hash(const call& c, record* existing, const new_value& value, 
       logged.large = as_bytes(value.large);
       logged.value = {};
     } else {
-      logged.value = staged_ ? c.arena.copy(value.bytes) : value.bytes;
+      logged.value = value.bytes;
     }
   }
   if (!staged_) {
@@ -333,6 +331,9 @@ void shard::put_hash(const call& c, record* existing, bool existed, const record
     logged.value = {};
     logged.compressed = static_cast<bool>(c.large->packed);
     logged.large = logged.compressed ? c.large->packed : c.large->bytes();
+  } else if (value.large) {
+    logged.value = {};
+    logged.large = as_bytes(value.large);
   }
   auto now = meta;
   now.unlogged = false; // whatever was there is not any more
@@ -342,11 +343,8 @@ void shard::put_hash(const call& c, record* existing, bool existed, const record
 /// As find_memory(), of a change that takes what it needs at once.
 bool shard::find_hash_memory(std::uint64_t bytes, bool grows) noexcept {
   if (reserve_memory(bytes)) return true;
-  if (staged_) { // a transaction has reserved what it knew of
-    settle_memory();
-    return true;
-  }
-  return !grows;
+  // Not within a transaction: what it replaces is kept until it is settled.
+  return !staged_ && !grows;
 }
 
 // -- recovery

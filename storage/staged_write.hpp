@@ -14,7 +14,7 @@ namespace warp::storage {
 /// A write of a transaction that is in the table, under the locks of all its shards, and nowhere
 /// else yet: it can still be taken back.
 struct staged_write {
-  log_record logged; ///< views of the operation and of the arena
+  log_record logged; ///< views of `now`
   std::uint64_t hash = 0;
   blob* plain = nullptr;      ///< a large value as readers have it; borrowed
   record* now = nullptr;      ///< in the table; of an erase: what stands for nothing until settled

@@ -3,6 +3,7 @@
 #include "cluster/config_units.hpp"
 
 #include <fmt/format.h>
+#include <system_error>
 #include <utility>
 
 namespace warp::programs {
@@ -29,10 +30,14 @@ op_status resp_service::start() {
   auto server = cluster::resp_server::start(std::move(options), universe_.engine());
   if (!server) return server.status();
   std::lock_guard guard{mutex_};
+  over_ = false;
+  try {
+    checkpoints_ = std::thread([this] { write_checkpoints(); });
+  } catch (const std::system_error& e) {
+    return {op_code::io_error, fmt::format("cannot start a thread for SAVE: {}", e.what())};
+  }
   server_ = std::move(*server);
   port_ = server_->port();
-  over_ = false;
-  checkpoints_ = std::thread([this] { write_checkpoints(); });
   return {};
 }
 
@@ -109,9 +114,6 @@ void resp_service::collect(std::vector<actors::metric>& out) const {
   add("warp_resp_transactions_total", "EXEC that was carried out.", kind::counter, c.transactions);
   add("warp_resp_transactions_aborted_total", "EXEC that a watched key stopped.", kind::counter,
       c.transactions_aborted);
-  add("warp_resp_conflicts_total",
-      "Times a RESP command or transaction had to begin anew because its keys had changed.",
-      kind::counter, c.conflicts);
   add("warp_resp_messages_published_total", "Messages of PUBLISH and SPUBLISH.", kind::counter,
       c.published);
 }

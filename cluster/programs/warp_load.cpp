@@ -211,7 +211,8 @@ constexpr const char* details =
     "A line is {\"key\": \"city:AD:1\", \"value\": ..., \"ttl_ms\": 60000}; ttl_ms (or "
     "expires_at_ms) may be left out. A value that is a string is\n"
     "stored as its own bytes; any other JSON is stored exactly as it stands in the line. "
-    "key_base64 and value_base64 take other bytes.\n"
+    "key_base64 and value_base64 take other bytes; \"fields\": {\"name\": \"value\"} in place of a "
+    "value makes a hash.\n"
     "Of two lines with the same key the later one wins. Returns when all of it is on disk.\n"
     "Exit code 1 if a line was bad; without --keep-going it stops there.";
 

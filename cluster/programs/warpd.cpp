@@ -1,6 +1,7 @@
 #include "actors/universe.hpp"
 #include "cluster/config.hpp"
 #include "cluster/config_units.hpp"
+#include "cluster/descriptors.hpp"
 #include "cluster/http_server.hpp"
 #include "cluster/listen_socket.hpp"
 #include "cluster/programs/config_flags.hpp"
@@ -327,5 +328,12 @@ int main(int argc, char** argv) {
                   fmt::format("the configuration is not valid:\n{}", loaded.status().message()));
   set_up_log(loaded->values.log.level, loaded->values.log.format);
   for (const auto& warning : loaded->warnings) spdlog::warn("{}", warning);
+  const auto files = cluster::raise_descriptor_limit();
+  const auto& v = loaded->values;
+  if (const auto wanted = v.rpc.connections_max + v.resp.connections_max + v.http.connections_max;
+      wanted > files - cluster::reserved_descriptors(files))
+    spdlog::info("the process may open {} files, fewer than all ports may have connections ({}): "
+                 "raise the limit (ulimit -n, LimitNOFILE=) if so many are expected",
+                 files, wanted);
   return serve(loaded->values, line, signals);
 }

@@ -20,7 +20,8 @@ using physics::part;
 
 const std::array parts{
     &physics::demon_part,   &physics::entanglement_part, &physics::gravity_part,
-    &physics::horizon_part, &physics::observer_part,     &physics::routes_part,
+    &physics::horizon_part, &physics::observer_part,     &physics::placement_part,
+    &physics::routes_part,  &physics::tiers_part,
 };
 
 std::string usage() {

@@ -5,7 +5,7 @@
 #include "storage/backup_store.hpp"
 #include "storage/backup_verify.hpp"
 #include "storage/slot.hpp"
-#include "tests/crash/field_model.hpp"
+#include "tests/support/field_model.hpp"
 #include "tests/support/recording_file_system.hpp"
 
 #include <algorithm>

@@ -2,8 +2,8 @@
 
 #include "storage/backup_repository.hpp"
 #include "storage/segment_maker.hpp"
-#include "tests/crash/field_model.hpp"
 #include "tests/crash/stepped_call.hpp"
+#include "tests/support/field_model.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -220,16 +220,7 @@ private:
     field_map fields;
     if (const auto at = h.content().find(key); at != h.content().end())
       fields = fields_in(at->second.value);
-    if (op.kind == op_kind::hash_set)
-      for_each_pair(op.value, [&](std::string_view name, std::string_view value) {
-        fields[std::string{name}] = value;
-      });
-    if (op.kind == op_kind::hash_erase)
-      for_each_name(op.value, [&](std::string_view name) { fields.erase(std::string{name}); });
-    if (op.kind == op_kind::hash_increment) {
-      auto& number = fields["number"];
-      number = std::to_string((number.empty() ? 0 : std::stoll(number)) + op.delta);
-    }
+    apply_to(fields, op);
     if (fields.empty())
       h.erase(lsn, key);
     else

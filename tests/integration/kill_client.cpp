@@ -33,16 +33,6 @@ public:
   }
 
 private:
-  /// One call of write(2), so that a kill leaves whole lines but for the last.
-  static void report(const std::string& lines) {
-    std::size_t done = 0;
-    while (done < lines.size()) {
-      const auto n = ::write(STDOUT_FILENO, lines.data() + done, lines.size() - done);
-      if (n <= 0) ::_exit(0); // the loop is gone
-      done += static_cast<std::size_t>(n);
-    }
-  }
-
   static bool gave_up(op_code code) {
     return code == op_code::outcome_unknown || code == op_code::timed_out;
   }
@@ -84,7 +74,7 @@ private:
       }
       keys.push_back(std::move(key));
     }
-    report(lines);
+    report_kill_lines(lines);
     const auto replies = db_.execute(batch);
     lines.clear();
     for (std::size_t i = 0; i < keys.size(); ++i)
@@ -95,13 +85,14 @@ private:
         lines += "absent " + keys[i] + "\n";
       else if (gave_up(replies[i].code()))
         lines += "unknown " + keys[i] + "\n";
-    report(lines);
+    report_kill_lines(lines);
   }
 
   void increment() {
     const auto key = "counter" + std::to_string(options_.writer);
-    report("increment " + key + "\n");
-    if (db_.increment(key, 1, durability::sync).ok()) report("incremented " + key + "\n");
+    report_kill_lines("increment " + key + "\n");
+    if (db_.increment(key, 1, durability::sync).ok())
+      report_kill_lines("incremented " + key + "\n");
   }
 
   /// The same number under three keys of different shards, in one atomic batch.
@@ -113,10 +104,10 @@ private:
     for (int part = 0; part < 3; ++part)
       batch.put(name + ":" + std::to_string(part), number,
                 {.level = sync ? durability::sync : durability::async});
-    report("transaction " + name + " " + number + "\n");
+    report_kill_lines("transaction " + name + " " + number + "\n");
     const auto answer = db_.execute_atomic(batch);
-    if (sync && answer.status.ok()) report("committed " + name + " " + number + "\n");
-    if (gave_up(answer.status.code())) report("maybe " + name + "\n");
+    if (sync && answer.status.ok()) report_kill_lines("committed " + name + " " + number + "\n");
+    if (gave_up(answer.status.code())) report_kill_lines("maybe " + name + "\n");
   }
 
   const kill_client_options& options_;
@@ -126,6 +117,15 @@ private:
 };
 
 } // namespace
+
+void report_kill_lines(std::string_view lines) {
+  std::size_t done = 0;
+  while (done < lines.size()) {
+    const auto n = ::write(STDOUT_FILENO, lines.data() + done, lines.size() - done);
+    if (n <= 0) ::_exit(0); // the loop is gone
+    done += static_cast<std::size_t>(n);
+  }
+}
 
 int run_kill_client(const kill_client_options& options) {
   auto db = client::connect({.addresses = {options.address},

@@ -4,7 +4,9 @@
 // once, where the machine lets it mount one, a full file system. The oracle lives in this process,
 // outside of server and clients: kill_oracle.hpp says what it demands.
 //
-//     kill_loop --warpd PATH [--rounds N | --minutes M] [--seed S] [--verbose]
+//     kill_loop --warpd PATH [--resp] [--rounds N | --minutes M] [--seed S] [--verbose]
+//
+// With --resp the load comes from clients of the RESP port.
 //
 // The seed decides all options and moments; what the scheduler does it cannot repeat.
 
@@ -55,6 +57,7 @@ struct loop_options {
   int minutes = 0; ///< above 0: instead of rounds
   std::uint64_t seed = 0;
   bool verbose = false;
+  bool resp = false; ///< the load comes from clients of the RESP port
 };
 
 // -- what a round is
@@ -134,7 +137,8 @@ public:
                                        std::to_string(options.deadline_ms),
                                        options.large_values ? "1" : "0",
                                        options.short_lives ? "1" : "0",
-                                       options.transactions ? "1" : "0"};
+                                       options.transactions ? "1" : "0",
+                                       options.resp ? "1" : "0"};
     std::vector<char*> argv;
     for (auto& a : arguments) argv.push_back(a.data());
     argv.push_back(nullptr);
@@ -253,6 +257,7 @@ private:
     options["WARP_STORAGE_SHARDS"] = shards_;
     if (shards_ == "1") options.erase("WARP_STORAGE_WAL_STREAMS"); // at most one per shard
     options["WARP_RPC_LISTEN"] = "127.0.0.1:" + std::to_string(port_);
+    options["WARP_RESP_LISTEN"] = "127.0.0.1:" + std::to_string(resp_port_);
     options["WARP_HTTP_LISTEN"] = "127.0.0.1:0";
     return options;
   }
@@ -302,14 +307,16 @@ private:
       for (int w = 0; w < writers; ++w)
         clients.push_back(std::make_unique<client_process>(
             options_,
-            kill_client_options{.address = server->rpc_address(),
+            kill_client_options{.address = options_.resp ? "127.0.0.1:" + std::to_string(resp_port_)
+                                                         : server->rpc_address(),
                                 .writer = w,
                                 .seed = client_seed + static_cast<std::uint64_t>(w),
                                 .number_base = (static_cast<std::uint64_t>(round) + 1) << 32,
                                 .deadline_ms = plan.pause.count() != 0 ? 300 : 3'000,
                                 .large_values = plan.large_values,
                                 .short_lives = plan.short_lives,
-                                .transactions = plan.transactions},
+                                .transactions = plan.transactions,
+                                .resp = options_.resp},
             oracle_));
       const auto deadline = steady::now() + std::chrono::seconds{20};
       while (!std::all_of(clients.begin(), clients.end(), [](auto& c) { return c->at_work(); })) {
@@ -368,7 +375,7 @@ private:
 
   const loop_options options_;
   std::mt19937_64 random_;
-  const int port_ = free_port();
+  const int port_ = free_port(), resp_port_ = free_port();
   std::optional<temp_folder> folder_;
   std::string shards_;
   kill_oracle oracle_;
@@ -446,7 +453,7 @@ void full_file_system(const loop_options& options) {
       {"WARP_STORAGE_FOLDER", folder / "data"},    {"WARP_STORAGE_SHARDS", "4"},
       {"WARP_STORAGE_SEGMENT_SIZE", "1MiB"},       {"WARP_STORAGE_WAL_MAX", "24MiB"},
       {"WARP_STORAGE_CHECKPOINT_RECORDS", "1000"}, {"WARP_RPC_LISTEN", "127.0.0.1:0"},
-      {"WARP_HTTP_LISTEN", "127.0.0.1:0"}};
+      {"WARP_RESP_LISTEN", "127.0.0.1:0"},         {"WARP_HTTP_LISTEN", "127.0.0.1:0"}};
   std::map<std::string, std::string> model;
   std::uint64_t number = 0, refusals = 0;
   const auto check = [&](client& db) {
@@ -496,7 +503,7 @@ void full_file_system(const loop_options& options) {
 int usage(const char* argument) {
   std::fprintf(stderr,
                "kill_loop: unknown argument '%s'; usage: kill_loop --warpd PATH "
-               "[--rounds N | --minutes M] [--seed S] [--verbose]\n",
+               "[--resp] [--rounds N | --minutes M] [--seed S] [--verbose]\n",
                argument);
   return 2;
 }
@@ -504,15 +511,18 @@ int usage(const char* argument) {
 } // namespace
 
 int main(int argc, char** argv) {
-  if (argc == 10 && std::string_view{argv[1]} == "--client")
-    return run_kill_client({.address = argv[2],
-                            .writer = std::stoi(argv[3]),
-                            .seed = std::stoull(argv[4]),
-                            .number_base = std::stoull(argv[5]),
-                            .deadline_ms = std::stoi(argv[6]),
-                            .large_values = argv[7][0] == '1',
-                            .short_lives = argv[8][0] == '1',
-                            .transactions = argv[9][0] == '1'});
+  if (argc == 11 && std::string_view{argv[1]} == "--client") {
+    const kill_client_options client{.address = argv[2],
+                                     .writer = std::stoi(argv[3]),
+                                     .seed = std::stoull(argv[4]),
+                                     .number_base = std::stoull(argv[5]),
+                                     .deadline_ms = std::stoi(argv[6]),
+                                     .large_values = argv[7][0] == '1',
+                                     .short_lives = argv[8][0] == '1',
+                                     .transactions = argv[9][0] == '1',
+                                     .resp = argv[10][0] == '1'};
+    return client.resp ? run_kill_resp_client(client) : run_kill_client(client);
+  }
   loop_options options{.program = "/proc/self/exe", .seed = std::random_device{}()};
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
@@ -525,6 +535,8 @@ int main(int argc, char** argv) {
       options.minutes = std::stoi(argv[++i]);
     else if (arg == "--seed" && has_value)
       options.seed = std::stoull(argv[++i]);
+    else if (arg == "--resp")
+      options.resp = true;
     else if (arg == "--verbose")
       options.verbose = true;
     else
@@ -534,7 +546,9 @@ int main(int argc, char** argv) {
   std::fflush(stdout);
   try {
     const auto no_mounts = leave_mount_namespace();
-    if (no_mounts.empty())
+    if (options.resp)
+      std::printf("clients of the RESP port\n");
+    else if (no_mounts.empty())
       full_file_system(options);
     else
       std::printf("full file system: skipped: %s\n", no_mounts.c_str());

@@ -116,6 +116,7 @@ void kill_oracle::begin_life() {
 void kill_oracle::check(client& db, const std::vector<lsn_t>& announced,
                         steady::time_point killed_at, int crashes) {
   std::lock_guard hold{mutex_};
+  one_crash_ = crashes == 1;
   suffixes found;
   std::vector<std::string_view> asked;
   for (const auto& [key, history] : keys_) asked.push_back(key);
@@ -170,15 +171,18 @@ void kill_oracle::check_key(const std::string& key, const key_history& history,
   };
   // The latest write that shows this; equal values are only those of erases and of what expired.
   std::size_t at = writes.size();
+  // A change of the time to live leaves the value: which of the two it is, its end tells.
+  const bool ends = reply.ok() && reply.expires_at_ms != 0;
   const auto shows = [&](const sent_write& w) {
-    return w.value == shown || (shown.empty() && may_be_over(w));
+    return (w.value == shown && (w.ttl_ms != 0) == ends) || (shown.empty() && may_be_over(w));
   };
   while (at > 0 && !shows(writes[at - 1])) --at;
   if (std::any_of(writes.begin(), writes.end(),
                   [&](const sent_write& w) { return w.late && shows(w); }))
     return;
   if (at == 0 && (!shown.empty() || history.has_base))
-    fail("key " + key + " shows a value nobody wrote: " + excerpt(shown));
+    fail("key " + key + " shows a value nobody wrote: " + excerpt(shown) +
+         (ends ? ", with an end" : "") + story(history));
   // A record that should be over is not shown, whatever else happened: its expiry is absolute.
   if (at > 0 && !shown.empty() && writes[at - 1].ttl_ms > 1 && writes[at - 1].answered &&
       now > writes[at - 1].answered_at + std::chrono::milliseconds{writes[at - 1].ttl_ms + 1'000})
@@ -200,11 +204,12 @@ void kill_oracle::check_key(const std::string& key, const key_history& history,
            std::to_string(i) + " of " + std::to_string(writes.size()) + ", LSN " +
            std::to_string(lost.version) + ", " + excerpt(lost.value) + "); the key shows " +
            excerpt(shown) + story(history));
-    if (lost.version == 0) continue;
     ++lost_async_;
-    oldest_lost_ms_ =
-        std::max(oldest_lost_ms_,
-                 std::chrono::duration<double, std::milli>(killed_at - lost.answered_at).count());
+    if (one_crash_) // else it may have been an earlier one
+      oldest_lost_ms_ =
+          std::max(oldest_lost_ms_,
+                   std::chrono::duration<double, std::milli>(killed_at - lost.answered_at).count());
+    if (lost.version == 0) continue; // its place in the log is not known
     if (lost.shard < announced.size() && lost.version <= announced[lost.shard] &&
         lost.version / lsns_of_a_life == announced[lost.shard] / lsns_of_a_life)
       fail("key " + key + ": LSN " + std::to_string(lost.version) + " of shard " +

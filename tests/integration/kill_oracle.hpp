@@ -97,6 +97,7 @@ private:
   std::map<std::string, transaction_state, std::less<>> transactions_;
   std::uint64_t sent_ = 0, acknowledged_ = 0, lost_async_ = 0;
   double oldest_lost_ms_ = 0;
+  bool one_crash_ = true; ///< since the check before the one that is under way
 };
 
 } // namespace warp::testing

@@ -6,6 +6,7 @@
 #include "tests/memory/allocation_faults.hpp"
 #include "tests/storage/fault_fixture.hpp"
 #include "tests/support/engine_fixture.hpp"
+#include "tests/support/field_model.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
@@ -183,15 +184,21 @@ public:
     scan_page page;
     do {
       REQUIRE(engine_->scan(page.next_cursor, "", 100, page).ok());
-      for (const auto& e : page.entries) all.emplace(e.key, e.value);
+      for (const auto& e : page.entries)
+        all.emplace(e.key,
+                    e.type == value_type::hash ? as_value(e.fields()) : std::string{e.value});
     } while (page.next_cursor != 0);
     for (const auto& [key, value] : all) {
-      const operation get{.kind = op_kind::get, .key = key};
+      const bool is_hash = value.starts_with("hash:");
+      const operation get{.kind = is_hash ? op_kind::hash_all : op_kind::get, .key = key};
       op_reply reply;
       value_arena arena;
       engine_->execute({&get, 1}, {&reply, 1}, arena);
       REQUIRE(reply.code == op_code::ok);
-      REQUIRE(reply.value == value);
+      if (is_hash)
+        REQUIRE(as_value(hash_view{reply.value, reply.large.get()}) == value);
+      else
+        REQUIRE(reply.value == value);
     }
     return all;
   }
@@ -269,6 +276,14 @@ private:
     case op_kind::exists:
       REQUIRE(model.contains(key));
       break;
+    default: { // of a hash
+      auto fields = fields_in(model[key]);
+      apply_to(fields, op);
+      if (fields.empty())
+        model.erase(key);
+      else
+        model[key] = as_value(fields);
+    }
     }
   }
   void take_events() {
@@ -278,7 +293,17 @@ private:
     while (watch_->take(events, 10'000, 64u << 20) && !events.empty()) {
       for (const auto& e : events) {
         const auto view = e->view();
-        if (view.kind == watch_kind::put) seen[e->key] = view.value;
+        if (view.kind == watch_kind::put)
+          seen[e->key] = view.type == value_type::hash ? as_value(hash_view{view.value, nullptr})
+                                                       : std::string{view.value};
+        if (view.kind == watch_kind::fields_set || view.kind == watch_kind::fields_erased) {
+          auto fields = fields_in(seen[e->key]);
+          apply_to(fields, {.kind = view.kind == watch_kind::fields_set ? op_kind::hash_set
+                                                                        : op_kind::hash_erase,
+                            .key = e->key,
+                            .value = view.value});
+          seen[e->key] = as_value(fields);
+        }
         if (view.kind == watch_kind::erase) seen.erase(e->key);
       }
       events.clear();
@@ -302,6 +327,18 @@ void work(driven_engine& db, std::uint64_t now_ms) {
   const auto put = [&](const std::string& key, std::string value) {
     return operation{.kind = op_kind::put, .key = text(key), .value = text(std::move(value))};
   };
+  const auto fields = [&](op_kind kind, const std::string& key, std::vector<std::string> words) {
+    field_packer packer;
+    for (std::size_t i = 0; i < words.size(); ++i)
+      if (kind == op_kind::hash_set)
+        packer.add_pair(words[i], words[i] + std::string(20 * i % 90, 'v'));
+      else
+        packer.add_name(words[i]);
+    return operation{
+        .kind = kind, .key = text(key), .value = text(std::string{packer.packed()}), .delta = 3};
+  };
+  std::vector<std::string> many_names;
+  for (int i = 0; i < 200; ++i) many_names.push_back("field" + std::to_string(i));
   std::uint64_t number = 0;
   const auto with_id = [&](operation op) {
     op.request = {.client = 7, .number = ++number, .oldest_unanswered = 1};
@@ -326,6 +363,18 @@ void work(driven_engine& db, std::uint64_t now_ms) {
     }
     if (i % 4 == 1)
       db.run({{.kind = op_kind::erase, .key = text("a" + std::to_string(i / 2))}}, false);
+    // Hashes, packed and indexed; of the latter in place and, of several fields, in a copy.
+    db.run({with_id(fields(op_kind::hash_set, "h" + n, {"a", "b", "c" + n}))}, false);
+    db.run({with_id(fields(op_kind::hash_increment, "h" + n, {"number"}))}, false);
+    db.run({fields(op_kind::hash_erase, "h" + std::to_string(i / 2), {"a", "d"})}, false);
+    if (i == 1) db.run({fields(op_kind::hash_set, "wide", many_names)}, false);
+    db.run({fields(op_kind::hash_set, "wide", {"one" + n})}, false);
+    db.run({fields(op_kind::hash_set, "wide", {"two" + n, "one" + n, "field7"})}, false);
+    db.run({fields(op_kind::hash_erase, "wide", {"field" + n})}, false);
+    if (i % 5 == 4)
+      db.run({fields(op_kind::hash_erase, "h" + std::to_string(i - 1),
+                     {"a", "b", "c" + std::to_string(i - 1), "number"})},
+             false);
     // A batch of single operations, and a transaction over all shards.
     std::vector<operation> batch, atomic;
     for (int k = 0; k < 6; ++k) {
@@ -343,6 +392,10 @@ void work(driven_engine& db, std::uint64_t now_ms) {
     atomic.push_back(put("t0", n + " again"));
     atomic.push_back({.kind = op_kind::erase, .key = text("t5")});
     atomic.push_back({.kind = op_kind::get, .key = "t1"});
+    atomic.push_back(fields(op_kind::hash_set, "h" + n, {"x", "b"}));
+    atomic.push_back(fields(op_kind::hash_increment, "wide", {"total"}));
+    atomic.push_back(fields(op_kind::hash_erase, "wide", {"two" + n}));
+    atomic.push_back(fields(op_kind::hash_set, "atomic" + n, {"x", "y"}));
     db.run(atomic, true);
     db.drive();
     if (i % 4 == 2)

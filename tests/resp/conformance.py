@@ -101,6 +101,16 @@ def same(words, a, b):
         return is_null(a) == is_null(b)
     if name in ("memory", "object"):
         return is_null(a) == is_null(b) and type(a) is type(b)
+    # The order of fields is Redis's own above the listpack's limits, and ours above those of a packed hash.
+    if name in ("hkeys", "hvals"):
+        return isinstance(a, list) and isinstance(b, list) and sorted(a) == sorted(b)
+    if name == "hgetall":
+        return type(a) is type(b) and fields_of(a) == fields_of(b)
+    if name == "hscan":
+        if not isinstance(a, list) or not isinstance(b, list):
+            return False
+        # One that comes in pieces is compared when all keys are.
+        return a[0] != b"0" or b[0] != b"0" or len(words) > 3 or fields_of(a[1]) == fields_of(b[1])
     if name in ("time", "info", "lastsave", "command", "scan", "role"):
         return type(a) is type(b)
     if name == "client":
@@ -114,6 +124,13 @@ def same(words, a, b):
     if name == "exec" and isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b)  # the caller compares the parts, whose commands it knows
     return False
+
+
+def fields_of(reply):
+    """Of HGETALL in either protocol, sorted."""
+    if isinstance(reply, tuple):
+        return sorted(reply[1])
+    return sorted(zip(reply[::2], reply[1::2]))
 
 
 def word(w):
@@ -249,12 +266,27 @@ class Generator:
         r = self.random
         self.keys = [f"key:{i}" for i in range(60)] + [f"{{tag{i % 5}}}:{i}" for i in range(30)] + [b"\x00bin\xff", "a b", "x" * 300, "{}", "{a", "k"]
         self.numbers = [0, 1, -1, 5, 10, 100, 12345, 2**31, 2**63 - 1, -2**63, 2**63, -2**63 - 1, "x", "1.5", "", " 1", "01", "-0", "+1", "1e3"]
+        self.fields = ["f", "g", "field", "", b"\x00\xff", "n", *(f"f{i}" for i in range(12)), "y" * 70]
         self.words = ["NX", "XX", "GET", "EX", "PX", "KEEPTTL", "PERSIST", "EXAT", "PXAT", "GT", "LT", "100", "5000", "REPLACE", "DB", "foo"]
         del r
 
     def key(self):
         r = self.random
         return r.choice(self.keys) if r.random() < 0.7 else self.keys[r.randrange(12)]
+
+    def hash_key(self):
+        """Mostly one of those that are mostly hashes."""
+        r = self.random
+        return f"key:{r.randrange(40, 52)}" if r.random() < 0.85 else self.key()
+
+    def field(self):
+        r = self.random
+        # Enough for a hash to be indexed, now and then.
+        return r.choice(self.fields) if r.random() < 0.8 else f"wide{r.randrange(700)}"
+
+    def pairs(self):
+        r = self.random
+        return [x for _ in range(r.choice([1, 1, 1, 2, 5, 150])) for x in (self.field(), self.value()[:200])]
 
     def value(self):
         r = self.random
@@ -306,7 +338,7 @@ class Generator:
 
     def command(self):
         r = self.random
-        k, v = self.key, self.value
+        k, v, h, f = self.key, self.value, self.hash_key, self.field
         name = r.choice(self.NAMES)
         words = {
             "append": lambda: [k(), v()[:100]], "strlen": lambda: [k()], "get": lambda: [k()], "getdel": lambda: [k()],
@@ -329,6 +361,12 @@ class Generator:
             "dbsize": lambda: [], "randomkey": lambda: [], "keys": lambda: [r.choice(["key:1*", "*tag*", "[a-k]*", "?", "nope", "*"])],
             "ping": lambda: r.choice([[], ["x"]]), "echo": lambda: [v()], "object": lambda: ["refcount", k()], "memory": lambda: ["usage", k()],
             "publish": lambda: [k(), v()],
+            "hset": lambda: [h(), *self.pairs()], "hmset": lambda: [h(), *self.pairs()], "hsetnx": lambda: [h(), f(), v()],
+            "hget": lambda: [h(), f()], "hmget": lambda: [h(), *(f() for _ in range(r.randint(1, 6)))], "hgetall": lambda: [h()],
+            "hdel": lambda: [h(), *(f() for _ in range(r.choice([1, 1, 3, 60])))], "hexists": lambda: [h(), f()], "hlen": lambda: [h()],
+            "hstrlen": lambda: [h(), f()], "hkeys": lambda: [h()], "hvals": lambda: [h()], "hincrby": lambda: [h(), f(), self.number()],
+            "hincrbyfloat": lambda: [h(), f(), r.choice([0.5, 1, -3, "1e2", "0.1", "x", "5.0e3", 2, "-0.25"])],
+            "hscan": lambda: [h(), "0", *r.choice([[], [], ["COUNT", "1000"], ["MATCH", "f*"], ["COUNT", "0"], ["foo"]])],
         }[name]()
         # Of a subcommand the words are counted when it runs, also within a transaction.
         if name not in ("object", "memory") and r.random() < 0.02:  # the wrong number of words
@@ -339,7 +377,8 @@ class Generator:
 
     NAMES = (["get", "set"] * 5 + "append strlen getdel getex getset setnx setex psetex mget mset msetnx getrange substr setrange incr decr incrby "
              "decrby incrbyfloat del unlink exists touch expire pexpire expireat pexpireat ttl pttl expiretime pexpiretime persist type rename renamenx "
-             "copy dbsize randomkey ping echo object memory publish".split() + ["incr", "del", "mget", "mset"] + ["keys"])
+             "copy dbsize randomkey ping echo object memory publish".split() + ["incr", "del", "mget", "mset"] + ["keys"] + ["hset"] * 4 +
+             "hmset hsetnx hget hmget hgetall hdel hexists hlen hstrlen hkeys hvals hincrby hincrbyfloat hscan hget hdel".split())
 
     def expire_options(self):
         r = self.random
@@ -393,6 +432,15 @@ def at_random(redis, warp, protocol, seed, commands):
     return one.count + other.count
 
 
+def fields_by_scan(connection, key):
+    fields, cursor = {}, b"0"
+    while True:
+        cursor, page = connection.ask("HSCAN", key, cursor, "COUNT", "7")
+        fields.update(fields_of(page))
+        if cursor == b"0":
+            return fields
+
+
 def whole_space(redis, warp):
     """All keys with their values and expiries, by SCAN."""
     spaces = []
@@ -408,7 +456,10 @@ def whole_space(redis, warp):
                 break
         space = {}
         for key in keys:
-            value, expires = c.ask("GET", key), c.ask("PEXPIRETIME", key)
+            kind, expires = c.ask("TYPE", key), c.ask("PEXPIRETIME", key)
+            value = (kind, fields_by_scan(c, key)) if kind == "hash" else c.ask("GET", key)
+            if kind == "hash" and value[1] != dict(fields_of(c.ask("HGETALL", key))):
+                raise Mismatch(f"{server.name}: HSCAN and HGETALL of {key!r} do not agree")
             if value is not None:
                 space[key] = (value, expires)
         if c.ask("DBSIZE") != len(space):

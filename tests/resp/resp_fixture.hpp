@@ -8,6 +8,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <functional>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -16,6 +17,7 @@
 #include <string>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace warp::cluster {
@@ -31,7 +33,9 @@ public:
     at.sin_family = AF_INET;
     at.sin_port = htons(port);
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    REQUIRE(::connect(fd_, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0);
+    // No assertion unless it fails: threads may connect at the same time.
+    if (::connect(fd_, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0)
+      FAIL("cannot connect: " << std::strerror(errno));
     const int on = 1;
     ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
@@ -51,6 +55,12 @@ public:
       bytes.remove_prefix(static_cast<std::size_t>(n));
     }
     return true;
+  }
+  /// The server is told that the connection is no more, instead of its end.
+  void close_with_reset() {
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    ::close(std::exchange(fd_, -1));
   }
   /// As much as the socket takes at once.
   std::size_t send_some(std::string_view bytes) {
@@ -172,12 +182,13 @@ private:
   std::unique_ptr<resp_server> server_;
 };
 
-/// Waits for what another thread is about to do; only for what must come.
-inline void await(const std::function<bool()>& holds) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{20};
+/// Waits for what the server is about to do; only for what must come. Between two looks `probe`,
+/// another client of it, asks something: its answer is the end of a turn of the server's loop.
+inline void await(resp_client& probe, const std::function<bool()>& holds) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::minutes{5};
   while (!holds()) {
     if (std::chrono::steady_clock::now() > end) FAIL("it did not come");
-    ::usleep(500);
+    if (probe.ask({"PING"}) != "+PONG\r\n") FAIL("the server does not answer");
   }
 }
 

@@ -96,7 +96,7 @@ TEST_CASE("an answer at level sync leaves when the disk has the write, and those
                      resp_client::command({"APPEND", "a", "2"}) +
                      resp_client::command({"PING", "behind"})));
   CHECK(waits.reply() == "+PONG\r\n");
-  await([&] { return (*server)->counters().waiting_durable == 2; });
+  await(other, [&] { return (*server)->counters().waiting_durable == 2; });
   CHECK(other.ask({"GET", "a"}) == bulk("12"));
   CHECK_FALSE(waits.has_more());
   storage::stream_threads streams{engine};
@@ -276,7 +276,7 @@ TEST_CASE(
   std::string stream;
   for (int i = 0; i < 1'000; ++i) stream += resp_client::command({"GET", "large"});
   deaf.send_some(stream);
-  await([&] { return s.server().counters().slow_consumers_dropped == 1; });
+  await(good, [&] { return s.server().counters().slow_consumers_dropped == 1; });
   CHECK(good.ask({"PING"}) == "+PONG\r\n");
 }
 
@@ -287,11 +287,11 @@ TEST_CASE("a subscriber that does not read is dropped when too much waits for it
   CHECK(deaf.ask({"SUBSCRIBE", "c"}).find("subscribe") != std::string::npos);
   auto speaker = s.client();
   const std::string message(100'000, 'm');
-  await([&] {
+  await(speaker, [&] {
     speaker.ask({"PUBLISH", "c", message});
     return s.server().counters().slow_consumers_dropped == 1;
   });
-  await([&] { return speaker.ask({"PUBLISH", "c", message}) == ":0\r\n"; });
+  await(speaker, [&] { return speaker.ask({"PUBLISH", "c", message}) == ":0\r\n"; });
 }
 
 TEST_CASE("one connection too many is told so") {
@@ -303,14 +303,16 @@ TEST_CASE("one connection too many is told so") {
   CHECK(c.rest() == "-ERR max number of clients reached\r\n");
   CHECK(s.server().counters().connections_refused == 1);
   CHECK(a.ask({"QUIT"}) == "+OK\r\n");
-  await([&] { return s.server().counters().connections_open == 1; });
+  await(b, [&] { return s.server().counters().connections_open == 1; });
   CHECK(s.client().ask({"PING"}) == "+PONG\r\n");
 }
 
 TEST_CASE("garbage ends its connection with an error and no other") {
   served s;
   auto good = s.client();
-  std::mt19937_64 random{std::random_device{}()};
+  const auto seed = std::random_device{}();
+  CAPTURE(seed);
+  std::mt19937_64 random{seed};
   for (int round = 0; round < 50; ++round) {
     auto bad = s.client();
     std::string noise(1 + random() % 3'000, '\0');
@@ -346,7 +348,9 @@ TEST_CASE("clients are listed, paused, killed and named") {
   CHECK(a.ask({"CLIENT", "PAUSE", "1000000", "WRITE"}) == "+OK\r\n");
   CHECK(b.ask({"GET", "x"}) == "$-1\r\n");
   REQUIRE(b.send(resp_client::command({"SET", "x", "1"}) + "get x\r\n"));
-  await([&] { return a.ask({"INFO", "clients"}).find("blocked_clients:1") != std::string::npos; });
+  await(a, [&] {
+    return a.ask({"INFO", "clients"}).find("blocked_clients:1") != std::string::npos;
+  });
   CHECK(a.ask({"GET", "x"}) == "$-1\r\n");
   CHECK(a.ask({"CLIENT", "UNPAUSE"}) == "+OK\r\n");
   CHECK(b.reply() == "+OK\r\n");

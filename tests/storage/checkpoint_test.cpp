@@ -260,14 +260,14 @@ TEST_CASE("decoding random payloads never reads beyond them", "[storage][checkpo
 TEST_CASE_METHOD(file_fixture, "a newer format is told from damage", "[storage][checkpoint]") {
   write_checkpoint(files, path, small_records());
   auto bytes = files.memory().bytes(path);
-  bytes[8] = 2;
+  bytes[8] = checkpoint_format_version + 1;
   const auto crc = checkpoint_header_crc(bytes);
   std::memcpy(bytes.data() + 68, &crc, 4);
   files.memory().set_bytes(path, bytes);
   const auto read = read_checkpoint(files, path);
   CHECK(read.code() == op_code::version_mismatch);
   CHECK(read.status().message() ==
-        path + ": written by a newer version (format 2, this program knows up to 1)");
+        path + ": written by a newer version (format 3, this program knows up to 2)");
 }
 
 TEST_CASE_METHOD(file_fixture,

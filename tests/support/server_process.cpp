@@ -107,6 +107,11 @@ void server_process::kill() {
 bool server_process::stop() {
   if (pid_ <= 0) return false;
   ::kill(pid_, SIGTERM);
+  return ended_cleanly();
+}
+
+bool server_process::ended_cleanly() {
+  if (pid_ <= 0) return false;
   const int status = wait_end();
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }

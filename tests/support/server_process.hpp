@@ -31,6 +31,8 @@ public:
   void kill();
   /// SIGTERM, and waits; true when the exit code is 0.
   bool stop();
+  /// Waits until it ends by itself; true when the exit code is 0.
+  bool ended_cleanly();
   /// What it has printed so far.
   [[nodiscard]] std::string log() const;
 

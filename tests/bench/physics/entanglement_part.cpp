@@ -1,12 +1,13 @@
-// Entanglement: which keys belong together. The next access among five predicted ones, beside plain
-// co-occurrence and personalised PageRank with the same memory; and reads from disk behind a small
+// Entanglement: which keys belong together. The next access among five predicted ones, by strengths
+// and by a quantum walk on them, beside plain co-occurrence and personalised PageRank with the same
+// memory; and reads from disk behind a small
 // memory with and without prefetch.
 
+#include "physics/coaccess_graph.hpp"
 #include "physics/entanglement_index.hpp"
-#include "physics/event_horizon.hpp"
-#include "physics/prefetch_governor.hpp"
-#include "physics/quantum_walk.hpp"
+#include "physics/related_keys.hpp"
 #include "tests/bench/physics/part.hpp"
+#include "tests/bench/physics/prefetching_memory.hpp"
 #include "tests/bench/physics/trace.hpp"
 #include "tests/bench/process_usage.hpp"
 
@@ -35,10 +36,10 @@ entanglement_options ours() {
   return {.keys_max = 65'536, .partners_max = 16};
 }
 /// Baseline: how often two keys stood side by side, in either order, from the beginning of time.
-entanglement_options cooccurrence(std::size_t reach) {
+entanglement_options cooccurrence() {
   return {.keys_max = 65'536,
           .partners_max = 16,
-          .reach_together = reach,
+          .reach_together = 1,
           .in_order = false,
           .decay = 1,
           .lift_min = 0};
@@ -50,7 +51,8 @@ key_list best_partners(const entanglement_index& index, std::uint64_t key) {
   return out;
 }
 
-/// What an index knows within two hops of a key, as a graph whose group 0 is the key.
+/// What an index knows within two hops of a key, as a graph whose group 0 is the key: what
+/// related_keys() walks on, for the baseline to walk on as well.
 struct neighbourhood {
   key_list keys;
   coaccess_graph graph;
@@ -106,142 +108,83 @@ std::vector<double> pagerank(const coaccess_graph& graph) {
   return rank;
 }
 
+struct counted {
+  std::size_t hits = 0, of = 0;
+  void add(const key_list& guessed, std::uint64_t next) {
+    ++of;
+    hits += std::ranges::find(guessed, next) != guessed.end();
+  }
+  [[nodiscard]] double share() const {
+    return static_cast<double>(hits) / static_cast<double>(std::max<std::size_t>(of, 1));
+  }
+};
+
 void precision(report& out, const trace& t) {
   out.section(fmt::format("entanglement, {}: the next access is among five predicted", t.name));
   if (!out.wanted_section()) return;
-  entanglement_index ordered{ours()}, beside{cooccurrence(1)}, within{cooccurrence(window_length)};
-  std::size_t judged = 0, walked = 0;
-  struct counted {
-    const char* name;
-    std::size_t hits = 0;
-  };
-  counted by_order{"ours"}, by_beside{"beside"}, by_window{"window"};
-  counted by_rank{"rank"}, by_walk{"walk"}, by_order_sampled{"ours"}, by_beside_sampled{"beside"};
-  const auto hit = [](const key_list& guessed, std::uint64_t next) {
-    return static_cast<std::size_t>(std::ranges::count(guessed, next));
-  };
+  entanglement_index ordered{ours()}, beside{cooccurrence()};
+  counted direct, together;                                              // of all predictions
+  counted direct_walked, together_walked, walked, ranked, ranked_beside; // of one in 32
   key_list window;
   const std::size_t length = out.quick() ? t.accesses.size() / 10 : t.accesses.size();
+  double walking = 0;
   for (std::size_t i = 0; i + 1 < length; ++i) {
     const std::uint64_t key = t.accesses[i], next = t.accesses[i + 1];
     if (i > length / 5 && i % 13 == 0 && key != next) {
-      ++judged;
-      const auto a = hit(best_partners(ordered, key), next);
-      const auto b = hit(best_partners(beside, key), next);
-      by_order.hits += a;
-      by_beside.hits += b;
-      by_window.hits += hit(best_partners(within, key), next);
-      if (i % (13 * 64) == 0) { // what looks further takes longer
-        ++walked;
-        by_order_sampled.hits += a;
-        by_beside_sampled.hits += b;
-        const neighbourhood near{beside, key};
-        by_rank.hits += hit(near.best(pagerank(near.graph)), next);
-        by_walk.hits += hit(near.best(quantum_relatedness(near.graph, 0, 1.0)), next);
+      direct.add(best_partners(ordered, key), next);
+      together.add(best_partners(beside, key), next);
+      if (direct.of % 32 == 0) { // what looks further takes longer
+        direct_walked.add(best_partners(ordered, key), next);
+        together_walked.add(best_partners(beside, key), next);
+        const double begin = process_usage::of_thread().cpu_seconds;
+        key_list found;
+        for (const auto& p : related_keys(ordered, key, guesses)) found.push_back(p.key);
+        walking += process_usage::of_thread().cpu_seconds - begin;
+        walked.add(found, next);
+        const neighbourhood same{ordered, key}, other{beside, key};
+        ranked.add(same.best(pagerank(same.graph)), next);
+        ranked_beside.add(other.best(pagerank(other.graph)), next);
       }
     }
     window.push_back(key);
     if (window.size() == window_length) {
       const double now_s = static_cast<double>(i) / accesses_per_s;
-      for (auto* index : {&ordered, &beside, &within}) index->observe(window, now_s);
+      for (auto* index : {&ordered, &beside}) index->observe(window, now_s);
       window.clear();
     }
   }
-  const auto share = [](const counted& c, std::size_t of) {
-    return static_cast<double>(c.hits) / static_cast<double>(std::max<std::size_t>(of, 1));
-  };
-  out.note(fmt::format("{} keys, {} predictions; co-occurrence anywhere in windows of {}: {:.4f}",
-                       t.keys, judged, window_length, share(by_window, judged)));
-  out.add({.name = "ours, beside co-occurrence of neighbours",
+  out.note(fmt::format("{} keys, {} predictions, {} of them over several hops, {:.0f} us each",
+                       t.keys, direct.of, walked.of,
+                       walking * 1e6 / static_cast<double>(std::max<std::size_t>(walked.of, 1))));
+  out.add({.name = "strengths, beside co-occurrence of neighbours",
            .unit = "",
-           .runs = {share(by_order, judged)},
-           .peer_runs = {share(by_beside, judged)},
+           .runs = {direct.share()},
+           .peer_runs = {together.share()},
            .peer = "co-occurrence",
            .ratio_bar = 1.0});
-  out.note(fmt::format("of {} of them: ours {:.4f}, co-occurrence {:.4f}", walked,
-                       share(by_order_sampled, walked), share(by_beside_sampled, walked)));
-  out.add({.name = "ours, beside personalised PageRank",
-           .unit = "",
-           .runs = {share(by_order_sampled, walked)},
-           .peer_runs = {share(by_rank, walked)},
-           .peer = "PageRank",
-           .ratio_bar = 1.0});
+  out.note(
+      fmt::format("of those over several hops: quantum walk {:.4f}, strengths {:.4f}, PageRank on "
+                  "strengths {:.4f}, co-occurrence {:.4f}, PageRank on co-occurrence {:.4f}",
+                  walked.share(), direct_walked.share(), ranked.share(), together_walked.share(),
+                  ranked_beside.share()));
   out.add({.name = "quantum walk, beside personalised PageRank",
            .unit = "",
-           .runs = {share(by_walk, walked)},
-           .peer_runs = {share(by_rank, walked)},
-           .peer = "PageRank"});
+           .runs = {walked.share()},
+           .peer_runs = {std::max(ranked.share(), ranked_beside.share())},
+           .peer = "PageRank",
+           .ratio_bar = 1.0});
+  out.add({.name = "quantum walk, beside strengths alone",
+           .unit = "",
+           .runs = {walked.share()},
+           .peer_runs = {direct_walked.share()},
+           .peer = "strengths",
+           .ratio_bar = 1.0});
 }
 
-struct read_counts {
-  std::size_t reads = 0, prefetched = 0, used = 0, wasted = 0;
-};
-
-/// A memory of `capacity` values behind which values lie in blocks of eight, side by side in the
-/// order in which they first came; a value that was never read before has no neighbours yet. A
-/// miss reads one block: the value that was missed comes in, and with `prefetch` those of its
-/// block that are partners of it by what was learned until then, strong enough by what became of
-/// those before them (prefetch_governor.hpp); they come in as newcomers.
-read_counts read_through(const trace& t, std::size_t accesses, std::size_t capacity,
-                         bool prefetch) {
-  constexpr std::uint32_t block = 8;
-  read_counts out;
-  event_horizon horizon{capacity};
-  entanglement_index index{{.keys_max = 65'536, .partners_max = 16, .reach = 8}};
-  std::vector<resident_id> resident(t.keys, event_horizon::none);
-  std::vector<ghost_stamp> stamp(t.keys, event_horizon::no_stamp);
-  std::vector<std::uint8_t> unused(t.keys, 0); // prefetched and not used so far: 1 + its grade
-  prefetch_governor governor;
-  std::uint32_t known = 0; // keys are numbered as they come
-  key_list window;
-  const auto take_in = [&](std::uint32_t key, bool ghost) {
-    resident[key] = horizon.admit(key, 1, ghost);
-    for (const auto& gone : horizon.gone()) {
-      resident[gone.owner] = event_horizon::none;
-      stamp[gone.owner] = gone.stamp;
-      if (unused[gone.owner]) {
-        ++out.wasted;
-        governor.outcome(unused[gone.owner] - 1, false);
-      }
-      unused[gone.owner] = 0;
-    }
-  };
-  for (std::size_t i = 0; i < accesses; ++i) {
-    const auto key = t.accesses[i];
-    if (prefetch) {
-      window.push_back(key);
-      if (window.size() == window_length) {
-        index.observe(window, static_cast<double>(i) / accesses_per_s);
-        window.clear();
-      }
-    }
-    if (resident[key] != event_horizon::none) {
-      if (unused[key]) {
-        ++out.used;
-        governor.outcome(unused[key] - 1, true);
-      }
-      unused[key] = 0;
-      horizon.hit(resident[key]);
-      continue;
-    }
-    ++out.reads;
-    const bool first_time = key >= known;
-    known = std::max(known, key + 1);
-    take_in(key, horizon.is_ghost(stamp[key]));
-    if (!prefetch || first_time) continue;
-    const std::uint32_t begin = key / block * block, end = std::min(begin + block, known);
-    for (auto other = begin; other < end; ++other) {
-      if (resident[other] != event_horizon::none) continue;
-      const double strength = index.strength(key, other);
-      if (strength <= 0) continue;
-      const auto grade = prefetch_governor::of(strength);
-      if (!governor.allows(grade)) continue;
-      ++out.prefetched;
-      unused[other] = grade + 1;
-      take_in(other, false);
-    }
-  }
-  return out;
+memory_counts read_through(const trace& t, std::size_t accesses, bool prefetch) {
+  prefetching_memory memory{t.keys, {.share = 0.01, .unit_sizes = true, .prefetch = prefetch}};
+  for (std::size_t i = 0; i < accesses; ++i) memory.access(t.accesses[i]);
+  return memory.counts();
 }
 
 void prefetching(report& out, const trace& t) {
@@ -249,8 +192,8 @@ void prefetching(report& out, const trace& t) {
   if (!out.wanted_section()) return;
   const std::size_t length = out.quick() ? t.accesses.size() / 10 : t.accesses.size();
   const auto capacity = std::max<std::size_t>(1, t.keys / 100);
-  const auto without = read_through(t, length, capacity, false);
-  const auto with = read_through(t, length, capacity, true);
+  const auto without = read_through(t, length, false);
+  const auto with = read_through(t, length, true);
   const bool judged = t.name == "orm-busy";
   out.note(fmt::format("{} values in memory, {} prefetched", capacity, with.prefetched));
   out.add({.name = "reads, beside the same policy without prefetch",

@@ -31,6 +31,8 @@ extern const part entanglement_part; ///< entanglement_part.cpp
 extern const part gravity_part;      ///< gravity_part.cpp
 extern const part horizon_part;      ///< horizon_part.cpp
 extern const part observer_part;     ///< observer_part.cpp
+extern const part placement_part;    ///< placement_part.cpp
 extern const part routes_part;       ///< routes_part.cpp
+extern const part tiers_part;        ///< tiers_part.cpp
 
 } // namespace warp::bench::physics

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "messages/operations.hpp"
 #include "messages/packed_fields.hpp"
 #include "storage/hash_view.hpp"
 
@@ -33,6 +34,21 @@ inline field_map fields_in(std::string_view value) {
     fields.emplace(name, field);
   });
   return fields;
+}
+
+/// What an operation that was done has made of the fields; none are left when the key goes.
+inline void apply_to(field_map& fields, const operation& op) {
+  if (op.kind == op_kind::hash_set)
+    for_each_pair(op.value, [&](std::string_view name, std::string_view value) {
+      fields[std::string{name}] = value;
+    });
+  if (op.kind == op_kind::hash_erase)
+    for_each_name(op.value, [&](std::string_view name) { fields.erase(std::string{name}); });
+  if (op.kind == op_kind::hash_increment)
+    for_each_name(op.value, [&](std::string_view name) {
+      auto& number = fields[std::string{name}];
+      number = std::to_string((number.empty() ? 0 : std::stoll(number)) + op.delta);
+    });
 }
 
 } // namespace warp::testing

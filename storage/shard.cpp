@@ -577,8 +577,8 @@ void shard::replay(const log_record& r, std::uint64_t record_time_us) {
 std::uint64_t shard::key_count() const noexcept {
   auto keys = table_.stats().keys;
   if (!staged_) return keys;
-  const auto last_clear =
-      std::find_if(staged_->rbegin(), staged_->rend(), [](const auto& w) { return w.cleared != nullptr; });
+  const auto last_clear = std::find_if(staged_->rbegin(), staged_->rend(),
+                                       [](const auto& w) { return w.cleared != nullptr; });
   for (auto at = last_clear.base(); at != staged_->end(); ++at) {
     const auto& w = *at; // what is replaced, and what stands for nothing, is counted too
     if (w.replaced) --keys;

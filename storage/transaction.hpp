@@ -88,6 +88,8 @@ private:
   [[nodiscard]] op_code wait_for_room(share& s);
   [[nodiscard]] op_code admit(share& s, std::uint64_t writes, std::uint64_t bytes) noexcept;
   void begin_writing(share& s);
+  void show_found(const share& s, std::string_view key, std::uint64_t hash,
+                  const record& r) const noexcept;
   void note_seen(share& s, lsn_t lsn, lsn_t before) noexcept;
   void refuse(op_reply& reply, op_code code) noexcept;
   /// What the answer waits for; asks the log for it.

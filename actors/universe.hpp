@@ -263,7 +263,7 @@ public:
             physics::rebalance_strategy strategy = physics::rebalance_strategy::minimal) const;
   /// In force at once, until the next start.
   void set_physics_tier(physics_tier tier);
-  [[nodiscard]] physics_report physics() const;
+  [[nodiscard]] physics_report physics_status() const;
 
   // -- operation
   // --------------------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ void universe::set_physics_tier(physics_tier tier) {
   state_->node.physics->order(tier);
 }
 
-physics_report universe::physics() const {
+physics_report universe::physics_status() const {
   return state_->node.physics->report();
 }
 

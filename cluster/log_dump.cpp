@@ -57,6 +57,8 @@ std::string_view name_of(log_op op) {
     return "fields set";
   case log_op::fields_erased:
     return "fields erased";
+  case log_op::clear:
+    return "clear";
   }
   return "unknown";
 }

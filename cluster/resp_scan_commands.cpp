@@ -104,26 +104,17 @@ void randomkey(resp_call& c) {
   c.out.null();
 }
 
-/// Within a view of all shards.
-void remove_all(resp_call& c) {
-  storage::scan_page page;
-  do {
-    static_cast<void>(c.keys.scan(page.next_cursor, {}, 1'000, page));
-    for (const auto& entry : page.entries) c.keys.erase(entry.key);
-  } while (page.next_cursor != 0);
-}
-
 void flush(resp_call& c) {
   if (c.args.size() > 2 ||
       (c.args.size() == 2 && !same_word(c.args[1], "SYNC") && !same_word(c.args[1], "ASYNC")))
     return c.out.error(syntax_error);
   if (c.keys.running()) {
-    remove_all(c);
+    c.keys.clear();
     return c.out.ok();
   }
   const auto begin = c.client.sent + c.out.position();
   const auto code = c.keys.run({}, resp_view::scope::all_shards, c.client.level, [&] {
-    remove_all(c);
+    c.keys.clear();
     return true;
   });
   if (code != op_code::ok) return c.out.error(failure_text(code, c.shared.engine));
@@ -133,10 +124,6 @@ void flush(resp_call& c) {
 }
 
 using namespace command_flags;
-
-constexpr std::string_view flush_note =
-    "removes the keys one by one and answers when that is done, ASYNC or not; not one transaction: "
-    "after a crash some of them may be there";
 
 constexpr resp_command rows[] = {
     {.name = "dbsize",
@@ -158,7 +145,7 @@ constexpr resp_command rows[] = {
      .since = "1.0.0",
      .syntax = "[ASYNC | SYNC]",
      .summary = "Removes all keys from all databases.",
-     .note = flush_note},
+     .note = "ASYNC or not, one transaction of all shards; the memory is given back behind it"},
     {.name = "flushdb",
      .arity = -1,
      .flags = write | dangerous,
@@ -168,7 +155,7 @@ constexpr resp_command rows[] = {
      .since = "1.0.0",
      .syntax = "[ASYNC | SYNC]",
      .summary = "Removes all keys from the current database.",
-     .note = flush_note},
+     .note = "ASYNC or not, one transaction of all shards; the memory is given back behind it"},
     {.name = "keys",
      .arity = 2,
      .flags = readonly | dangerous,

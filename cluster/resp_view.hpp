@@ -75,6 +75,8 @@ public:
   bool erase(std::string_view key);
   /// The key must be present.
   void expire(std::string_view key, std::uint64_t expires_at_ms);
+  /// Removes every key; all shards must be locked.
+  void clear() { current_->clear(level_); }
   [[nodiscard]] bool has_changed(const storage::key_mark& mark) {
     return current_->has_changed(mark);
   }

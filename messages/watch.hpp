@@ -19,9 +19,10 @@ namespace warp {
 ///      of one shard in the order of its log, with the LSN as version. Nothing is missing unless
 ///      `lost` says so. Changes of different shards may come in any order, those of one transaction
 ///      included.
-///   2. `lost` names a shard whose changes cannot be told one by one: forget what you know of its
-///      keys. Its matching records as they are now follow as puts with `state` set (an absent key
-///      that is watched alone: as an erase), ended by `state_end`. A record may come twice.
+///   2. `lost` names a shard whose changes cannot be told one by one (all its keys were removed at
+///      once, for one): forget what you know of its keys. Its matching records as they are now
+///      follow as puts with `state` set (an absent key that is watched alone: as an erase), ended
+///      by `state_end`. A record may come twice.
 ///   3. `lagged` says that the watch is too slow for the memory it may take. What follows is read
 ///      from the log, and nothing is missing; where the log cannot tell (a universe in memory only,
 ///      a log that was released, writes at level memory), `lost` follows.

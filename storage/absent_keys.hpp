@@ -29,6 +29,11 @@ public:
     if (const auto at = keys_.find(key); at != keys_.end())
       at->second.removed = std::max(at->second.removed, version);
   }
+  /// All records are removed; `find` is to answer a key's version, 0 where there is none.
+  template <class Find>
+  void note_removals(Find&& find) noexcept {
+    for (auto& [key, e] : keys_) e.removed = std::max<lsn_t>(e.removed, find(key));
+  }
   /// The newest version of a watched key that was removed since it is watched; 0: none.
   [[nodiscard]] lsn_t removed(std::string_view key) const noexcept {
     const auto at = keys_.find(key);

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <malloc.h>
 #include <new>
+#include <utility>
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #endif
@@ -122,6 +123,13 @@ cell_allocator::cell_allocator(cell_pages& pages) : pages_(pages) {}
 cell_allocator::~cell_allocator() {
   for (auto& cls : classes_)
     while (cls.with_room) free_page(cls, cls.with_room);
+}
+
+void cell_allocator::swap(cell_allocator& other) noexcept {
+  std::swap(classes_, other.classes_);
+  std::swap(used_bytes_, other.used_bytes_);
+  std::swap(page_bytes_, other.page_bytes_);
+  std::swap(page_used_bytes_, other.page_used_bytes_);
 }
 
 void cell_allocator::link(size_class& cls, page* p) noexcept {

@@ -53,6 +53,9 @@ public:
   [[nodiscard]] cell allocate(std::size_t size);
   void free(cell c, std::size_t size) noexcept;
 
+  /// Exchanges what the two hold; of the same pages.
+  void swap(cell_allocator& other) noexcept;
+
   /// May an owner of `size` bytes use the cell for `new_size` bytes from now on? No where that
   /// needs more room, and where it would leave more than half unused.
   [[nodiscard]] static bool fits(cell c, std::size_t size, std::size_t new_size) noexcept;

@@ -18,6 +18,13 @@ thread_observer* engine::state::show_batch(std::size_t operations) noexcept {
   return to;
 }
 
+thread_observer* engine::state::show_transaction(std::size_t keys) noexcept {
+  if (keys < 2 || !observed->is_on()) [[likely]]
+    return nullptr;
+  auto* const to = observed->mine();
+  return to && to->begin_transaction(keys, observation::now_ms()) ? to : nullptr;
+}
+
 void engine::observe_accesses(bool on) noexcept {
   state_->observed->turn(on);
 }

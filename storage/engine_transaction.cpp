@@ -193,11 +193,15 @@ op_code engine::execute_transaction(std::span<const operation> operations,
 op_code engine::transact(std::span<const std::string_view> keys, const transaction_options& options,
                          const transaction_body& body, std::vector<durable_target>& waits) {
   waits.clear();
+  auto* const observer = state_->show_transaction(keys.size());
+  auto code = op_code::no_space;
   try {
-    return run_transaction(keys, options, body, waits);
+    code = run_transaction(keys, options, body, waits);
   } catch (const std::bad_alloc&) { // whatever was begun was taken back
-    return op_code::no_space;
   }
+  if (observer) [[unlikely]]
+    observer->end_transaction();
+  return code;
 }
 
 op_code engine::run_transaction(std::span<const std::string_view> keys,

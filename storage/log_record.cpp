@@ -57,7 +57,8 @@ std::size_t encode_record_head(const log_record& record, lsn_t expected, char* t
                               : 0u;
   to = store_le<std::uint8_t>(to, first);
   to = store_le<std::uint8_t>(to, static_cast<std::uint8_t>(attributes));
-  to = store_le<std::uint16_t>(to, static_cast<std::uint16_t>(record.key.size() - 1));
+  to = store_le<std::uint16_t>(
+      to, static_cast<std::uint16_t>(record.op == log_op::clear ? 0 : record.key.size() - 1));
   to = store_le<std::uint32_t>(
       to, static_cast<std::uint32_t>(has_value(record.op) ? record.payload().size() : 0));
   if ((first & has_skip) != 0) {
@@ -92,10 +93,14 @@ bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noex
   const char* at = bytes.data();
   const auto first = load_le<std::uint8_t>(at);
   const auto attributes = load_le<std::uint8_t>(at + 1);
-  const std::size_t key_size = std::size_t{load_le<std::uint16_t>(at + 2)} + 1;
-  const std::size_t value_size = load_le<std::uint32_t>(at + 4);
   const auto op = static_cast<log_op>(first & op_mask);
-  if (op < log_op::put || op > log_op::fields_erased) return false;
+  if (op < log_op::put) return false;
+  const std::size_t key_size =
+      op == log_op::clear ? 0 : std::size_t{load_le<std::uint16_t>(at + 2)} + 1;
+  const std::size_t value_size = load_le<std::uint32_t>(at + 4);
+  if (op == log_op::clear &&
+      ((first & ~(op_mask | has_skip)) != 0 || load_le<std::uint16_t>(at + 2) != 0))
+    return false;
   bytes.remove_prefix(record_head_bytes);
 
   record = {};

@@ -39,6 +39,14 @@ public:
     if (!in_request_) watching_.begin_request(accesses, now_ms);
     return watching_.sampling();
   }
+  /// What a transaction over several keys does is a request of its own, unless it is within one.
+  /// true: it began one, and end_transaction() ends it.
+  bool begin_transaction(std::size_t keys, std::uint64_t now_ms) noexcept {
+    if (in_request_) return false;
+    begin_request(keys, now_ms);
+    return true;
+  }
+  void end_transaction() noexcept { in_request_ = false; }
   /// An access of a batch that is sampled.
   void take(const operation& op, const op_reply& reply, std::uint64_t hash,
             std::uint64_t now_ms) noexcept;

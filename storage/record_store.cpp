@@ -3,6 +3,7 @@
 #include "storage/indexed_hash.hpp"
 
 #include <cstring>
+#include <utility>
 
 namespace warp::storage {
 
@@ -30,6 +31,11 @@ void write_value(char* to, const new_value& value) noexcept {
 void record_store::publish_sizes() noexcept {
   stats_.record_bytes = cells_.used_bytes() + blob_bytes_;
   stats_.free_bytes = cells_.free_bytes();
+}
+
+void record_store::swap(record_store& other) noexcept {
+  cells_.swap(other.cells_);
+  std::swap(blob_bytes_, other.blob_bytes_);
 }
 
 void record_store::add(const record* r) noexcept {

@@ -29,6 +29,8 @@ public:
   /// Around a change of the indexed hash that the record owns: it is not counted, and is again.
   void forget_size(const record* r) noexcept;
   void count_size(const record* r) noexcept;
+  /// Exchanges the records of the two; the stats are the caller's to exchange.
+  void swap(record_store& other) noexcept;
 
   /// Frees the record and its reference to a blob.
   void free(record* r) noexcept;

@@ -3,6 +3,8 @@
 #include "storage/hash_builder.hpp"
 #include "storage/number.hpp"
 
+#include <algorithm>
+#include <mutex>
 #include <new>
 #include <optional>
 #include <utility>
@@ -418,8 +420,7 @@ void shard::reserve_to_settle(const log_transaction* transaction) {
 void shard::settle(const std::shared_ptr<log_transaction>& transaction) noexcept {
   bool logged = false;
   for (const auto& w : *staged_) {
-    if (!absent_.empty() && w.logged.op == log_op::erase)
-      absent_.note_removal(w.logged.key, w.replaced->version());
+    if (!absent_.empty()) note_removals(w);
     if (tap_) tap_->note(w.hash, w.logged, w.plain);
     if (w.to_log) {
       if (transaction && !logged) log_->begin_part(transaction);
@@ -432,19 +433,85 @@ void shard::settle(const std::shared_ptr<log_transaction>& transaction) noexcept
   if (logged) log_->commit();
 }
 
+void shard::note_removals(const staged_write& w) noexcept {
+  if (w.logged.op == log_op::erase) absent_.note_removal(w.logged.key, w.replaced->version());
+  if (w.cleared)
+    absent_.note_removals([&](std::string_view key) -> lsn_t {
+      const auto* r = w.cleared->find(table::hash(key), key);
+      return r ? r->version() : 0;
+    });
+}
+
+bool shard::stage_clear(durability level) {
+  if (table_.stats().keys == 0) return false;
+  if (spares_.empty()) {
+    spares_.reserve(spares_made_ + 1);
+    spares_.push_back(table_.another());
+    ++spares_made_;
+  }
+  const auto bytes = std::min(memory_used(), memory_taken_);
+  const auto lsn = next_lsn();
+  auto& w = staged_->emplace_back();
+  w.logged.op = log_op::clear;
+  w.logged.key = "";
+  w.logged.lsn = lsn;
+  w.to_log = level > durability::memory && log_;
+  w.cleared = std::move(spares_.back());
+  w.cleared_bytes = bytes;
+  spares_.pop_back();
+  table_.swap(*w.cleared);
+  memory_taken_ -= bytes;
+  last_erase_lsn_ = lsn;
+  return true;
+}
+
+/// The index is used again, and so is the table itself, by the next clear: other threads may still
+/// look at both.
+void shard::forget_cleared(staged_write& w) noexcept {
+  w.cleared->clear();
+  try {
+    table_.take_index_of(*w.cleared);
+  } catch (const std::bad_alloc&) { // it keeps it
+  }
+  spares_.push_back(std::move(w.cleared));
+}
+
+void shard::bury(staged_write& w) noexcept {
+  w.cleared->clear(); // takes long
+  std::lock_guard hold{lock_};
+  forget_cleared(w);
+  budget_.give_back(std::exchange(w.cleared_bytes, 0));
+}
+
 void shard::let_go() noexcept {
-  for (const auto& w : *std::exchange(staged_, nullptr)) {
-    table_.settle(w.replaced);
-    if (w.logged.op == log_op::erase && table_.find(w.hash, w.logged.key) == w.now)
-      table_.erase(w.hash, w.now);
+  auto& writes = *std::exchange(staged_, nullptr);
+  const auto is_clear = [](const staged_write& w) { return w.cleared != nullptr; };
+  auto clear = std::find_if(writes.begin(), writes.end(), is_clear);
+  for (auto w = writes.begin(); w != writes.end(); ++w) {
+    if (w == clear) {
+      clear = std::find_if(w + 1, writes.end(), is_clear);
+      continue;
+    }
+    // What was in the table before a clear counts where the clear has put it.
+    auto& home = clear == writes.end() ? table_ : *clear->cleared;
+    home.settle(w->replaced);
+    if (w->logged.op == log_op::erase && home.find(w->hash, w->logged.key) == w->now)
+      home.erase(w->hash, w->now);
   }
   if (memory_taken_ > memory_used() + 4 * budget_.block()) settle_memory();
 }
 
 void shard::take_back() noexcept {
-  const auto& writes = *std::exchange(staged_, nullptr);
-  for (auto w = writes.rbegin(); w != writes.rend(); ++w)
-    table_.take_back(w->hash, w->now, w->replaced);
+  auto& writes = *std::exchange(staged_, nullptr);
+  for (auto w = writes.rbegin(); w != writes.rend(); ++w) {
+    if (w->cleared) {
+      table_.swap(*w->cleared);
+      memory_taken_ += std::exchange(w->cleared_bytes, 0);
+      forget_cleared(*w);
+    } else {
+      table_.take_back(w->hash, w->now, w->replaced);
+    }
+  }
   last_erase_lsn_ = erase_lsn_before_;
 }
 
@@ -491,6 +558,8 @@ void shard::replay(const log_record& r, std::uint64_t record_time_us) {
     changes = changes && existing->is_hash();
     if (changes) replay_fields(hash, existing, r);
     break;
+  case log_op::clear:
+    return replay_clear(r.lsn);
   case log_op::parts:
     return;
   }
@@ -508,11 +577,31 @@ void shard::replay(const log_record& r, std::uint64_t record_time_us) {
 std::uint64_t shard::key_count() const noexcept {
   auto keys = table_.stats().keys;
   if (!staged_) return keys;
-  for (const auto& w : *staged_) { // what is replaced, and what stands for nothing, is counted too
+  const auto last_clear = std::find_if(staged_->rbegin(), staged_->rend(),
+                                       [](const auto& w) { return w.cleared != nullptr; });
+  for (auto at = last_clear.base(); at != staged_->end(); ++at) {
+    const auto& w = *at; // what is replaced, and what stands for nothing, is counted too
     if (w.replaced) --keys;
     if (w.logged.op == log_op::erase && table_.find(w.hash, w.logged.key) == w.now) --keys;
   }
   return keys;
+}
+
+/// What a checkpoint met later is kept.
+void shard::replay_clear(lsn_t lsn) {
+  if (tap_) tap_->note(0, {.op = log_op::clear, .lsn = lsn}, nullptr);
+  std::vector<std::string> keys;
+  std::uint64_t cursor = 0;
+  do {
+    keys.clear();
+    cursor = table_.walk(cursor, [&](const record& r) {
+      if (r.version() < lsn) keys.emplace_back(r.key());
+    });
+    for (const auto& key : keys) {
+      const auto hash = table::hash(key);
+      table_.erase(hash, table_.find(hash, key));
+    }
+  } while (cursor != 0);
 }
 
 void shard::clear() noexcept {

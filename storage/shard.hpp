@@ -125,6 +125,11 @@ public:
   void settle(const std::shared_ptr<log_transaction>& transaction) noexcept;
   /// After settle() of all shards: frees what was replaced.
   void let_go() noexcept;
+  /// Removes every record, in bounded time, as a write of a transaction at this level; false: there
+  /// was none. After let_go() the records wait in `writes` for bury(). Throws std::bad_alloc.
+  bool stage_clear(durability level);
+  /// After let_go(), without the lock: frees what a clear has removed.
+  void bury(staged_write& write) noexcept;
   /// The newest removal that was there before what is staged.
   [[nodiscard]] lsn_t erase_lsn_before() const noexcept {
     return staged_ ? erase_lsn_before_ : last_erase_lsn_;
@@ -217,6 +222,9 @@ private:
   }
   [[nodiscard]] bool find_memory(const call& c, const record* existing,
                                  std::uint64_t value_bytes) noexcept;
+  void note_removals(const staged_write& write) noexcept;
+  void forget_cleared(staged_write& write) noexcept;
+  void replay_clear(lsn_t lsn);
   void store(const call& c, record* existing, const new_value& value, record_meta meta,
              bool existed, op_reply& reply);
   /// So that finish_write() cannot fail; before the first change. Throws std::bad_alloc.
@@ -250,6 +258,8 @@ private:
   std::uint64_t sweep_cursor_ = 0;
   std::vector<std::string> expired_keys_; // of one bucket of the sweep
   table table_;
+  std::vector<std::unique_ptr<table>> spares_; ///< for clears: empty; has room for all there are
+  std::size_t spares_made_ = 0;
   request_window requests_;
   absent_keys absent_;
   shard_stats counters_;

@@ -5,8 +5,10 @@
 #include "storage/log_record.hpp"
 #include "storage/record.hpp"
 #include "storage/request_window.hpp"
+#include "storage/table.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace warp::storage {
@@ -20,7 +22,9 @@ struct staged_write {
   record* now = nullptr;      ///< in the table; of an erase: what stands for nothing until settled
   record* replaced = nullptr; ///< out of the table; null: the key was absent
   request_result result;
-  bool to_log = false; ///< its level is above memory
+  bool to_log = false;             ///< its level is above memory
+  std::unique_ptr<table> cleared;  ///< of a clear: all that was there
+  std::uint64_t cleared_bytes = 0; ///< of the budget, that it has
 };
 
 /// In the order in which they were done.

@@ -141,6 +141,25 @@ void table::clear() noexcept {
   segments_used_ = 0;
 }
 
+void table::swap(table& other) noexcept {
+  const auto root = root_.load(std::memory_order_relaxed);
+  root_.store(other.root_.load(std::memory_order_relaxed), std::memory_order_release);
+  other.root_.store(root, std::memory_order_release);
+  directories_.swap(other.directories_);
+  segments_.swap(other.segments_);
+  std::swap(segments_used_, other.segments_used_);
+  std::swap(stats_, other.stats_);
+  records_.swap(other.records_);
+}
+
+void table::take_index_of(table& other) {
+  segments_.insert(segments_.end(), other.segments_.begin(), other.segments_.end());
+  const auto bytes = other.segments_.size() * sizeof(segment);
+  stats_.index_bytes += bytes;
+  other.stats_.index_bytes -= bytes;
+  other.segments_.clear();
+}
+
 std::uint64_t table::walk_bucket(std::uint64_t cursor, void (*visit)(void*, const record&),
                                  void* context) const {
   if (segments_used_ == 0) return 0;

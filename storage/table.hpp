@@ -126,6 +126,17 @@ public:
   /// the index waits for reuse.
   void clear() noexcept;
 
+  /// An empty one that shares this one's memory. Throws std::bad_alloc.
+  [[nodiscard]] std::unique_ptr<table> another() const {
+    return std::make_unique<table>(memory_, hasher_);
+  }
+  /// Exchanges everything with a table made by another(), in bounded time. What other threads read
+  /// without the lock stays readable while both tables are there.
+  void swap(table& other) noexcept;
+  /// Takes over the index of an empty table made by another(), for reuse. Throws std::bad_alloc,
+  /// and has done nothing then.
+  void take_index_of(table& other);
+
   /// Walks the table in hash order: calls visit(const record&) for the records of the home bucket
   /// at position `cursor` and returns the cursor of the next one; 0 when the walk is over (0 is
   /// also where it starts). Every record that is present for the whole walk is visited at least

@@ -43,17 +43,29 @@ const record* transaction::find(std::string_view key) {
     failed_ = op_code::wrong_shard;
     return nullptr;
   }
-  const auto* const r = s->at->find_live(key_hash(key), key, now_ms_);
+  const auto hash = key_hash(key);
+  const auto* const r = s->at->find_live(hash, key, now_ms_);
   auto& counters = s->at->counters();
   ++counters.gets;
   if (r) {
     ++counters.get_hits;
     counters.bytes_read += key.size() + r->value_size();
+    show_found(*s, key, hash, *r);
   }
   // As shard::describe_record() has it.
   if (waits_for_reads_)
     note_seen(*s, r ? r->version() : s->at->last_erase_lsn(), s->at->erase_lsn_before());
   return r;
+}
+
+/// To whoever observes.
+void transaction::show_found(const share& s, std::string_view key, std::uint64_t hash,
+                             const record& r) const noexcept {
+  if (!state_.observed->is_on()) [[likely]]
+    return;
+  op_reply found{.shard = s.at->id(), .value = {}, .large = {}};
+  if (!r.large()) found.value = r.value();
+  state_.show_single({.kind = op_kind::get, .key = key, .value = {}, .request = {}}, found, hash);
 }
 
 void transaction::scan(std::uint64_t cursor, std::string_view prefix, std::size_t limit,
@@ -94,12 +106,35 @@ void transaction::apply(const operation& op, op_reply& reply, const large_value*
       }
       begin_writing(*s);
     }
-    s->at->apply({op, key_hash(op.key), prepared, now_ms_, arena_}, reply);
+    const auto hash = key_hash(op.key);
+    s->at->apply({op, hash, prepared, now_ms_, arena_}, reply);
+    state_.show(op, reply, hash);
   } catch (const std::bad_alloc&) { // before the shard was asked, which does not throw
     return refuse(reply, op_code::no_space);
   }
   if (reply.code == op_code::no_space) failed_ = reply.code;
   if (reply.durable_at != 0) note_seen(*s, reply.durable_at, s->at->erase_lsn_before());
+}
+
+void transaction::clear(durability level) {
+  if (failed_ == op_code::ok && share_count_ != state_.shard_count())
+    failed_ = op_code::wrong_shard;
+  if (failed_ == op_code::ok && level > state_.level_max) failed_ = op_code::no_replicas;
+  const auto asked = level == durability::unspecified ? state_.options.default_level : level;
+  try {
+    for (auto& s : shares()) {
+      if (failed_ != op_code::ok) return;
+      if (s.at->records().stats().keys == 0) continue;
+      failed_ = admit(s, s.staging ? 1 : std::max<std::uint64_t>(s.writes, 1),
+                      std::max(s.bytes, s.bytes_applied));
+      if (failed_ != op_code::ok) return;
+      begin_writing(s);
+      if (s.at->stage_clear(asked) && asked >= durability::sync)
+        note_seen(s, s.at->last_erase_lsn(), s.at->erase_lsn_before());
+    }
+  } catch (const std::bad_alloc&) {
+    failed_ = op_code::no_space;
+  }
 }
 
 /// Room for one write more.
@@ -202,6 +237,9 @@ void transaction::commit() {
     }
   for (auto& s : shares()) s.changing.reset();
   for (auto& s : shares()) s.lock.unlock();
+  for (auto& s : shares())
+    for (auto& w : s.staged)
+      if (w.cleared) s.at->bury(w);
 }
 
 void transaction::take_back() noexcept {

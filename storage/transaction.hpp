@@ -57,6 +57,9 @@ public:
   /// copied under them and logged as it is.
   void apply(const operation& op, op_reply& reply, const large_value* prepared = nullptr);
 
+  /// Removes every key, in bounded time; all shards must be locked. Fails as apply() does.
+  void clear(durability level);
+
   /// ok; else why nothing of all this can be done, whatever the body says:
   ///   wrong_shard       a key of a shard that was not named
   ///   invalid_argument  an operation that makes no sense, or has a request id
@@ -85,6 +88,8 @@ private:
   [[nodiscard]] op_code wait_for_room(share& s);
   [[nodiscard]] op_code admit(share& s, std::uint64_t writes, std::uint64_t bytes) noexcept;
   void begin_writing(share& s);
+  void show_found(const share& s, std::string_view key, std::uint64_t hash,
+                  const record& r) const noexcept;
   void note_seen(share& s, lsn_t lsn, lsn_t before) noexcept;
   void refuse(op_reply& reply, op_code code) noexcept;
   /// What the answer waits for; asks the log for it.

@@ -254,16 +254,17 @@ watch_hub::progress watch_hub::read_log(const watcher_ptr& w, shard_id shard) {
     p.reader = std::make_unique<gapless_reader>(*from_.segments, shard, p.position,
                                                 from_.origins[shard.value]);
   const bool all_there = p.staging && is_durable(shard, p.target);
-  bool damaged = false;
+  bool untold = false;
   const auto outcome = p.reader->read(log.durable_lsn(), [&](const log_record& r) {
-    if (!w->matches(r.key)) return;
+    if (r.op == log_op::clear) untold = true; // what is gone is not told key by key
+    if (untold || !w->matches(r.key)) return;
     if (auto change = change_of(shard, r))
       w->carry.push_back(std::move(change));
     else
-      damaged = true;
+      untold = true;
   });
   p.position = p.reader->position();
-  if (damaged || outcome == gapless_reader::outcome::lost) return lost();
+  if (untold || outcome == gapless_reader::outcome::lost) return lost();
   if (outcome == gapless_reader::outcome::more) return progress::again;
   if (!p.staging) {
     // What is not on disk yet comes through the tap from here on.

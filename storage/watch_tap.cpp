@@ -42,6 +42,7 @@ void tapped_changes::clear() noexcept {
 void watch_tap::catch_change(std::uint64_t hash, const log_record& r, blob* large) noexcept {
   auto& c = caught_;
   if (c.overflowed) return;
+  if (r.op == log_op::clear) return lose(r.lsn - 1); // not told key by key
   const auto value_size = large ? large->size() : r.value.size();
   const auto size = change_bytes + r.key.size() + value_size;
   // One change always fits, however large it is.

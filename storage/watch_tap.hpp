@@ -57,7 +57,7 @@ public:
   /// A change that was made. `large`: its value as a blob, in place of r.value; may be null.
   void note(std::uint64_t hash, const log_record& r, blob* large) noexcept {
     if (paused) return;
-    if (keys.may_have(hash) || (prefixes && prefixes->may_match(r.key)))
+    if (keys.may_have(hash) || (prefixes && prefixes->may_match(r.key)) || r.op == log_op::clear)
       catch_change(hash, r, large);
   }
   /// Changes above `complete_to` were made that no note() told.

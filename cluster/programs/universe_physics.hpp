@@ -23,7 +23,7 @@ public:
   op_result<rebalance_report> plan_rebalance(unsigned strategy) override {
     return universe_.rebalance(true, static_cast<physics::rebalance_strategy>(strategy));
   }
-  physics_report report() override { return universe_.physics(); }
+  physics_report report() override { return universe_.physics_status(); }
   op_status set_tier(physics_tier tier) override {
     universe_.set_physics_tier(tier);
     return {};

@@ -99,7 +99,7 @@ TEST_CASE_METHOD(physics_fixture, "what was learned and declared is there after 
   REQUIRE(u->set_physics_rule("a:* -> b:*", 0.5).ok());
   REQUIRE(u->stop().ok());
   u = open();
-  CHECK(u->physics().loaded == "loaded");
+  CHECK(u->physics_status().loaded == "loaded");
   const auto found = partners(*u, "user:3");
   CHECK(found.contains("settings:3"));
   CHECK(found.at("note:3").strength == 0.7);
@@ -123,11 +123,11 @@ TEST_CASE_METHOD(physics_fixture, "tiers switch while everybody is at work", "[a
   for (int i = 0; i < 50; ++i) {
     u->set_physics_tier(static_cast<physics_tier>(i % 4));
     CHECK(u->engine().observes_accesses() == (i % 4 != 0));
-    CHECK(u->physics().tier == static_cast<physics_tier>(i % 4));
+    CHECK(u->physics_status().tier == static_cast<physics_tier>(i % 4));
     CHECK(u->entropy().ok() == (i % 4 >= 2));
   }
   u->set_physics_tier(physics_tier::t3);
-  wait_until([&] { return u->physics().samples > 100 && u->entropy()->accesses_per_s > 0; });
+  wait_until([&] { return u->physics_status().samples > 100 && u->entropy()->accesses_per_s > 0; });
   over = true;
   worker.join();
   const auto shards = u->shards();
@@ -145,10 +145,10 @@ TEST_CASE_METHOD(physics_fixture, "an observer that dies loses samples and nothi
   wait_until([&] { return partners(*u, "user:3").contains("settings:3"); });
   REQUIRE(u->chaos("universe/physics/observer").ok());
   CHECK(partners(*u, "user:3").contains("settings:3"));
-  const auto before = u->physics().samples;
+  const auto before = u->physics_status().samples;
   wait_until([&] {
     use(*u, 30, 1);
-    return u->physics().samples > before;
+    return u->physics_status().samples > before;
   });
 }
 

@@ -91,7 +91,7 @@ int main(int argc, char** argv) {
                          [&](unsigned t) { return workers[t]->calls(db.engine(), 16); });
     };
     slice(physics_tier::t3); // warm
-    const auto before = db.physics();
+    const auto before = db.physics_status();
     figure rate{
         .name = "operations a second lost", .unit = "%", .runs = {}, .bar = 2, .at_most = true};
     figure cpu{.name = "processor time of an operation gained",
@@ -110,7 +110,7 @@ int main(int argc, char** argv) {
       cpu.runs.push_back(100 * (on.cpu_ns() / off.cpu_ns() - 1));
       rates += off.rate_m() / static_cast<double>(slices / 2);
     }
-    const auto after = db.physics();
+    const auto after = db.physics_status();
     out.note("off: " + std::to_string(rates) + " M/s; samples a second while on: " +
              std::to_string(static_cast<double>(after.samples - before.samples) /
                             (static_cast<double>(slices) / 2 * slice_s)) +

@@ -2,6 +2,7 @@
 
 #include "storage/backup_repository.hpp"
 #include "storage/segment_maker.hpp"
+#include "storage/transaction.hpp"
 #include "tests/crash/stepped_call.hpp"
 #include "tests/support/field_model.hpp"
 
@@ -241,22 +242,71 @@ private:
 
   durability any_level() { return one_in(3) ? durability::sync : durability::async; }
 
+  /// The operations as an interactive transaction; each key is read before it is written.
+  std::pair<op_code, std::vector<op_reply>> transact(const call& c, bool clears, bool commits) {
+    std::vector<std::string_view> keys{c.keys.begin(), c.keys.end()};
+    std::vector<op_reply> replies(c.operations.size());
+    std::vector<storage::durable_target> waits;
+    const auto code = engine_->transact(
+        keys, {.all_shards = clears},
+        [&](storage::transaction& t) {
+          if (clears) t.clear(c.operations.front().level);
+          for (std::size_t i = 0; i < c.operations.size(); ++i) {
+            const bool there = t.find(c.keys[i]) != nullptr;
+            auto op = c.operations[i];
+            op.key = c.keys[i];
+            op.value = c.values[i];
+            t.apply(op, replies[i]);
+            if (op.kind == op_kind::erase && there == (replies[i].code == op_code::not_found))
+              throw violation{"a transaction erases what it has not read, or does not erase"};
+          }
+          return commits ? storage::transaction_end::commit : storage::transaction_end::abort;
+        },
+        waits);
+    return {code, std::move(replies)};
+  }
+
   void execute(call& c, bool atomic) {
     for (std::size_t i = 0; i < c.operations.size(); ++i) {
       c.operations[i].key = c.keys[i];
       c.operations[i].value = c.values[i];
     }
+    // Every other one decides on what it reads, now and then it removes everything first, or is
+    // first tried and given up. (Counted: what is drawn stays the same.)
+    const auto turn = atomic ? ++atomic_turns_ : 0;
+    const bool interactive = turn % 2 != 0, clears = turn % 24 == 7;
+    if (turn % 8 == 3) static_cast<void>(transact(c, false, false).first);
     std::vector<lsn_t> lsn;
-    for (std::uint32_t s = 0; s < options_.shards; ++s)
-      lsn.push_back(engine_->stats(shard_id{s}).last_lsn);
+    std::vector<bool> held;
+    for (std::uint32_t s = 0; s < options_.shards; ++s) {
+      const auto stats = engine_->stats(shard_id{s});
+      lsn.push_back(stats.last_lsn);
+      held.push_back(stats.table.keys != 0);
+    }
     std::vector<op_reply> replies(c.operations.size());
-    if (atomic) {
+    std::vector<lsn_t> logged(options_.shards);
+    bool stalled = false;
+    if (interactive) {
+      auto [code, answers] = transact(c, clears, true);
+      replies = std::move(answers);
+      stalled = code == op_code::overloaded;
+      if (code != op_code::ok) { // the numbers that it had are not used again
+        for (auto& reply : replies) reply.code = op_code::unavailable;
+        for (std::uint32_t s = 0; s < options_.shards; ++s)
+          lsn[s] = engine_->stats(shard_id{s}).last_lsn;
+      } else if (clears) {
+        for (std::uint32_t s = 0; s < options_.shards; ++s) {
+          if (!held[s]) continue;
+          auto& h = shard_now(s);
+          logged[s] = ++lsn[s];
+          for (const auto& [key, record] : std::map{h.content()}) h.erase(lsn[s], key);
+        }
+      }
+    } else if (atomic) {
       static_cast<void>(engine_->execute_atomic(c.operations, replies, arena_));
     } else {
       engine_->execute(c.operations, replies, arena_);
     }
-    std::vector<lsn_t> logged(options_.shards);
-    bool stalled = false;
     for (std::size_t i = 0; i < replies.size(); ++i) {
       const auto& op = c.operations[i];
       const auto& reply = replies[i];
@@ -519,6 +569,7 @@ private:
   std::vector<promises> marks_;
   promises promised_;
   std::uint64_t number_;
+  std::uint64_t atomic_turns_ = 0;
   std::shared_ptr<still_clock> time_;
 
   bool had_process_ = false, in_checkpoint_ = false;

@@ -3,6 +3,7 @@
 #include "storage/engine.hpp"
 #include "storage/segment_maker.hpp"
 #include "storage/stream_threads.hpp"
+#include "storage/transaction.hpp"
 #include "tests/memory/allocation_faults.hpp"
 #include "tests/storage/fault_fixture.hpp"
 #include "tests/support/engine_fixture.hpp"
@@ -142,6 +143,54 @@ public:
       }
       apply(op, reply);
     }
+  }
+
+  /// Computes on what it reads: copies the value of one key to another, with something behind it,
+  /// counts, and takes a third one away; or removes everything before it.
+  void compute(const std::string& from, const std::string& to, const std::string& gone,
+               bool clears) {
+    std::vector<durable_target> waits;
+    const std::vector<std::string_view> keys{from, to, gone, "computed"};
+    std::string value;
+    op_reply put, count;
+    const auto work = [&](transaction& t) {
+      const auto* r = t.find(from);
+      value = r ? std::string{r->value()} + "+" : "nothing";
+      if (clears) t.clear(durability::unspecified);
+      t.apply({.kind = op_kind::put, .key = to, .value = value}, put);
+      t.apply({.kind = op_kind::increment, .key = "computed"}, count);
+      op_reply erased;
+      t.apply({.kind = op_kind::erase, .key = gone}, erased);
+      return transaction_end::commit;
+    };
+    transaction_body body{std::ref(work)};
+    op_code code;
+    {
+      armed now;
+      code = engine_->transact(keys, {.all_shards = clears}, body, waits);
+    }
+    if (code != op_code::ok) {
+      REQUIRE(may_refuse(code));
+      return;
+    }
+    REQUIRE(value == (model.contains(from) ? model[from] + "+" : "nothing"));
+    if (clears) {
+      model.clear();
+      expiring.clear();
+    }
+    model[to] = value;
+    model["computed"] = std::to_string(count.number);
+    expiring.erase(to);
+    model.erase(gone);
+    expiring.erase(gone);
+  }
+
+  void mark_keys() {
+    note([&]() -> op_status {
+      for (const auto* key : {"t1", "never there"})
+        if (auto mark = engine_->mark(key); !mark) return mark.status();
+      return {};
+    });
   }
 
   /// The record is gone when the clock has moved on: swept, and logged so.
@@ -305,6 +354,9 @@ private:
           seen[e->key] = as_value(fields);
         }
         if (view.kind == watch_kind::erase) seen.erase(e->key);
+        if (view.kind == watch_kind::lost)
+          std::erase_if(seen,
+                        [&](const auto& s) { return engine_->shard_of(s.first) == view.shard; });
       }
       events.clear();
     }
@@ -397,6 +449,8 @@ void work(driven_engine& db, std::uint64_t now_ms) {
     atomic.push_back(fields(op_kind::hash_erase, "wide", {"two" + n}));
     atomic.push_back(fields(op_kind::hash_set, "atomic" + n, {"x", "y"}));
     db.run(atomic, true);
+    db.compute("t1", "c" + n, "t2", i == 9);
+    db.mark_keys();
     db.drive();
     if (i % 4 == 2)
       db.note([&] { return db->checkpoint(shard_id{static_cast<std::uint32_t>(i) % shards}); });

@@ -1,4 +1,5 @@
 #include "storage/told_streams.hpp"
+#include "storage/transaction.hpp"
 #include "tests/support/engine_fixture.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -211,4 +212,26 @@ TEST_CASE("threads are sampled each by itself while it is switched and drained",
   over = true;
   for (auto& t : threads) t.join();
   CHECK(samples > 0);
+}
+
+TEST_CASE("a transaction over several keys is a request, and what follows is not",
+          "[storage][observation]") {
+  running_engine e{watched_options()};
+  fill(e, 10);
+  e->observe_accesses(true);
+  const std::vector<std::string_view> keys{"some:key:1", "some:key:2", "some:key:3"};
+  std::vector<durable_target> waits;
+  const auto body = [&](transaction& t) {
+    REQUIRE(t.find(keys[0]));
+    REQUIRE(t.find(keys[1]));
+    op_reply reply;
+    t.apply({.kind = op_kind::put, .key = keys[2], .value = "new", .request = {}}, reply);
+    return transaction_end::commit;
+  };
+  REQUIRE(e->transact(keys, {}, body, waits) == op_code::ok);
+  REQUIRE(e.put("some:key:4", "v").code == op_code::ok);
+  const auto found = drain(*e);
+  REQUIRE(found.windows.size() == 2);
+  for (const auto& [id, some] : found.windows)
+    CHECK((some == names{"some:key:1", "some:key:2", "some:key:3"} || some == names{"some:key:4"}));
 }

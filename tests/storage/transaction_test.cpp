@@ -7,6 +7,7 @@
 #include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
+#include <map>
 #include <random>
 #include <thread>
 
@@ -390,4 +391,191 @@ TEST_CASE("of transactions that move between keys no reader ever sees half",
             CHECK(sum_of(t, all) == total);
             return transaction_end::commit;
           }) == op_code::ok);
+}
+
+namespace {
+
+std::map<std::string, std::string> contents(running_engine& db) {
+  std::map<std::string, std::string> all;
+  for (auto& [key, value] : db.everything()) all[key] = value;
+  return all;
+}
+
+} // namespace
+
+TEST_CASE("a clear removes everything before it and nothing behind it, now and after a start",
+          "[storage][transaction][clear]") {
+  temp_folder folder;
+  const bool with_checkpoint = GENERATE(true, false);
+  const std::map<std::string, std::string> left{{"again", "2"}, {"key7", "new"}, {"later", "3"}};
+  {
+    running_engine db{small_options(folder.path())};
+    for (int round = 0; round < 2; ++round) {
+      for (int i = 0; i < 3'000; ++i)
+        REQUIRE(db.put("key" + std::to_string(i), "old").code == op_code::ok);
+      if (with_checkpoint && round == 0)
+        for (std::uint32_t s = 0; s < db->shard_count(); ++s)
+          REQUIRE(db->checkpoint(shard_id{s}).ok());
+      const bool commits = round == 1;
+      REQUIRE(transact(db, {},
+                       [&](transaction& t) {
+                         put(t, "again", "1");
+                         erase(t, "key5");
+                         CHECK(t.key_count() == 3'000);
+                         t.clear(durability::unspecified);
+                         CHECK(t.key_count() == 0);
+                         CHECK(!t.find("key6"));
+                         put(t, "again", "2");
+                         for (int i = 0; i < 100; ++i) put(t, "key" + std::to_string(i), "gone");
+                         CHECK(t.key_count() == 101);
+                         t.clear(durability::unspecified);
+                         CHECK(erase(t, "key7").code == op_code::not_found);
+                         put(t, "key7", "new");
+                         put(t, "again", "2");
+                         scan_page page;
+                         t.scan(0, {}, 100, page, 100'000);
+                         CHECK(page.entries.size() == 2);
+                         return commits ? transaction_end::commit : transaction_end::abort;
+                       },
+                       {.all_shards = true}) == op_code::ok);
+      if (!commits) {
+        const auto all = contents(db);
+        CHECK(all.size() == 3'000);
+        CHECK(all.at("key7") == "old");
+        CHECK(db->stats(db->shard_of("key7")).table.keys != 0);
+      }
+    }
+    REQUIRE(db.put("later", "3").code == op_code::ok);
+    CHECK(contents(db) == left);
+    std::uint64_t keys = 0, bytes = 0;
+    for (std::uint32_t s = 0; s < db->shard_count(); ++s) {
+      keys += db->stats(shard_id{s}).table.keys;
+      bytes += db->stats(shard_id{s}).table.value_bytes;
+    }
+    CHECK(keys == 3);
+    CHECK(bytes == 5);
+    REQUIRE(db.stop().ok());
+  }
+  running_engine again{small_options(folder.path())};
+  CHECK(contents(again) == left);
+}
+
+TEST_CASE("a clear among readers and writers is a moment for all of them",
+          "[storage][transaction][clear][threads]") {
+  running_engine db{small_options("")};
+  constexpr int keys = 500;
+  std::vector<std::string> names;
+  for (int i = 0; i < keys; ++i) names.push_back("name" + std::to_string(i));
+  std::atomic<bool> over{false};
+  std::vector<std::thread> threads;
+  threads.emplace_back([&] { // all keys or none, by transactions
+    std::vector<durable_target> waits;
+    while (!over) {
+      std::uint64_t count = 0;
+      static_cast<void>(db->transact(
+          {}, {.all_shards = true},
+          [&](transaction& t) {
+            count = t.key_count();
+            return transaction_end::abort;
+          },
+          waits));
+      if (count != 0 && count != keys) std::abort();
+    }
+  });
+  threads.emplace_back([&] { // without locks: never a torn value
+    value_arena arena;
+    while (!over)
+      for (const auto& name : names) {
+        arena.clear();
+        op_reply reply;
+        const operation get{.kind = op_kind::get, .key = name};
+        db->execute({&get, 1}, {&reply, 1}, arena);
+        if (reply.code == op_code::ok ? reply.value != name : reply.code != op_code::not_found)
+          std::abort();
+      }
+  });
+  for (int round = 0; round < 200; ++round) {
+    REQUIRE(transact(db, {},
+                     [&](transaction& t) {
+                       for (const auto& name : names) put(t, name, name);
+                       return transaction_end::commit;
+                     },
+                     {.all_shards = true}) == op_code::ok);
+    REQUIRE(transact(db, {},
+                     [&](transaction& t) {
+                       t.clear(durability::unspecified);
+                       return round % 3 == 0 ? transaction_end::abort : transaction_end::commit;
+                     },
+                     {.all_shards = true}) == op_code::ok);
+  }
+  over = true;
+  for (auto& t : threads) t.join();
+}
+
+TEST_CASE("a mark notices every change of its key, also one that left no trace, and no other",
+          "[storage][transaction][mark]") {
+  temp_folder folder;
+  running_engine db{small_options(GENERATE(true, false) ? folder.path() : "")};
+  const std::vector<std::string> fillers{"other0", "other1", "other2", "other3", "other4"};
+  const auto changed = [&](const std::function<void()>& what) {
+    auto mark = db->mark("key");
+    REQUIRE(mark);
+    what();
+    for (const auto& other : fillers) {
+      REQUIRE(db.put(other, "x").code == op_code::ok);
+      REQUIRE(db.erase(other).code == op_code::ok);
+    }
+    bool verdict = false;
+    REQUIRE(transact(db, {"key"}, [&](transaction& t) {
+              verdict = t.has_changed(*mark);
+              return transaction_end::commit;
+            }) == op_code::ok);
+    return verdict;
+  };
+  const auto put_it = [&] { REQUIRE(db.put("key", "v").code == op_code::ok); };
+  const auto erase_it = [&] { db.erase("key"); };
+  const auto clear_all = [&] {
+    REQUIRE(transact(db, {},
+                     [&](transaction& t) {
+                       t.clear(durability::unspecified);
+                       return transaction_end::commit;
+                     },
+                     {.all_shards = true}) == op_code::ok);
+  };
+  // Absent.
+  CHECK(!changed([] {}));
+  CHECK(!changed(erase_it));
+  CHECK(!changed(clear_all));
+  CHECK(changed([&] { put_it(), erase_it(); }));
+  CHECK(changed([&] { put_it(), clear_all(); }));
+  CHECK(changed([&] {
+    REQUIRE(transact(db, {"key"}, [&](transaction& t) {
+              put(t, "key", "v");
+              erase(t, "key");
+              return transaction_end::commit;
+            }) == op_code::ok);
+  }));
+  CHECK(changed([&] {
+    REQUIRE(db.run({.kind = op_kind::put, .key = "key", .value = "v", .expires_at_ms = 1}).code ==
+            op_code::ok);
+  }));
+  CHECK(!changed([] {})); // expired, and still there
+  CHECK(!changed([&] {
+    for (std::uint32_t s = 0; s < db->shard_count(); ++s) db->sweep_expired(shard_id{s});
+  }));
+  CHECK(changed([&] {
+    REQUIRE(db.run({.kind = op_kind::put, .key = "key", .value = "v", .expires_at_ms = 1}).code ==
+            op_code::ok);
+    for (std::uint32_t s = 0; s < db->shard_count(); ++s) db->sweep_expired(shard_id{s});
+  }));
+  CHECK(changed(put_it));
+  // Present.
+  CHECK(!changed([] {}));
+  CHECK(changed(put_it));
+  CHECK(changed([&] { erase_it(), put_it(); }));
+  CHECK(changed([&] { clear_all(), put_it(); }));
+  CHECK(changed([&] {
+    REQUIRE(db.run({.kind = op_kind::expire, .key = "key", .expires_at_ms = 1}).code ==
+            op_code::ok);
+  }));
 }

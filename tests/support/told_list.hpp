@@ -1,5 +1,6 @@
 #pragma once
 
+#include "messages/packed_fields.hpp"
 #include "messages/watch.hpp"
 
 #include <algorithm>
@@ -14,7 +15,8 @@
 namespace warp::testing {
 
 /// "put a=1", "erase a", "expire a", "state a=1", "absent a", "lost", "state end", "lagged",
-/// "synced", "ended shutting_down".
+/// "synced", "ended shutting_down"; of fields
+/// "set a name=value", "unset a name".
 inline std::string text_of(const watch_event& e) {
   const std::string key{e.key};
   switch (e.kind) {
@@ -24,6 +26,18 @@ inline std::string text_of(const watch_event& e) {
     return (e.state ? "absent " : "erase ") + key;
   case watch_kind::expire:
     return "expire " + key;
+  case watch_kind::fields_set: {
+    auto text = "set " + key;
+    for_each_pair(e.value, [&](std::string_view name, std::string_view value) {
+      text.append(" ").append(name).append("=").append(value);
+    });
+    return text;
+  }
+  case watch_kind::fields_erased: {
+    auto text = "unset " + key;
+    for_each_name(e.value, [&](std::string_view name) { text.append(" ").append(name); });
+    return text;
+  }
   case watch_kind::lost:
     return "lost";
   case watch_kind::state_end:

@@ -31,7 +31,7 @@ inline constexpr std::string_view physics_file_name = "physics";
 /// learned at most some tens of microseconds.
 class live_physics {
 public:
-  /// Borrows the engine. Reads the file. Observes nothing before the first turn().
+  /// Borrows the engine. Reads the file, and begins to observe.
   live_physics(storage::engine& engine, physics_settings settings);
 
   // -- by the thread that learns -----------------------------------------------------------------

@@ -73,7 +73,10 @@ TEST_CASE_METHOD(physics_fixture, "keys that are asked for together are told tog
                  "[actors][physics]") {
   auto u = open();
   use(*u);
-  wait_until([&] { return partners(*u, "user:3").contains("settings:3"); });
+  wait_until([&] {
+    use(*u, 30, 1);
+    return partners(*u, "user:3").contains("settings:3");
+  });
   const auto found = partners(*u, "user:3", {.values = true});
   CHECK(found.contains("profile:3"));
   CHECK_FALSE(found.at("settings:3").declared);
@@ -94,7 +97,10 @@ TEST_CASE_METHOD(physics_fixture, "what was learned and declared is there after 
                  "[actors][physics]") {
   auto u = open();
   use(*u);
-  wait_until([&] { return partners(*u, "user:3").contains("settings:3"); });
+  wait_until([&] {
+    use(*u, 30, 1);
+    return partners(*u, "user:3").contains("settings:3");
+  });
   REQUIRE(u->entangle("user:3", std::vector<std::string>{"note:3"}, 0.7).ok());
   REQUIRE(u->set_physics_rule("a:* -> b:*", 0.5).ok());
   REQUIRE(u->stop().ok());
@@ -142,7 +148,10 @@ TEST_CASE_METHOD(physics_fixture, "an observer that dies loses samples and nothi
                  "[actors][physics]") {
   auto u = open();
   use(*u);
-  wait_until([&] { return partners(*u, "user:3").contains("settings:3"); });
+  wait_until([&] {
+    use(*u, 30, 1);
+    return partners(*u, "user:3").contains("settings:3");
+  });
   REQUIRE(u->chaos("universe/physics/observer").ok());
   CHECK(partners(*u, "user:3").contains("settings:3"));
   const auto before = u->physics_status().samples;

@@ -119,7 +119,8 @@ struct engine::state {
   void show_single(const operation& op, const op_reply& reply, std::uint64_t hash) noexcept;
   /// Begins a batch of so many operations; whoever observes it, or null.
   [[nodiscard]] thread_observer* show_batch(std::size_t operations) noexcept;
-  /// Begins a transaction over so many keys; whoever observes it and is to hear of its end, or null.
+  /// Begins a transaction over so many keys; whoever observes it and is to hear of its end, or
+  /// null.
   [[nodiscard]] thread_observer* show_transaction(std::size_t keys) noexcept;
 
   void tell_listeners();

@@ -90,11 +90,11 @@ private:
   std::vector<physics::access_sample> samples_;
   std::vector<physics::shard_use> used_, counted_; ///< by shard: since the last time, ever
   steady::time_point looked_at_{}, counted_at_{}, saved_at_{};
-  double cpu_s_ = 0;         ///< of the thread since it was looked at
+  double cpu_s_ = 0;                        ///< of the thread since it was looked at
   std::uint64_t sampled_ = 0, dropped_ = 0; ///< the same
-  std::atomic<bool> busy_{false};   ///< the last turn found samples
-  std::atomic<bool> learned_{false}; ///< something that is not saved
-  std::atomic<bool> declared_{false}; ///< the same, and somebody gave it
+  std::atomic<bool> busy_{false};           ///< the last turn found samples
+  std::atomic<bool> learned_{false};        ///< something that is not saved
+  std::atomic<bool> declared_{false};       ///< the same, and somebody gave it
 };
 
 } // namespace warp::actors

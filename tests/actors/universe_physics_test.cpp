@@ -109,7 +109,6 @@ TEST_CASE_METHOD(physics_fixture, "what was learned and declared is there after 
   REQUIRE(u->set_physics_rule("a:* -> b:*", 0.5).ok());
   REQUIRE(u->stop().ok());
   u.reset();
-  u.reset();
   u = open();
   CHECK(u->physics_status().loaded == "loaded");
   const auto found = partners(*u, "user:3");

@@ -2,10 +2,13 @@
 
 #include "storage/hash_builder.hpp"
 
+#include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <map>
+#include <mutex>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace warp;
@@ -109,6 +112,45 @@ TEST_CASE("a walk over a hash that changes meets every field that stays", "[stor
     }
   } while (cursor != 0);
   for (int i = 0; i < 2'000; ++i) CHECK(met["stays" + std::to_string(i)] != 0);
+}
+
+TEST_CASE("whoever holds a hash reads it as it was while its owner goes on", "[storage][hash]") {
+  std::mutex lock; // the shard's
+  blob_ref owned = indexed_hash::make();
+  std::uint64_t round = 0; // all fields have it as their value
+  constexpr int names = 400;
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> readers;
+  std::atomic<int> torn{0};
+  for (int r = 0; r < 2; ++r)
+    readers.emplace_back([&] {
+      while (!stop) {
+        blob_ref held;
+        std::string expected;
+        {
+          std::lock_guard hold{lock};
+          held = owned;
+          expected = std::to_string(round);
+        }
+        std::uint32_t seen = 0;
+        held.get()->hash()->for_each([&](std::string_view, std::string_view value) {
+          ++seen;
+          if (value != expected) ++torn;
+        });
+        if (seen != held.get()->hash()->count()) ++torn;
+      }
+    });
+  for (int i = 1; i <= 60; ++i) {
+    std::lock_guard hold{lock};
+    round = static_cast<std::uint64_t>(i);
+    if (!owned.get()->is_unshared()) owned = indexed_hash::copy_of(*owned.get()->hash());
+    auto& hash = *owned.get()->hash();
+    for (int n = 0; n < names; ++n) hash.set("field" + std::to_string(n), std::to_string(i));
+    for (int n = i % 7; n < names; n += 7) hash.erase("field" + std::to_string(n));
+  }
+  stop = true;
+  for (auto& reader : readers) reader.join();
+  CHECK(torn == 0);
 }
 
 TEST_CASE("what a hash says of its memory is what its fields and nodes take", "[storage][hash]") {

@@ -149,7 +149,7 @@ void cluster(resp_call& c) {
       "associated with them.",
       "SLOTS",
       "    Return information about slots range mappings."};
-  run_subcommand(c, parts, help);
+  run_subcommand(c, help);
 }
 
 void ok(resp_call& c) {
@@ -172,6 +172,7 @@ constexpr resp_command rows[] = {
      .arity = -2,
      .flags = loading | stale,
      .run = cluster,
+     .parts = parts,
      .group = "cluster",
      .since = "3.0.0",
      .syntax = "subcommand [argument ...]",

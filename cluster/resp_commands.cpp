@@ -132,31 +132,49 @@ std::string failure_text(op_code code, const storage::engine& engine) {
   }
 }
 
-void run_subcommand(resp_call& c, std::span<const resp_subcommand> all,
-                    std::span<const std::string_view> help) {
-  const auto name = c.args[1];
-  for (const auto& s : all)
-    if (same_word(s.name, name)) {
-      const auto words = c.args.size();
-      const bool fits = s.arity >= 0 ? words == static_cast<std::size_t>(s.arity)
-                                     : words >= static_cast<std::size_t>(-s.arity);
-      if (fits) return s.run(c);
-      return arity_error(c.out, fmt::format("{}|{}", c.command.name, lower_case(s.name)));
-    }
-  std::string upper{c.command.name};
+namespace {
+
+const resp_subcommand* find_part(const resp_command& command, std::string_view name) noexcept {
+  const auto at = std::ranges::find_if(
+      command.parts, [&](const resp_subcommand& s) { return same_word(s.name, name); });
+  return at == command.parts.end() ? nullptr : &*at;
+}
+
+std::string upper_case(std::string_view name) {
+  std::string upper{name};
   std::ranges::transform(upper, upper.begin(), [](char x) {
     return x >= 'a' && x <= 'z' ? static_cast<char>(x - 32) : x;
   });
-  if (same_word(name, "HELP")) {
-    if (c.args.size() != 2) return arity_error(c.out, fmt::format("{}|help", c.command.name));
-    c.out.array(help.size() + 3);
-    c.out.simple(fmt::format("{} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", upper));
-    for (const auto line : help) c.out.simple(line);
-    c.out.simple("HELP");
-    c.out.simple("    Print this help.");
-    return;
+  return upper;
+}
+
+} // namespace
+
+std::string part_error(const resp_command& command, resp_arguments args) {
+  if (command.parts.empty() || args.size() < 2) return {};
+  const auto wrong_number = [&](std::string_view part) {
+    return fmt::format("ERR wrong number of arguments for '{}|{}' command", command.name, part);
+  };
+  if (const auto* part = find_part(command, args[1])) {
+    const auto words = args.size();
+    const bool fits = part->arity >= 0 ? words == static_cast<std::size_t>(part->arity)
+                                       : words >= static_cast<std::size_t>(-part->arity);
+    return fits ? std::string{} : wrong_number(lower_case(part->name));
   }
-  c.out.error(fmt::format("ERR unknown subcommand '{}'. Try {} HELP.", shown(name), upper));
+  if (same_word(args[1], "HELP")) return args.size() == 2 ? std::string{} : wrong_number("help");
+  return fmt::format("ERR unknown subcommand '{}'. Try {} HELP.", shown(args[1]),
+                     upper_case(command.name));
+}
+
+void run_subcommand(resp_call& c, std::span<const std::string_view> help) {
+  if (const auto error = part_error(c.command, c.args); !error.empty()) return c.out.error(error);
+  if (const auto* part = find_part(c.command, c.args[1])) return part->run(c);
+  c.out.array(help.size() + 3);
+  c.out.simple(fmt::format("{} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+                           upper_case(c.command.name)));
+  for (const auto line : help) c.out.simple(line);
+  c.out.simple("HELP");
+  c.out.simple("    Print this help.");
 }
 
 } // namespace warp::cluster

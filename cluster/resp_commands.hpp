@@ -70,6 +70,12 @@ inline constexpr std::uint32_t write = 1, readonly = 2, denyoom = 4, admin = 8, 
                                dangerous = 8192, connection = 16384;
 }
 
+/// A command's second word: its name, its arity (of all words) and what it does.
+struct resp_subcommand {
+  std::string_view name; ///< upper case
+  int arity;
+  void (*run)(resp_call&);
+};
 /// One command: the single place from which dispatch, arity errors, COMMAND and cluster/RESP.md
 /// come.
 struct resp_command {
@@ -82,7 +88,8 @@ struct resp_command {
   /// Data commands that are one operation of the engine: fills it and says what the reply looks
   /// like; false: in this form it is not, run() does it. The arity is right.
   bool (*gather)(resp_arguments, std::uint64_t now_ms, operation&, reply_shape&) = nullptr;
-  bool stores = false; ///< arguments as values, as they are
+  bool stores = false;                         ///< arguments as values, as they are
+  std::span<const resp_subcommand> parts = {}; ///< of which args[1] names one
   std::string_view group, since, syntax, summary;
   std::string_view note;    ///< how it differs from Redis's; empty: it does not
   std::uint32_t number = 0; ///< in the registry
@@ -138,15 +145,10 @@ void arity_error(resp_writer& out, std::string_view name);
 /// A failure of the engine as an error of Redis's kind, for people: what happened.
 std::string failure_text(op_code code, const storage::engine& engine);
 
-/// A command's second word: its name, its arity (of all words) and what it does.
-struct resp_subcommand {
-  std::string_view name; ///< upper case
-  int arity;
-  void (*run)(resp_call&);
-};
-/// Carries out the one that args[1] names, or says that there is none, or that the number of
-/// arguments is wrong. HELP is made of `help`.
-void run_subcommand(resp_call& c, std::span<const resp_subcommand> all,
-                    std::span<const std::string_view> help);
+/// Carries out the one of resp_command::parts that args[1] names. HELP is made of `help`.
+void run_subcommand(resp_call& c, std::span<const std::string_view> help);
+/// Why the part that args[1] names cannot be carried out: there is none, or the number of arguments
+/// is wrong; empty: it can, or the command has no parts.
+[[nodiscard]] std::string part_error(const resp_command& command, resp_arguments args);
 
 } // namespace warp::cluster

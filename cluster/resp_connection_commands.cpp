@@ -364,7 +364,7 @@ void client(resp_call& c) {
       "    Assign the name <name> to the current connection.",
       "UNPAUSE",
       "    Stop the current client pause, resuming traffic."};
-  run_subcommand(c, client_parts, help);
+  run_subcommand(c, help);
 }
 
 using namespace command_flags;
@@ -385,6 +385,7 @@ constexpr resp_command rows[] = {
      .arity = -2,
      .flags = noscript | loading | stale,
      .run = client,
+     .parts = client_parts,
      .group = "connection",
      .since = "2.4.0",
      .syntax = "subcommand [argument ...]",

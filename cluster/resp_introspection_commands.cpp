@@ -156,7 +156,7 @@ void command(resp_call& c) {
       "    commands are returned.",
       "GETKEYS <full-command>",
       "    Return the keys from a full command."};
-  run_subcommand(c, parts, help);
+  run_subcommand(c, help);
 }
 
 using namespace command_flags;
@@ -166,6 +166,7 @@ constexpr resp_command rows[] = {
      .arity = -1,
      .flags = loading | stale,
      .run = command,
+     .parts = parts,
      .group = "server",
      .since = "2.8.13",
      .syntax = "[subcommand [argument ...]]",

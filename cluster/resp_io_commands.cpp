@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ctime>
 #include <fmt/format.h>
 #include <utility>
 
@@ -16,6 +17,21 @@ namespace {
 
 /// Replies larger than this, on average, make batches smaller.
 constexpr std::size_t large_reply_bytes = 4 * 1024;
+
+/// Steps of some milliseconds, for a few nanoseconds: a batch is timed by it.
+std::int64_t coarse_now_us() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1'000;
+}
+std::int64_t coarse_step_us() noexcept {
+  static const auto step_us = [] {
+    timespec step{};
+    ::clock_getres(CLOCK_MONOTONIC_COARSE, &step);
+    return std::int64_t{step.tv_sec} * 1'000'000 + step.tv_nsec / 1'000 + 1;
+  }();
+  return step_us;
+}
 
 bool may_listen(std::string_view name) {
   for (const auto* allowed : {"subscribe", "unsubscribe", "psubscribe", "punsubscribe",
@@ -157,11 +173,29 @@ void resp_io_thread::share_of_batch(resp_connection& c, std::size_t from) {
   if (batch_count_ > from) shares_.push_back({&c, batch_count_ - from});
 }
 
+/// One entry for what was done together: nobody knows which one it was.
+void resp_io_thread::note_slow_batch(std::int64_t took_us) noexcept {
+  const auto slower_than_us = shared_.settings.slower_than_us.load(std::memory_order_relaxed);
+  if (slower_than_us < 0 || took_us < slower_than_us) return;
+  try {
+    const auto& card = *shares_.front().connection->card;
+    const std::string_view words[] = {all_commands()[numbers_[0]].name, operations_[0].key};
+    shared_.slow_log.add({.at_s = static_cast<std::int64_t>(now_ms_ / 1'000),
+                          .took_us = took_us,
+                          .arguments = resp_slow_log::shortened(words),
+                          .address = card.address,
+                          .name = shared_.clients.with_texts([&] { return card.name; })},
+                         shared_.settings.slow_log_max.load(std::memory_order_relaxed));
+  } catch (const std::bad_alloc&) { // then it is not noted
+  }
+}
+
 void resp_io_thread::flush_batch() noexcept {
   const auto n = batch_count_;
   if (n == 0) return;
   batch_count_ = 0;
   const std::span<const operation> operations{operations_.data(), n};
+  const auto begun_us = coarse_now_us();
   storage::told_streams streams{shared_.engine};
   if (std::exchange(batch_syncs_, false)) {
     shared_.engine.execute_unsynced(operations, {replies_.data(), n}, arena_);
@@ -169,6 +203,9 @@ void resp_io_thread::flush_batch() noexcept {
   } else {
     shared_.engine.execute(operations, {replies_.data(), n}, arena_);
   }
+  if (const auto took_us = coarse_now_us() - begun_us - coarse_step_us();
+      took_us > 0 && !shares_.empty()) [[unlikely]]
+    note_slow_batch(took_us);
   std::size_t from = 0;
   for (const auto& [c, count] : shares_) {
     if (streams)
@@ -312,6 +349,7 @@ bool resp_io_thread::admit(resp_connection& c, const resp_command* command) {
   if (command->kind == command_kind::data && !keys_fit(*command, arguments_))
     return refuse(failure_text(op_code::invalid_argument, shared_.engine));
   if (!c.in_multi() || command->kind == command_kind::control) return true;
+  if (const auto error = part_error(*command, arguments_); !error.empty()) return refuse(error);
   if (command->flags & command_flags::no_multi)
     return refuse("ERR Command not allowed inside a transaction");
   if (c.transaction->bytes > shared_.options.input_buffer_bytes)

@@ -137,6 +137,7 @@ private:
   void process(resp_connection& c);
   void share_of_batch(resp_connection& c, std::size_t from);
   void flush_batch() noexcept;
+  void note_slow_batch(std::int64_t took_us) noexcept;
   void answer_batched(resp_connection& c, std::size_t from, std::size_t to);
   void write_batched(resp_connection& c, std::size_t i);
   [[nodiscard]] const resp_command* look_up(std::string_view name) noexcept;

@@ -285,7 +285,7 @@ void object(resp_call& c) {
       "REFCOUNT <key>",
       "    Return the number of references of the value associated with the "
       "specified <key>."};
-  run_subcommand(c, object_parts, help);
+  run_subcommand(c, help);
 }
 
 using namespace command_flags;
@@ -382,6 +382,7 @@ constexpr resp_command rows[] = {
      .key_step = 1,
      .kind = data,
      .run = object,
+     .parts = object_parts,
      .group = "generic",
      .since = "2.2.3",
      .syntax = "ENCODING | FREQ | IDLETIME | REFCOUNT key",

@@ -191,7 +191,7 @@ void inspect(resp_call& c) {
       "    Return the currently active shard level channels matching a <pattern> (default: '*').",
       "SHARDNUMSUB [<shardchannel> ...]",
       "    Return the number of subscribers for the specified shard level channel(s)"};
-  run_subcommand(c, pubsub_parts, help);
+  run_subcommand(c, help);
 }
 
 using namespace command_flags;
@@ -219,6 +219,7 @@ constexpr resp_command rows[] = {
      .arity = -2,
      .flags = command_flags::pubsub | loading | stale,
      .run = inspect,
+     .parts = pubsub_parts,
      .group = "pubsub",
      .since = "2.8.0",
      .syntax = "subcommand [argument ...]",

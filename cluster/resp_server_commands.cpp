@@ -62,7 +62,7 @@ void config(resp_call& c) {
       "    Set the configuration <directive> to <value>.",
       "RESETSTAT",
       "    Reset statistics reported by the INFO command."};
-  run_subcommand(c, config_parts, help);
+  run_subcommand(c, help);
 }
 
 // -- SLOWLOG, LATENCY, MEMORY
@@ -112,7 +112,7 @@ void slowlog(resp_call& c) {
       "    Return the length of the slowlog.",
       "RESET",
       "    Reset the slowlog."};
-  run_subcommand(c, slowlog_parts, help);
+  run_subcommand(c, help);
 }
 
 constexpr resp_subcommand latency_parts[] = {
@@ -135,7 +135,7 @@ void latency(resp_call& c) {
   constexpr std::string_view help[] = {
       "DOCTOR", "    Return a human readable latency analysis report.", "LATEST",
       "    Return the latest latency samples for all events."};
-  run_subcommand(c, latency_parts, help);
+  run_subcommand(c, help);
 }
 
 /// What a record takes beside key and value, about.
@@ -189,7 +189,7 @@ void memory(resp_call& c) {
       "    Return information about the memory usage of the server.",
       "USAGE <key> [SAMPLES <count>]",
       "    Return memory in bytes used by <key> and its value."};
-  run_subcommand(c, memory_parts, help);
+  run_subcommand(c, help);
 }
 
 // -- DEBUG
@@ -208,7 +208,7 @@ constexpr resp_subcommand debug_parts[] = {{"SLEEP", 3, debug_sleep}};
 void debug(resp_call& c) {
   constexpr std::string_view help[] = {
       "SLEEP <seconds>", "    Stop answering this client for <seconds>. Decimals allowed."};
-  run_subcommand(c, debug_parts, help);
+  run_subcommand(c, help);
 }
 
 // -- what is on disk
@@ -429,7 +429,7 @@ void acl(resp_call& c) {
       "    Show users details in config file format.",
       "WHOAMI",
       "    Return the current connection username."};
-  run_subcommand(c, acl_parts, help);
+  run_subcommand(c, help);
 }
 
 using namespace command_flags;
@@ -439,6 +439,7 @@ constexpr resp_command rows[] = {
      .arity = -2,
      .flags = admin | noscript | loading | stale,
      .run = acl,
+     .parts = acl_parts,
      .group = "server",
      .since = "6.0.0",
      .syntax = "subcommand [argument ...]",
@@ -466,6 +467,7 @@ constexpr resp_command rows[] = {
      .arity = -2,
      .flags = admin | noscript | loading | stale,
      .run = config,
+     .parts = config_parts,
      .group = "server",
      .since = "2.0.0",
      .syntax = "subcommand [argument ...]",
@@ -476,6 +478,7 @@ constexpr resp_command rows[] = {
      .arity = -2,
      .flags = admin | noscript | loading | stale,
      .run = debug,
+     .parts = debug_parts,
      .group = "server",
      .since = "1.0.0",
      .syntax = "SLEEP seconds",
@@ -503,6 +506,7 @@ constexpr resp_command rows[] = {
      .arity = -2,
      .flags = admin | noscript | loading | stale,
      .run = latency,
+     .parts = latency_parts,
      .group = "server",
      .since = "2.8.13",
      .syntax = "subcommand [argument ...]",
@@ -516,6 +520,7 @@ constexpr resp_command rows[] = {
      .key_step = 1,
      .kind = command_kind::data,
      .run = memory,
+     .parts = memory_parts,
      .group = "server",
      .since = "4.0.0",
      .syntax = "subcommand [argument ...]",
@@ -552,11 +557,14 @@ constexpr resp_command rows[] = {
      .arity = -2,
      .flags = admin | loading | stale,
      .run = slowlog,
+     .parts = slowlog_parts,
      .group = "server",
      .since = "2.2.12",
      .syntax = "subcommand [argument ...]",
      .summary = "A container for slow log commands.",
-     .note = "single operations of a pipeline are timed one by one below 1 ms only"},
+     .note =
+         "single operations that were carried out together are one entry, with the name and key "
+         "of the first one; below 1 ms each is timed"},
     {.name = "time",
      .arity = 1,
      .flags = loading | stale | fast,

@@ -6,8 +6,8 @@
 namespace warp::storage {
 
 /// The lock of a shard: one byte (and a counter), spins briefly, then sleeps in the kernel.
-/// Satisfies Lockable (std::lock_guard, std::unique_lock). Not recursive. Held for microseconds at
-/// most and never over I/O.
+/// Satisfies Lockable (std::lock_guard, std::unique_lock). Not recursive. Held for microseconds (by
+/// a transaction that computes as long as it does so) and never over I/O.
 class shard_lock {
 public:
   shard_lock() = default;

@@ -172,6 +172,7 @@ op_code transaction::admit(share& s, std::uint64_t writes, std::uint64_t bytes) 
 
 op_code transaction::lock() {
   failed_ = op_code::ok;
+  arena_.clear();
   for (;;) {
     for (auto& s : shares()) {
       s.lock = std::unique_lock{s.at->lock()};

@@ -446,7 +446,7 @@ bool watch_hub::feed(std::uint32_t shard) {
     std::lock_guard guard{mutex_};
     if (closed_ || !at.tap || !at.feeding) return false;
   }
-  bool damaged = !from_.segments;
+  bool damaged = !from_.segments; // or not to be told change by change
   if (from_.segments && !at.feed) {
     at.feed = std::make_unique<gapless_reader>(*from_.segments, shard_id{shard},
                                                at.seen.load(std::memory_order_relaxed),
@@ -459,8 +459,10 @@ bool watch_hub::feed(std::uint32_t shard) {
     const auto up_to = std::min(source.log()->durable_lsn(), at.feed_to);
     outcome = at.feed->read(up_to, [&](const log_record& r) {
       std::lock_guard guard{mutex_};
-      damaged = damaged || !deal(shard_id{shard}, table::hash(r.key), r.key, r.lsn,
-                                 [&] { return change_of(shard_id{shard}, r); });
+      // What a clear has removed is not told key by key.
+      damaged = damaged || r.op == log_op::clear ||
+                !deal(shard_id{shard}, table::hash(r.key), r.key, r.lsn,
+                      [&] { return change_of(shard_id{shard}, r); });
     });
     if (outcome == gapless_reader::outcome::tail && at.feed->position() < at.feed_to) {
       if (!all_there) {

@@ -1,6 +1,7 @@
-// Concurrent calls on one engine, alone and in batches, while checkpoints are written: is there an
-// order of the calls on each key that explains all answers?
+// Concurrent calls on one engine, alone, in batches and in transactions, while checkpoints are
+// written: is there an order of the calls on each key that explains all answers?
 
+#include "storage/transaction.hpp"
 #include "tests/support/engine_fixture.hpp"
 #include "tests/support/linearizability.hpp"
 #include "tests/support/temp_folder.hpp"
@@ -43,7 +44,10 @@ public:
     }
     std::vector<op_reply> replies(batch);
     arena_.clear();
-    db_.execute(operations, replies, arena_);
+    if (random_() % 3 == 0)
+      transact(operations, replies);
+    else
+      db_.execute(operations, replies, arena_);
     for (std::size_t i = 0; i < batch; ++i) {
       answer(events[i], replies[i], chosen[i]);
       history_.end(names[i], std::move(events[i]));
@@ -54,6 +58,33 @@ public:
   static constexpr unsigned keys = 6;
 
 private:
+  /// All of them in one transaction, which reads from the tables themselves.
+  void transact(const std::vector<operation>& operations, std::vector<op_reply>& replies) {
+    std::vector<std::string_view> names;
+    for (const auto& op : operations) names.push_back(op.key);
+    const auto code = db_.transact(
+        names, {},
+        [&](transaction& t) {
+          for (std::size_t i = 0; i < operations.size(); ++i) {
+            auto& reply = replies[i];
+            if (operations[i].kind != op_kind::get) {
+              t.apply(operations[i], reply);
+              continue;
+            }
+            reply.reset();
+            const auto* r = t.find(operations[i].key);
+            reply.code = r ? op_code::ok : op_code::not_found;
+            if (!r) continue;
+            reply.version = r->version();
+            reply.value = arena_.copy(r->value());
+          }
+          return transaction_end::commit;
+        },
+        waits_);
+    if (code != op_code::ok)
+      for (auto& reply : replies) reply.code = code;
+  }
+
   /// The upper half counts.
   static std::string name(unsigned k) {
     return (k < keys / 2 ? "text" : "number") + std::to_string(k);
@@ -141,6 +172,7 @@ private:
   std::vector<lsn_t> known_;
   std::uint64_t written_ = 0;
   value_arena arena_;
+  std::vector<durable_target> waits_;
 };
 
 } // namespace

@@ -104,6 +104,25 @@ TEST_CASE("a log segment of format 2 has hashes, changes of fields and numbers o
   CHECK(records[2].lsn == 3);
 }
 
+TEST_CASE("a log segment of format 2 has clears", "[storage][golden]") {
+  memory_file_system files;
+  const std::string path = "wal/0000000001-0000-000000000001.wal";
+  files.set_bytes(path, golden("segment-2-clear.wal"));
+  const auto scan = scan_segment(files, path, universe_of(1), 0, false);
+  REQUIRE(scan.ok());
+  CHECK(scan->end == segment_end::clean);
+  auto loaded = load_segment(files, scan->info);
+  REQUIRE(loaded.ok());
+  std::vector<std::string> records;
+  const std::vector<replay_range> all(2, {.wanted = true});
+  REQUIRE(replay(*loaded, all, [&](const replay_context&, const log_record& r) -> op_status {
+            records.push_back(r.op == log_op::clear ? fmt::format("{} clear", r.lsn)
+                                                    : fmt::format("{} {}", r.lsn, r.key));
+            return {};
+          }).ok());
+  CHECK(records == std::vector<std::string>{"1 city", "2 clear", "3 river", "7 clear", "8 k"});
+}
+
 TEST_CASE("checkpoints of every format are read, and written as the newest one",
           "[storage][golden]") {
   const std::string name = GENERATE("checkpoint-1", "checkpoint-2");

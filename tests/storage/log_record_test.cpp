@@ -72,6 +72,33 @@ TEST_CASE("every record comes back as it was written", "[storage][log]") {
   CHECK(back.value == r.value);
 }
 
+TEST_CASE("a clear has neither key nor value, and nothing else in their place", "[storage][log]") {
+  log_record r;
+  r.op = log_op::clear;
+  r.lsn = 9;
+  r.key = "";
+  for (const lsn_t before : {lsn_t{8}, lsn_t{3}}) {
+    const auto bytes = encoded(r, before + 1);
+    CHECK(bytes.size() == (before == 8 ? 8 : 14));
+    const auto back = decoded(bytes, before);
+    CHECK(back.op == log_op::clear);
+    CHECK(back.lsn == 9);
+    CHECK(back.key.empty());
+    CHECK(back.value.empty());
+    for (std::size_t i = 0; i < 8; ++i) { // no bit of its head but the one of the skip
+      for (int bit = 0; bit < 8; ++bit) {
+        auto other = bytes;
+        other[i] = static_cast<char>(other[i] ^ 1 << bit);
+        if (i == 0 && bit < 3) continue; // another operation
+        log_record record;
+        lsn_t lsn = before;
+        std::string_view left = other;
+        CHECK_FALSE((decode_record(left, lsn, record) && left.empty()));
+      }
+    }
+  }
+}
+
 TEST_CASE("the longest key and the empty value fit", "[storage][log]") {
   const std::string key(key_size_max, 'k');
   log_record r;

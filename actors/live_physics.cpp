@@ -45,8 +45,7 @@ load_evenness evenness_of(const physics::load_balance& b) noexcept {
 } // namespace
 
 live_physics::live_physics(storage::engine& engine, physics_settings settings)
-    : engine_(engine), settings_(std::move(settings)),
-      state_({.shards = engine.shard_count()}),
+    : engine_(engine), settings_(std::move(settings)), state_({.shards = engine.shard_count()}),
       governor_(settings_.tier, settings_.cpu_share_max), used_(engine.shard_count()),
       counted_(engine.shard_count()) {
   told_.loaded = "nothing";
@@ -54,6 +53,7 @@ live_physics::live_physics(storage::engine& engine, physics_settings settings)
   for (const auto& rule : settings_.rules)
     if (!state_.add_rule(rule)) spdlog::error("physics: '{}' is no rule", rule);
   saved_at_ = looked_at_ = counted_at_ = steady::now();
+  apply_tier();
 }
 
 // -- the file ------------------------------------------------------------------------------------
@@ -127,7 +127,6 @@ void live_physics::close() {
 void live_physics::turn(std::chrono::milliseconds wait_max) {
   {
     std::unique_lock lock{tier_mutex_};
-    apply_tier(); // of a learner before this one, or what has just been ordered
     woken_.wait_for(lock, wait_max, [this] { return interrupted_; });
     interrupted_ = false;
   }
@@ -175,9 +174,9 @@ void live_physics::add_loads() {
   bool any = false;
   for (std::uint32_t i = 0; i < engine_.shard_count(); ++i) {
     const auto s = engine_.stats(shard_id{i});
-    const physics::shard_use now{
-        .accesses = static_cast<double>(s.gets + s.puts + s.erases + s.other_ops),
-        .bytes = static_cast<double>(s.bytes_read + s.bytes_written)};
+    const physics::shard_use now{.accesses =
+                                     static_cast<double>(s.gets + s.puts + s.erases + s.other_ops),
+                                 .bytes = static_cast<double>(s.bytes_read + s.bytes_written)};
     // What was done before this universe was observed is not to look like a flood.
     used_[i] = {std::max(0.0, now.accesses - counted_[i].accesses),
                 std::max(0.0, now.bytes - counted_[i].bytes)};
@@ -347,8 +346,8 @@ op_result<rebalance_report> live_physics::plan(physics::rebalance_strategy strat
   out.max_over_mean_after = p.max_over_mean_after;
   out.bytes = p.bytes;
   out.relief = p.relief;
-  out.called_for = balance.evenness < options.act_evenness ||
-                   balance.max_over_mean > options.act_max_over_mean;
+  out.called_for =
+      balance.evenness < options.act_evenness || balance.max_over_mean > options.act_max_over_mean;
   out.worth = physics::demon{options}.worth(p);
   return out;
 }

@@ -31,7 +31,7 @@ inline constexpr std::string_view physics_file_name = "physics";
 /// learned at most some tens of microseconds.
 class live_physics {
 public:
-  /// Borrows the engine. Reads the file. Observes nothing before the first turn().
+  /// Borrows the engine. Reads the file, and begins to observe.
   live_physics(storage::engine& engine, physics_settings settings);
 
   // -- by the thread that learns -----------------------------------------------------------------
@@ -90,11 +90,11 @@ private:
   std::vector<physics::access_sample> samples_;
   std::vector<physics::shard_use> used_, counted_; ///< by shard: since the last time, ever
   steady::time_point looked_at_{}, counted_at_{}, saved_at_{};
-  double cpu_s_ = 0;         ///< of the thread since it was looked at
+  double cpu_s_ = 0;                        ///< of the thread since it was looked at
   std::uint64_t sampled_ = 0, dropped_ = 0; ///< the same
-  std::atomic<bool> busy_{false};   ///< the last turn found samples
-  std::atomic<bool> learned_{false}; ///< something that is not saved
-  std::atomic<bool> declared_{false}; ///< the same, and somebody gave it
+  std::atomic<bool> busy_{false};           ///< the last turn found samples
+  std::atomic<bool> learned_{false};        ///< something that is not saved
+  std::atomic<bool> declared_{false};       ///< the same, and somebody gave it
 };
 
 } // namespace warp::actors

@@ -39,7 +39,8 @@ bool physics_governor::see(const second& s) {
   ++steps_down_;
   tier_ = next(tier_, -1);
   if (drops)
-    cause_ = fmt::format("{} of {} samples a second were dropped", s.dropped, s.samples + s.dropped);
+    cause_ =
+        fmt::format("{} of {} samples a second were dropped", s.dropped, s.samples + s.dropped);
   else if (busy)
     cause_ = fmt::format("learning took {:.1f} % of the CPUs", 100 * s.cpu_share);
   else

@@ -16,8 +16,8 @@ namespace warp {
 
 /// How much a universe observes of itself; each tier with what the ones before it do.
 ///   t0  nothing: keys, values and the log
-///   t1  which keys are used together (quantum_get). Nothing is prefetched: every value is in memory
-///   t2  how the load lies on the shards: entropy, mass, and what a rebalancing would move
+///   t1  which keys are used together (quantum_get). Nothing is prefetched: every value is in
+///   memory t2  how the load lies on the shards: entropy, mass, and what a rebalancing would move
 ///   t3  the same as t2 for now: nothing learns placement yet, and nothing runs on a GPU
 enum class physics_tier : std::uint8_t { t0, t1, t2, t3 };
 
@@ -106,12 +106,12 @@ struct physics_report {
   std::string stepped_down;               ///< why they differ; empty: they do not
   std::uint64_t steps_down = 0;
   std::uint64_t samples = 0, dropped = 0;
-  double cpu_s = 0;             ///< of the thread that learns
-  double cpu_share = 0;         ///< of all CPUs, lately, in [0, 1]
-  std::uint64_t keys = 0;       ///< whose partners are known
-  std::uint64_t keys_max = 0;   ///< beyond it the least used ones make room
-  std::uint64_t links = 0;      ///< declared
-  std::uint64_t saves = 0;      ///< to the data folder
+  double cpu_s = 0;              ///< of the thread that learns
+  double cpu_share = 0;          ///< of all CPUs, lately, in [0, 1]
+  std::uint64_t keys = 0;        ///< whose partners are known
+  std::uint64_t keys_max = 0;    ///< beyond it the least used ones make room
+  std::uint64_t links = 0;       ///< declared
+  std::uint64_t saves = 0;       ///< to the data folder
   std::uint64_t saved_at_ms = 0; ///< unix time; 0: not yet
   std::uint64_t saved_bytes = 0;
   std::string loaded; ///< what the start found: "nothing", "loaded", or why it learns anew

@@ -24,7 +24,8 @@ namespace warp::storage {
 ///     MANIFEST                      table of contents, see manifest_format.md
 ///     wal/                          the log's segments, see wal_format.md
 ///     checkpoint/00012-0000000007   checkpoint 7 of shard 12, see checkpoint_format.md
-///     physics                       what was learned from samples, see actors/live_physics.hpp; may
+///     physics                       what was learned from samples, see actors/live_physics.hpp;
+///     may
 ///                                   be missing
 ///     damaged-20261121-163000/      what `warp repair` has replaced then: MANIFEST, wal/,
 ///                                   checkpoint/; no start looks at it, remove it when you like

@@ -89,7 +89,7 @@ void engine::execute_unsynced(std::span<const operation> operations, std::span<o
       execute_chunk(scratch, part, answers, arena, when);
     if (!observer) [[likely]]
       continue;
-    const auto now_ms = observation::now_ms();
+    const auto now_ms = thread_observer::clock_ms();
     for (std::size_t i = 0; i < n; ++i)
       observer->take(part[i], answers[i], scratch.hash(i), now_ms);
   }
@@ -145,7 +145,7 @@ void engine::execute_one(const operation& op, op_reply& reply, value_arena& aren
     std::lock_guard hold{s.lock()};
     count(s.counters().read_latency, took_ns, 1);
   }
-  state_->show(op, reply, hash);
+  if (state_->observed->is_on()) state_->look_at_single(op, reply, hash);
 }
 
 [[gnu::noinline]] void engine::execute_locked(const operation& op, op_reply& reply,

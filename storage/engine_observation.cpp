@@ -7,14 +7,20 @@ namespace warp::storage {
 void engine::state::show_single(const operation& op, const op_reply& reply,
                                 std::uint64_t hash) noexcept {
   auto* const to = observed->mine();
-  if (to && to->single(op, reply, hash, observation::now_ms())) read_counters::put_away();
+  if (to && !to->may_pass()) look_at_single(op, reply, hash);
+}
+
+void engine::state::look_at_single(const operation& op, const op_reply& reply,
+                                   std::uint64_t hash) noexcept {
+  auto* const to = observed->mine();
+  if (to && to->single(op, reply, hash, thread_observer::clock_ms())) read_counters::put_away();
 }
 
 thread_observer* engine::state::show_batch(std::size_t operations) noexcept {
   if (!observed->is_on()) [[likely]]
     return nullptr;
   auto* const to = observed->mine();
-  if (!to || to->told || !to->begin_batch(operations, observation::now_ms())) return nullptr;
+  if (!to || to->told || !to->begin_batch(operations)) return nullptr;
   return to;
 }
 
@@ -22,7 +28,7 @@ thread_observer* engine::state::show_transaction(std::size_t keys) noexcept {
   if (keys < 2 || !observed->is_on()) [[likely]]
     return nullptr;
   auto* const to = observed->mine();
-  return to && to->begin_transaction(keys, observation::now_ms()) ? to : nullptr;
+  return to && to->begin_transaction(keys, thread_observer::clock_ms()) ? to : nullptr;
 }
 
 void engine::observe_accesses(bool on) noexcept {
@@ -43,7 +49,7 @@ void engine::begin_stream(std::uint64_t connection) noexcept {
   if (!observed.is_on()) [[likely]]
     return;
   auto* const to = observed.mine();
-  if (to && to->begin_stream(connection, observation::now_ms())) read_counters::put_away();
+  if (to && to->begin_stream(connection, thread_observer::clock_ms())) read_counters::put_away();
 }
 
 void engine::begin_request(std::size_t operations) noexcept {
@@ -51,7 +57,7 @@ void engine::begin_request(std::size_t operations) noexcept {
   if (!observed.is_on()) [[likely]]
     return;
   auto* const to = observed.mine();
-  if (to && to->begin_request(operations, observation::now_ms())) read_counters::put_away();
+  if (to && to->begin_request(operations, thread_observer::clock_ms())) read_counters::put_away();
 }
 
 } // namespace warp::storage

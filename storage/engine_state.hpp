@@ -108,18 +108,21 @@ struct engine::state {
     return slot_of(key).value >> slot_shift;
   }
 
-  /// Shows a single operation to whoever observes. Off the fast way of a get, but for one in 64 of
-  /// a shard: where that begins a window that is sampled, those of its thread that follow are
-  /// sent here too.
+  /// Shows a single operation to whoever observes, who looks at one in 16, and at all that belong
+  /// to a sampled window.
   void show(const operation& op, const op_reply& reply, std::uint64_t hash) noexcept {
     if (!observed->is_on()) [[likely]]
       return;
     show_single(op, reply, hash);
   }
   void show_single(const operation& op, const op_reply& reply, std::uint64_t hash) noexcept;
+  /// The look. On the fast way of a get one in 64 of a shard comes here; where that begins a window
+  /// that is sampled, those of its thread that follow leave the fast way.
+  void look_at_single(const operation& op, const op_reply& reply, std::uint64_t hash) noexcept;
   /// Begins a batch of so many operations; whoever observes it, or null.
   [[nodiscard]] thread_observer* show_batch(std::size_t operations) noexcept;
-  /// Begins a transaction over so many keys; whoever observes it and is to hear of its end, or null.
+  /// Begins a transaction over so many keys; whoever observes it and is to hear of its end, or
+  /// null.
   [[nodiscard]] thread_observer* show_transaction(std::size_t keys) noexcept;
 
   void tell_listeners();

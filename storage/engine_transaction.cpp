@@ -180,7 +180,7 @@ op_code engine::execute_transaction(std::span<const operation> operations,
   all.commit();
 
   if (auto* const observer = state.show_batch(operations.size())) [[unlikely]] {
-    const auto seen_ms = observation::now_ms();
+    const auto seen_ms = thread_observer::clock_ms();
     for (std::size_t i = 0; i < operations.size(); ++i)
       observer->take(operations[i], replies[i], hashes[i], seen_ms);
   }

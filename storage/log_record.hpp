@@ -23,7 +23,7 @@ enum class log_op : std::uint8_t {
   parts = 4, ///< no change: a transaction over several shards begins here; see transaction_part
   fields_set = 5,    ///< these fields of a hash, which is there, are this now
   fields_erased = 6, ///< these fields of a hash are gone; others are left
-  clear = 7, ///< every key of the shard is gone; has none itself
+  clear = 7,         ///< every key of the shard is gone; has none itself
 };
 
 /// One after-image. Key and value are borrowed: until append() has returned, or as long as the

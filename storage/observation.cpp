@@ -88,7 +88,7 @@ thread_observer* observation::find() {
   return observers_.back().get();
 }
 
-std::uint64_t observation::now_ms() noexcept {
+std::uint64_t thread_observer::clock_ms() noexcept {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000 +

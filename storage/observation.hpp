@@ -35,9 +35,20 @@ public:
     return watching_.sampling();
   }
   /// A batch is a request of its own, unless it is within one. true: it is sampled.
-  bool begin_batch(std::size_t accesses, std::uint64_t now_ms) noexcept {
-    if (!in_request_) watching_.begin_request(accesses, now_ms);
-    return watching_.sampling();
+  bool begin_batch(std::size_t accesses) noexcept {
+    if (in_request_) return watching_.sampling();
+    // One that is not sampled needs no clock but for the budget of those that are.
+    if ((++batches_ & 15) == 0) batch_at_ms_ = clock_ms();
+    watching_.begin_request(accesses, batch_at_ms_);
+    if (!watching_.sampling()) [[likely]]
+      return false;
+    batch_at_ms_ = clock_ms();
+    return true;
+  }
+  /// May a single operation pass by without a look? 15 in 16 do, and all of a request, unless what
+  /// they belong to is sampled: the look is what costs.
+  [[nodiscard]] bool may_pass() noexcept {
+    return !watching_.sampling() && (in_request_ || (++singles_ & 15) != 0);
   }
   /// What a transaction over several keys does is a request of its own, unless it is within one.
   /// true: it began one, and end_transaction() ends it.
@@ -57,10 +68,15 @@ public:
   /// Somebody above says whose operations a batch holds, and hands them to single().
   bool told = false;
 
+  /// Unix time to a few milliseconds, which is enough for windows, at a fraction of the price.
+  [[nodiscard]] static std::uint64_t clock_ms() noexcept;
+
 private:
   friend class observation;
   physics::observer watching_;
   std::uint64_t stream_ = 0;
+  std::uint64_t batch_at_ms_ = clock_ms(); ///< about when the last batch began
+  std::uint32_t batches_ = 0, singles_ = 0;
   bool in_request_ = false;
   std::atomic<bool> taken_{true}; ///< by a thread
 };
@@ -93,9 +109,6 @@ public:
     }
     return all;
   }
-
-  /// Unix time to a few milliseconds, which is enough for windows, at a fraction of the price.
-  [[nodiscard]] static std::uint64_t now_ms() noexcept;
 
 private:
   struct claimed;

@@ -27,11 +27,8 @@ op_result<quantum_answer> quantum_read(engine& from, std::string_view key,
     value_arena arena;
     std::vector<operation> operations(1 + found.size());
     std::vector<op_reply> replies(operations.size());
-    operations[0] = {.kind = op_kind::get,
-                     .level = durability::memory,
-                     .key = key,
-                     .value = {},
-                     .request = {}};
+    operations[0] = {
+        .kind = op_kind::get, .level = durability::memory, .key = key, .value = {}, .request = {}};
     for (std::size_t i = 0; i < found.size(); ++i)
       operations[i + 1] = {.kind = values ? op_kind::get : op_kind::exists,
                            .level = durability::memory,

@@ -11,7 +11,7 @@ told_streams::told_streams(engine& of) noexcept {
   to_ = observed.mine();
   if (!to_) return;
   to_->told = true;
-  now_ms_ = observation::now_ms();
+  now_ms_ = thread_observer::clock_ms();
 }
 
 told_streams::~told_streams() {

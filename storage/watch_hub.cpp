@@ -446,7 +446,7 @@ bool watch_hub::feed(std::uint32_t shard) {
     std::lock_guard guard{mutex_};
     if (closed_ || !at.tap || !at.feeding) return false;
   }
-  bool damaged = !from_.segments;
+  bool damaged = !from_.segments; // or not to be told change by change
   if (from_.segments && !at.feed) {
     at.feed = std::make_unique<gapless_reader>(*from_.segments, shard_id{shard},
                                                at.seen.load(std::memory_order_relaxed),

@@ -3,6 +3,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <string>
@@ -36,16 +37,19 @@ struct physics_fixture : universe_fixture {
   }
 };
 
-void use(universe& u, int users = 30, int rounds = 10) {
+/// True when all went well; says nothing itself, so that any thread may call it.
+bool use(universe& u, int users = 30, int rounds = 10) {
   std::vector<std::string> keys;
+  bool well = true;
   for (int i = 0; i < users; ++i)
     for (const auto* kind : {"user:", "profile:", "settings:"})
-      REQUIRE(u.put(keys.emplace_back(kind + std::to_string(i)), "value").ok());
+      well &= u.put(keys.emplace_back(kind + std::to_string(i)), "value").ok();
   for (int r = 0; r < rounds; ++r)
     for (std::size_t i = 0; i < keys.size(); i += 3) {
       const std::vector<std::string_view> some{keys[i], keys[i + 1], keys[i + 2]};
-      for (const auto& got : u.multi_get(some)) REQUIRE(got.ok());
+      for (const auto& got : u.multi_get(some)) well &= got.ok();
     }
+  return well;
 }
 
 std::map<std::string, quantum_partner> partners(universe& u, std::string_view key,
@@ -72,8 +76,11 @@ void wait_until(Holds holds) {
 TEST_CASE_METHOD(physics_fixture, "keys that are asked for together are told together",
                  "[actors][physics]") {
   auto u = open();
-  use(*u);
-  wait_until([&] { return partners(*u, "user:3").contains("settings:3"); });
+  REQUIRE(use(*u));
+  wait_until([&] {
+    REQUIRE(use(*u, 30, 1));
+    return partners(*u, "user:3").contains("settings:3");
+  });
   const auto found = partners(*u, "user:3", {.values = true});
   CHECK(found.contains("profile:3"));
   CHECK_FALSE(found.at("settings:3").declared);
@@ -93,11 +100,16 @@ TEST_CASE_METHOD(physics_fixture, "keys that are asked for together are told tog
 TEST_CASE_METHOD(physics_fixture, "what was learned and declared is there after a restart",
                  "[actors][physics]") {
   auto u = open();
-  use(*u);
-  wait_until([&] { return partners(*u, "user:3").contains("settings:3"); });
+  REQUIRE(use(*u));
+  wait_until([&] {
+    REQUIRE(use(*u, 30, 1));
+    return partners(*u, "user:3").contains("settings:3");
+  });
   REQUIRE(u->entangle("user:3", std::vector<std::string>{"note:3"}, 0.7).ok());
   REQUIRE(u->set_physics_rule("a:* -> b:*", 0.5).ok());
   REQUIRE(u->stop().ok());
+  u.reset();
+  u.reset();
   u = open();
   CHECK(u->physics_status().loaded == "loaded");
   const auto found = partners(*u, "user:3");
@@ -113,12 +125,13 @@ TEST_CASE_METHOD(physics_fixture, "tiers switch while everybody is at work", "[a
   CHECK(u->entropy().status() == op_code::not_supported);
   CHECK(u->rebalance(true).status() == op_code::not_supported);
   CHECK(u->rebalance(false).status() == op_code::not_supported);
-  use(*u);
+  REQUIRE(use(*u));
   CHECK_FALSE(u->engine().observes_accesses());
   CHECK(partners(*u, "user:3").empty());
-  std::atomic<bool> over{false};
+  std::atomic<bool> over{false}, well{true};
   std::thread worker{[&] {
-    while (!over) use(*u, 10, 1);
+    while (!over)
+      if (!use(*u, 10, 1)) well = false;
   }};
   for (int i = 0; i < 50; ++i) {
     u->set_physics_tier(static_cast<physics_tier>(i % 4));
@@ -130,6 +143,7 @@ TEST_CASE_METHOD(physics_fixture, "tiers switch while everybody is at work", "[a
   wait_until([&] { return u->physics_status().samples > 100 && u->entropy()->accesses_per_s > 0; });
   over = true;
   worker.join();
+  CHECK(well);
   const auto shards = u->shards();
   REQUIRE(shards.ok());
   CHECK(shards->size() == 4);
@@ -141,13 +155,16 @@ TEST_CASE_METHOD(physics_fixture, "tiers switch while everybody is at work", "[a
 TEST_CASE_METHOD(physics_fixture, "an observer that dies loses samples and nothing else",
                  "[actors][physics]") {
   auto u = open();
-  use(*u);
-  wait_until([&] { return partners(*u, "user:3").contains("settings:3"); });
+  REQUIRE(use(*u));
+  wait_until([&] {
+    REQUIRE(use(*u, 30, 1));
+    return partners(*u, "user:3").contains("settings:3");
+  });
   REQUIRE(u->chaos("universe/physics/observer").ok());
   CHECK(partners(*u, "user:3").contains("settings:3"));
   const auto before = u->physics_status().samples;
   wait_until([&] {
-    use(*u, 30, 1);
+    REQUIRE(use(*u, 30, 1));
     return u->physics_status().samples > before;
   });
 }

@@ -99,6 +99,10 @@ void one_call_after_the_other(int port) {
   EXPECT(ask(c, "MSET x 1 y 2"), "OK");
   EXPECT(ask(c, "MGET x none y"), "[1 nil 2]");
   EXPECT(ask(c, "DEL x y z"), ":2");
+  EXPECT(ask(c, "HSET h f 1 g 2"), ":2");
+  EXPECT(ask(c, "HMGET h f none g"), "[1 nil 2]");
+  EXPECT(ask(c, "HGETALL h"), "[f 1 g 2]");
+  EXPECT(ask(c, "HINCRBY h f 4"), ":5");
   EXPECT(ask(c, "LPUSH list 1").substr(0, 27), "-ERR unknown command 'LPUSH");
   EXPECT(ask(c, "EVAL return 0").substr(0, 26), "-ERR unknown command 'EVAL");
   EXPECT(ask(c, {"SET", std::string{"b\0\r\n", 4}, std::string(2'000'000, '\0')}), "OK");

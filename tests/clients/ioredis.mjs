@@ -29,6 +29,14 @@ async function strings_and_keys() {
   assert.equal(await client.pexpire("n", 10_000), 1);
   assert.equal(await client.persist("n"), 1);
   assert.equal(await client.exists("n", "f"), 2);
+  assert.equal(await client.hset("h", { f: "1", g: "2" }), 2);
+  assert.deepEqual(await client.hgetall("h"), { f: "1", g: "2" });
+  assert.equal(await client.hincrby("h", "f", 4), 5);
+  const fields = [];
+  for await (const pairs of client.hscanStream("h")) fields.push(...pairs);
+  assert.deepEqual(fields.sort(), ["2", "5", "f", "g"]);
+  assert.equal(await client.hdel("h", "f", "g"), 2);
+  assert.equal(await client.exists("h"), 0);
   assert.match(await refusal(client.incr("f")), /^ERR value is not an integer/);
   const found = [];
   for await (const keys of client.scanStream({ match: "app:*", count: 2 })) found.push(...keys);

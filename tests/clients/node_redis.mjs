@@ -35,6 +35,13 @@ async function strings_and_keys() {
     assert.equal(await client.rename("n", "m"), "OK");
     assert.equal(await client.copy("m", "{m}2"), 1);
     assert.equal(await client.getDel("m"), "42");
+    assert.equal(await client.hSet("h", { f: "1", g: "2" }), 2);
+    assert.deepEqual({ ...(await client.hGetAll("h")) }, { f: "1", g: "2" });
+    assert.deepEqual(await client.hmGet("h", ["g", "none"]), ["2", null]);
+    assert.equal(await client.hIncrBy("h", "f", 4), 5);
+    assert.equal(await client.hDel("h", ["f", "none"]), 1);
+    assert.equal(await client.type("h"), "hash");
+    assert.match(await refusal(client.get("h")), /^WRONGTYPE /);
     assert.match(await refusal(client.incr("a\0b").then(() => client.set("text", "x")).then(() => client.incr("text"))), /^ERR value is not an integer/);
     const found = [];
     for await (const keys of client.scanIterator({ MATCH: "*", COUNT: 2 })) found.push(...keys);

@@ -37,6 +37,8 @@ class RedisCli(ProgramOfRedis):
                 self.assertEqual(self.cli(*way, "--no-raw", "MGET", "{a}", "{b}", "x"), '1) "1"\n2) "2"\n3) (nil)\n')
                 self.assertEqual(self.cli(*way, "-r", "5", "INCR", "n"), "1\n2\n3\n4\n5\n")
                 self.assertEqual(self.cli(*way, "--no-raw", "FOO", "bar"), "(error) ERR unknown command 'FOO', with args beginning with: 'bar' \n")
+                self.assertEqual(self.cli(*way, "HSET", "h", "f", "1", "g", "2"), "2\n")
+                self.assertEqual(self.cli(*way, "HMGET", "h", "g", "none", "f"), "2\n\n1\n")
                 self.assertEqual(self.cli(*way, "-x", "SET", "from stdin", stdin=b"a\0b"), "OK\n")
                 self.assertEqual(self.cli(*way, "--no-raw", "GET", "from stdin"), '"a\\x00b"\n')
         self.assertEqual(json.loads(self.cli("-3", "--json", "MGET", "c", "none")), ["3", None])
@@ -91,7 +93,7 @@ class RedisCli(ProgramOfRedis):
 
 @unittest.skipUnless(shutil.which("redis-benchmark"), "redis-benchmark is not installed (deploy/setup installs it)")
 class RedisBenchmark(ProgramOfRedis):
-    TESTS = {"PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "MSET (10 keys)"}
+    TESTS = {"PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "HSET", "MSET (10 keys)"}
 
     def bench(self, *words):
         lines = self.run_program("redis-benchmark", "-q", "--csv", *words).splitlines()
@@ -104,7 +106,7 @@ class RedisBenchmark(ProgramOfRedis):
         for way in (["-c", "1", "-n", "500"], ["-c", "50", "-n", "5000"], ["-c", "50", "-n", "20000", "-P", "16"], ["-c", "200", "-n", "20000", "-P", "64", "-d", "100"],
                     ["-c", "20", "-n", "5000", "-3"], ["-c", "20", "-n", "5000", "--threads", "2"], ["-c", "20", "-n", "5000", "-r", "10000"]):
             with self.subTest(way=way):
-                self.assertEqual({*self.bench("-t", "ping,set,get,incr,mset", *way)}, self.TESTS)
+                self.assertEqual({*self.bench("-t", "ping,set,get,incr,mset,hset", *way)}, self.TESTS)
 
     def test_with_large_values(self):
         self.assertEqual({*self.bench("-t", "set,get", "-d", "1000000", "-n", "200", "-c", "5")}, {"SET", "GET"})

@@ -258,7 +258,7 @@ private:
             op.value = c.values[i];
             t.apply(op, replies[i]);
             if (t.failure() == op_code::ok && op.kind == op_kind::erase &&
-                there != (replies[i].code == op_code::ok))
+                there == (replies[i].code == op_code::not_found))
               throw violation{"a transaction erases what it has not read, or does not erase"};
           }
           return commits ? storage::transaction_end::commit : storage::transaction_end::abort;

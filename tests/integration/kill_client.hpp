@@ -30,7 +30,8 @@ struct kill_client_options {
 /// Returns the exit code when it cannot connect.
 int run_kill_client(const kill_client_options& options);
 /// The same as a client of the RESP port: SET, DEL, EXPIRE and their like in pipelines on
-/// connections of each durability; INCR; MULTI and EXEC over several shards. VERSION and SHARD are
+/// connections of each durability; fields of hashes, named "hash/field"; INCR; MULTI and EXEC over
+/// several shards. VERSION and SHARD are
 /// 0: that protocol does not tell them. A change of the time to live is a put of the same value.
 /// When the server is gone it connects again, without a pause.
 int run_kill_resp_client(const kill_client_options& options);

@@ -13,6 +13,7 @@
 #include "cluster/client.hpp"
 #include "tests/integration/kill_client.hpp"
 #include "tests/integration/kill_oracle.hpp"
+#include "tests/integration/resp_link.hpp"
 #include "tests/support/server_process.hpp"
 #include "tests/support/temp_folder.hpp"
 
@@ -276,6 +277,16 @@ private:
 
   void check(const server_process& server, int round) {
     const auto db = connect(server);
+    std::optional<resp_link> link;
+    if (options_.resp) {
+      link.emplace("127.0.0.1:" + std::to_string(server.resp_port()));
+      oracle_.read_fields_with([&](const std::string& hash, const std::string& field) {
+        auto answer = link->ask({"HGET", hash, field});
+        if (answer == "$-1") return client_reply{.status = op_status(op_code::not_found, "")};
+        if (!answer.starts_with("$")) fail("HGET " + hash + " " + field + ": " + answer);
+        return client_reply{.value = answer.substr(1)};
+      });
+    }
     try {
       oracle_.check(*db, announced_, killed_at_, crashes_);
     } catch (const kill_failure& f) {

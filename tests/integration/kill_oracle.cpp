@@ -119,31 +119,33 @@ void kill_oracle::check(client& db, const std::vector<lsn_t>& announced,
   one_crash_ = crashes == 1;
   suffixes found;
   std::vector<std::string_view> asked;
-  for (const auto& [key, history] : keys_) asked.push_back(key);
+  std::vector<std::string_view> fields;
+  for (const auto& [key, history] : keys_)
+    (key.find('/') == std::string::npos ? asked : fields).push_back(key);
+  const auto judge = [&](const std::string& key, const client_reply& reply) {
+    if (!reply.ok() && reply.code() != op_code::not_found)
+      fail("get " + key + ": " + reply.status.to_string());
+    auto& history = keys_[key];
+    check_key(key, history, reply, announced, killed_at, found);
+    // What expires is over before anybody could ask again: as if it were not there.
+    const auto shown = reply.ok() && reply.expires_at_ms == 0 ? reply.value : std::string{};
+    history.has_base = reply.ok() && reply.expires_at_ms == 0;
+    history.writes.clear();
+    if (reply.ok() && reply.expires_at_ms != 0)
+      history.writes.push_back({.value = reply.value,
+                                .level = durability::memory, // may be gone by the next look
+                                .ttl_ms = 1,
+                                .sent_at = steady::now() - std::chrono::hours{1}});
+    else
+      history.writes.push_back({.value = shown, .level = durability::sync, .answered = true});
+  };
   for (std::size_t begin = 0; begin < asked.size(); begin += 256) {
     const auto part =
         std::span{asked}.subspan(begin, std::min<std::size_t>(256, asked.size() - begin));
     const auto replies = db.multi_get(part);
-    for (std::size_t i = 0; i < part.size(); ++i) {
-      const std::string key{part[i]};
-      const auto& reply = replies[i];
-      if (!reply.ok() && reply.code() != op_code::not_found)
-        fail("get " + key + ": " + reply.status.to_string());
-      auto& history = keys_[key];
-      check_key(key, history, reply, announced, killed_at, found);
-      // What expires is over before anybody could ask again: as if it were not there.
-      const auto shown = reply.ok() && reply.expires_at_ms == 0 ? reply.value : std::string{};
-      history.has_base = reply.ok() && reply.expires_at_ms == 0;
-      history.writes.clear();
-      if (reply.ok() && reply.expires_at_ms != 0)
-        history.writes.push_back({.value = reply.value,
-                                  .level = durability::memory, // may be gone by the next look
-                                  .ttl_ms = 1,
-                                  .sent_at = steady::now() - std::chrono::hours{1}});
-      else
-        history.writes.push_back({.value = shown, .level = durability::sync, .answered = true});
-    }
+    for (std::size_t i = 0; i < part.size(); ++i) judge(std::string{part[i]}, replies[i]);
   }
+  for (const auto field : fields) judge(std::string{field}, read(db, std::string{field}));
   // After several crashes what a later one kept stands above what an earlier one lost.
   if (crashes == 1)
     for (const auto& [shard, lost] : found.oldest_lost)
@@ -225,9 +227,15 @@ void kill_oracle::check_key(const std::string& key, const key_history& history,
   }
 }
 
+client_reply kill_oracle::read(client& db, const std::string& key) {
+  const auto slash = key.find('/');
+  if (slash == std::string::npos) return db.get(key);
+  return field_reader_(key.substr(0, slash), key.substr(slash + 1));
+}
+
 void kill_oracle::check_counters(client& db) {
   for (auto& [key, counter] : counters_) {
-    const auto reply = db.get(key);
+    const auto reply = read(db, key);
     const auto value = reply.ok() ? std::stoull(reply.value) : 0;
     if (value < counter.base + counter.answered || value > counter.base + counter.sent)
       fail(key + " is " + std::to_string(value) + ", not between " +
@@ -240,8 +248,9 @@ void kill_oracle::check_counters(client& db) {
 void kill_oracle::check_transactions(client& db) {
   for (auto& [name, state] : transactions_) {
     std::string first;
-    for (int part = 0; part < 3; ++part) {
-      const auto reply = db.get(name + ":" + std::to_string(part));
+    // The fourth part is a field of a hash.
+    for (int part = 0; part < (field_reader_ ? 4 : 3); ++part) {
+      const auto reply = read(db, name + ":" + std::to_string(part) + (part == 3 ? "/stamp" : ""));
       if (part == 0)
         first = reply.value;
       else if (reply.value != first)

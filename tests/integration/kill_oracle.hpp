@@ -4,10 +4,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace warp::testing {
@@ -31,6 +33,7 @@ std::string make_kill_value(std::string_view key, std::uint64_t number, std::siz
 ///   - a write whose caller gave up waiting (the server stood still) may be done later than those
 ///   that
 ///     the caller sent next, once or not at all;
+///   - of a hash each field for itself is as a key;
 ///   - what has a time to live is there until then, and afterwards not;
 ///   - a counter lies between its acknowledged and its sent increments (a retry has one effect); a
 ///     transaction over shards is there whole or not at all.
@@ -45,6 +48,11 @@ public:
 
   /// A new data folder: forgets everything.
   void begin_life();
+  /// Reads what the client of check() cannot: a key that stands as "hash/field".
+  using field_reader =
+      std::function<client_reply(const std::string& hash, const std::string& field)>;
+  /// Without it there are no hashes.
+  void read_fields_with(field_reader reader) { field_reader_ = std::move(reader); }
   /// Compares a restarted server with what was sent; what it shows is the new beginning of every
   /// history. `announced`: durable LSNs by shard that the server named before it was killed.
   /// `crashes`: how often it was killed since the last check. Throws kill_failure.
@@ -91,6 +99,9 @@ private:
   void check_counters(client& db);
   void check_transactions(client& db);
 
+  client_reply read(client& db, const std::string& key);
+
+  field_reader field_reader_;
   std::mutex mutex_;
   std::map<std::string, key_history, std::less<>> keys_;
   std::map<std::string, counter_state, std::less<>> counters_;

@@ -18,6 +18,7 @@ namespace warp::testing {
 namespace {
 
 constexpr std::uint64_t keys_per_writer = 300;
+constexpr std::uint64_t fields_of_large = 400, small_hashes = 30, fields_of_small = 5;
 
 using link_end = resp_link::end;
 
@@ -78,31 +79,63 @@ private:
            std::to_string(v.fill_bytes) + " " + v.fill + "\n";
   }
 
-  /// One write of a pipeline: its command, and what its answer means.
+  /// One command of a pipeline: the keys or fields that it writes, and what its answer means.
   struct sent {
-    std::string key;
+    std::vector<std::string> keys;
     std::vector<std::string> words;
-    enum class sort { put, change, erase } how = sort::put;
+    enum class sort { put, change, erase, fields } how = sort::put;
     std::optional<known_value> leaves; ///< what the key holds when it is done for good
   };
+
+  /// A field of a large hash, or of one of many small ones.
+  std::string any_field() {
+    const auto writer = std::to_string(options_.writer);
+    return random_() % 2 == 0 ? "h" + writer + "/" + std::to_string(random_() % fields_of_large)
+                              : "s" + writer + ":" + std::to_string(random_() % small_hashes) +
+                                    "/" + std::to_string(random_() % fields_of_small);
+  }
+
+  sent draw_field(std::set<std::string>& met, durability level, const std::string& now,
+                  std::string& lines) {
+    auto field = any_field();
+    if (!met.insert(field).second) return {};
+    const auto slash = field.find('/');
+    const auto hash = field.substr(0, slash);
+    if (random_() % 6 == 0) {
+      lines += "erase " + field + " " + std::to_string(static_cast<int>(level)) + " " + now + "\n";
+      return {{field}, {"HDEL", hash, field.substr(slash + 1)}, sent::sort::erase, std::nullopt};
+    }
+    sent all{{}, {"HSET", hash}, sent::sort::fields, std::nullopt};
+    for (auto left = 1 + random_() % 3;;) {
+      const known_value value{.number = ++number_,
+                              .fill_bytes = random_() % 100,
+                              .fill = static_cast<char>('a' + random_() % 26)};
+      lines += put_line(field, level, now, 0, value);
+      all.words.push_back(field.substr(slash + 1));
+      all.words.push_back(make_kill_value(field, value.number, value.fill_bytes, value.fill));
+      all.keys.push_back(field);
+      field = hash + "/" + std::to_string(random_() % fields_of_small);
+      if (--left == 0 || !met.insert(field).second) return all;
+    }
+  }
 
   sent draw(const std::string& key, durability level, const std::string& now, std::string& lines) {
     const auto known = known_.find(key);
     if (const auto n = random_() % 16; n < 2) {
       lines += "erase " + key + " " + std::to_string(static_cast<int>(level)) + " " + now + "\n";
       constexpr const char* commands[] = {"DEL", "UNLINK"};
-      return {key, {commands[n], key}, sent::sort::erase, std::nullopt};
+      return {{key}, {commands[n], key}, sent::sort::erase, std::nullopt};
     } else if (n < 4 && options_.short_lives && known != known_.end()) {
       // The same value with an end, or without the one it had.
       const auto value = known->second;
       if (random_() % 3 == 0) {
         lines += put_line(key, level, now, 0, value);
-        return {key, {"PERSIST", key}, sent::sort::change, value};
+        return {{key}, {"PERSIST", key}, sent::sort::change, value};
       }
       const bool seconds = random_() % 4 == 0;
       const auto ttl_ms = seconds ? 1'000 : 50 + random_() % 1'500;
       lines += put_line(key, level, now, ttl_ms, value);
-      return {key,
+      return {{key},
               {seconds ? "EXPIRE" : "PEXPIRE", key, std::to_string(seconds ? 1 : ttl_ms)},
               sent::sort::change,
               value};
@@ -117,7 +150,7 @@ private:
     std::vector<std::string> words{
         "SET", key, make_kill_value(key, value.number, value.fill_bytes, value.fill)};
     if (ttl_ms != 0) words.insert(words.end(), {"PX", std::to_string(ttl_ms)});
-    return {key, std::move(words), sent::sort::put, value};
+    return {{key}, std::move(words), sent::sort::put, value};
   }
 
   void pipeline() {
@@ -127,6 +160,11 @@ private:
     std::set<std::string> met; // a key comes once, so that each answer belongs to one write
     std::string lines;
     for (auto left = 1 + random_() % 20; left != 0; --left) {
+      if (random_() % 3 == 0) {
+        if (auto change = draw_field(met, level, now, lines); !change.keys.empty())
+          all.push_back(std::move(change));
+        continue;
+      }
       auto key =
           "w" + std::to_string(options_.writer) + ":" + std::to_string(random_() % keys_per_writer);
       if (met.insert(key).second) all.push_back(draw(key, level, now, lines));
@@ -137,30 +175,34 @@ private:
     for (const auto& s : all) {
       const auto answer = link->reply();
       // A line for each: what is answered must be known even when the next answer never comes.
-      if (answer.starts_with("-")) {
-        known_.erase(s.key);
-        report_kill_lines("unknown " + s.key + "\n");
-        continue;
+      const bool failed = answer.starts_with("-");
+      const bool done = s.how == sent::sort::put      ? answer == "+OK"
+                        : s.how == sent::sort::fields ? !failed
+                                                      : answer == ":1";
+      for (const auto& key : s.keys) {
+        report_kill_lines(failed ? "unknown " + key + "\n"
+                          : done ? "done " + key + " 0 0\n"
+                                 : "absent " + key + "\n");
+        // The end of a value is logged without the value: where that was not logged, a crash leaves
+        // the end to the value before it.
+        if (done && s.leaves && (level != durability::memory || s.how == sent::sort::change))
+          known_[key] = *s.leaves;
+        else
+          known_.erase(key);
       }
-      const bool done = s.how == sent::sort::put ? answer == "+OK" : answer == ":1";
-      report_kill_lines((done ? "done " + s.key + " 0 0" : "absent " + s.key) + "\n");
-      // The end of a value is logged without the value: where that was not logged, a crash leaves
-      // the end to the value before it.
-      if (done && s.leaves && (level != durability::memory || s.how == sent::sort::change))
-        known_[s.key] = *s.leaves;
-      else
-        known_.erase(s.key);
     }
   }
 
   void increment() {
-    const auto key = "counter" + std::to_string(options_.writer);
-    report_kill_lines("increment " + key + "\n");
-    const bool by = random_() % 2 == 0;
-    const auto answer = links_.at(durability::sync)
-                            .ask(by ? std::vector<std::string>{"INCRBY", key, "1"}
-                                    : std::vector<std::string>{"INCR", key});
-    if (answer.starts_with(":")) report_kill_lines("incremented " + key + "\n");
+    const auto writer = std::to_string(options_.writer);
+    const auto n = random_() % 3;
+    const auto counter = n == 0 ? "h" + writer + "/counter" : "counter" + writer;
+    report_kill_lines("increment " + counter + "\n");
+    auto& link = links_.at(durability::sync);
+    const auto answer = n == 0   ? link.ask({"HINCRBY", "h" + writer, "counter", "1"})
+                        : n == 1 ? link.ask({"INCRBY", counter, "1"})
+                                 : link.ask({"INCR", counter});
+    if (answer.starts_with(":")) report_kill_lines("incremented " + counter + "\n");
   }
 
   /// The same stamp under keys of several shards, written in different ways, now and then behind a
@@ -196,6 +238,7 @@ private:
       add({"SET", name + ":moving", stamp});
       add({"RENAME", name + ":moving", part(2)});
     }
+    add({"HSET", part(3), "stamp", stamp, "beside" + std::to_string(random_() % 200), stamp});
     link.add({"EXEC"});
     link.send();
     link.reply();

@@ -38,7 +38,7 @@ std::string describe_client(const resp_clients& clients, const client_card& card
   if (card.queued.load(relaxed) >= 0) flags += 'x';
   if (card.blocked.load(relaxed)) flags += 'b';
   if (card.no_evict.load(relaxed)) flags += 'e';
-  if (flags.empty()) flags = "N";
+  if (flags.empty()) flags += 'N';
   const auto* last = card.last.load(relaxed);
   const auto input = card.input_bytes.load(relaxed), output = card.output_bytes.load(relaxed);
   return fmt::format(

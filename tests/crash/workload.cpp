@@ -257,7 +257,8 @@ private:
             op.key = c.keys[i];
             op.value = c.values[i];
             t.apply(op, replies[i]);
-            if (op.kind == op_kind::erase && there == (replies[i].code == op_code::not_found))
+            if (t.failure() == op_code::ok && op.kind == op_kind::erase &&
+                there != (replies[i].code == op_code::ok))
               throw violation{"a transaction erases what it has not read, or does not erase"};
           }
           return commits ? storage::transaction_end::commit : storage::transaction_end::abort;

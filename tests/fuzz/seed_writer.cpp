@@ -10,6 +10,7 @@
 #include "storage/engine.hpp"
 #include "storage/request_window.hpp"
 #include "storage/segment_scan.hpp"
+#include "storage/transaction.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
 #include "tests/fuzz/seals.hpp"
 #include "tests/support/memory_file_system.hpp"
@@ -94,6 +95,16 @@ public:
     op_reply replies[2];
     if (engine_->shard_of("a") == engine_->shard_of("c")) throw std::runtime_error("one shard");
     engine_->execute_atomic(both, replies, arena_);
+  }
+  void clear() {
+    std::vector<durable_target> waits;
+    static_cast<void>(engine_->transact(
+        {}, {.all_shards = true},
+        [](transaction& t) {
+          t.clear(durability::sync);
+          return transaction_end::commit;
+        },
+        waits));
   }
   void round() {
     for (std::uint32_t s = 0; s < streams_; ++s) engine_->run_stream(s, {});
@@ -205,6 +216,19 @@ void log_seeds() {
     log.round();
     log.crash();
     seed("log", "hashes", log.segments(1));
+  }
+  {
+    memory_file_system files;
+    log_author log{files, 1};
+    log.start();
+    log.put_both("1");
+    log.clear();
+    log.put("a", "2");
+    log.clear();
+    log.put("c", "3");
+    log.round();
+    log.crash();
+    seed("log", "clears", log.segments(1));
   }
 }
 

@@ -1,6 +1,7 @@
 #include "storage/watch.hpp"
 
 #include "storage/log_cursor.hpp"
+#include "storage/transaction.hpp"
 #include "storage/watch_filter.hpp"
 #include "storage/watch_thread.hpp"
 #include "tests/support/engine_fixture.hpp"
@@ -624,6 +625,43 @@ TEST_CASE("an overflowing tap in memory only loses nothing for keys that did not
   CHECK(quiet.until(watch_kind::synced) == texts{"synced"});
   db.put("quiet", "2");
   CHECK(quiet.until_key("quiet") == texts{"put quiet=2"});
+}
+
+TEST_CASE("that everything was cleared is told as lost, and what is there then follows",
+          "[storage][watch][clear]") {
+  temp_folder folder;
+  const bool in_memory = GENERATE(false, true);
+  running_engine db{small_options(in_memory ? "" : folder.path())};
+  for (int i = 0; i < 100; ++i) db.put("k" + std::to_string(i), "old");
+  watch_thread pump{*db};
+  watch_taker all{*db, prefix("", watch_start::state)}, one{*db, {.key = "k7"}};
+  all.until(watch_kind::synced);
+  one.until(watch_kind::synced);
+  std::vector<durable_target> waits;
+  REQUIRE(db->transact(
+              {}, {.all_shards = true},
+              [](transaction& t) {
+                t.clear(durability::unspecified);
+                op_reply reply;
+                t.apply({.kind = op_kind::put, .key = "k8", .value = "new"}, reply);
+                return transaction_end::commit;
+              },
+              waits) == op_code::ok);
+  CHECK(count(one.until(watch_kind::synced), "lost") == 1);
+  mirror of_one;
+  for (const auto& c : one.changes) of_one.apply(c->view());
+  CHECK(of_one.values().empty());
+  mirror seen;
+  const auto all_told = [&] {
+    seen = {};
+    for (const auto& c : all.changes) seen.apply(c->view());
+    return seen.values() == everything(db);
+  };
+  while (!all_told()) all.until(watch_kind::synced);
+  CHECK(seen.lost >= 1);
+  db.put("k9", "live");
+  all.until_key("k9");
+  CHECK(all_told());
 }
 
 TEST_CASE("writes at level memory are told live, and their absence from the log is noticed",

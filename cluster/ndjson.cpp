@@ -294,7 +294,7 @@ op_status ndjson_parser::parse(std::string_view line, ndjson_record& out) {
       target = buffer;
     }
     if (name == "fields_base64" && !are_packed_pairs(target))
-      return refuse(value_at, "\"fields_base64\" is not packed fields");
+      return refuse(value_at, "\"fields_base64\" is no packed fields");
   }
   if (!(seen & key)) return refuse(0, "the field \"key\" is missing");
   if (!(seen & value)) return refuse(0, "the field \"value\" is missing");

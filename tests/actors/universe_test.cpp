@@ -7,6 +7,7 @@
 #include <catch2/generators/catch_generators.hpp>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 
@@ -72,6 +73,30 @@ TEST_CASE_METHOD(universe_fixture, "a counter counts, and a text is no number",
   auto wrong = u->increment("text");
   CHECK(wrong.code() == op_code::wrong_type);
   CHECK_FALSE(wrong.status().message().empty());
+}
+
+TEST_CASE_METHOD(universe_fixture, "a hash has fields, and is no text", "[actors][universe]") {
+  auto u = open();
+  const std::array fields{key_value{"a", "1"}, key_value{"b", "2"}};
+  CHECK(*u->hash_set("h", fields) == 2);
+  CHECK(*u->hash_set("h", fields) == 0);
+  CHECK(*u->hash_increment("h", "a", 41) == 42);
+  CHECK(*u->hash_get("h", "a") == "42");
+  CHECK(*u->hash_get("h", "none") == std::nullopt);
+  CHECK(u->hash_get("none", "a").code() == op_code::not_found);
+  const auto all = u->hash_all("h");
+  REQUIRE(all.ok());
+  CHECK(all->fields == std::vector<std::pair<std::string, std::string>>{{"a", "42"}, {"b", "2"}});
+  CHECK(all->version != 0);
+  const std::array<std::string_view, 2> names{"a", "none"};
+  CHECK(*u->hash_erase("h", names) == 1);
+  const auto text = u->get("h");
+  CHECK(text.code() == op_code::wrong_type);
+  CHECK_FALSE(text.status().message().empty());
+  const auto found = u->scan(0, "h");
+  REQUIRE(found->items.size() == 1);
+  CHECK(found->items[0].type == value_type::hash);
+  CHECK(u->erase("h").ok());
 }
 
 TEST_CASE_METHOD(universe_fixture, "a time to live ends a key", "[actors][universe]") {

@@ -180,6 +180,44 @@ TEST_CASE("every record written is read back to the same bytes", "[ndjson]") {
   }
 }
 
+TEST_CASE("a hash is written and read back with all its fields", "[ndjson]") {
+  ndjson_parser parser;
+  ndjson_record record;
+  const auto there_and_back = [&](std::string_view pairs) {
+    std::string line;
+    append_hash_ndjson(line, "k", pairs, 5);
+    CAPTURE(line);
+    REQUIRE(parser.parse(line, record).ok());
+    CHECK(record.type == value_type::hash);
+    CHECK(record.value == pairs);
+    CHECK(record.expires_at_ms == 5);
+    return line;
+  };
+  field_packer packer;
+  packer.add_pair("name", "An\"a");
+  packer.add_pair("", "{\"x\": 1}");
+  CHECK(there_and_back(packer.packed()) ==
+        R"({"key": "k", "fields": {"name": "An\"a", "": "{\"x\": 1}"}, "expires_at_ms": 5})");
+  packer.add_pair("\xff", "v");
+  CHECK(there_and_back(packer.packed()).find("fields_base64") != std::string::npos);
+
+  REQUIRE(parser.parse(R"({"fields" : { "a" : "b" , "c":"\u00e9"}, "key":"k"})", record).ok());
+  packer.clear();
+  packer.add_pair("a", "b");
+  packer.add_pair("c", "\u00e9");
+  CHECK(record.value == packer.packed());
+  REQUIRE(parser.parse(R"({"key": "k", "value": "text"})", record).ok());
+  CHECK(record.type == value_type::bytes);
+
+  CHECK_THAT(refusal(R"({"key": "k", "fields": {}})"), ContainsSubstring("at least one field"));
+  CHECK_THAT(refusal(R"({"key": "k", "fields": {"a": 1}})"), ContainsSubstring("must be a string"));
+  CHECK_THAT(refusal(R"({"key": "k", "fields": "a"})"), ContainsSubstring("must be an object"));
+  CHECK_THAT(refusal(R"({"key": "k", "fields": {"a": "b"}, "value": 1})"),
+             ContainsSubstring("twice"));
+  CHECK_THAT(refusal(R"({"key": "k", "fields_base64": "AAAA"})"),
+             ContainsSubstring("no packed fields"));
+}
+
 TEST_CASE("a zero byte ends no text: not a value that begins like JSON, not a line", "[ndjson]") {
   const std::string value{"1\0 and more", 12};
   std::string line;

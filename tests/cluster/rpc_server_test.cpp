@@ -1,5 +1,7 @@
 #include "cluster/rpc_server.hpp"
 
+#include "messages/packed_fields.hpp"
+
 #include "tests/cluster/rpc_fixture.hpp"
 
 #include <algorithm>
@@ -65,6 +67,63 @@ TEST_CASE("the calls of a session do what they say", "[cluster][rpc]") {
   CHECK(c->erase("key").ok());
   CHECK(c->erase("key").code() == op_code::not_found);
   CHECK(c->get("", durability::unspecified).code() == op_code::invalid_argument);
+}
+
+TEST_CASE("fields of hashes travel, those of large ones too", "[cluster][rpc]") {
+  rpc_fixture f{true};
+  const auto c = f.connect();
+  field_packer packer;
+  packer.add_pair("a", "1");
+  packer.add_pair("b", "2");
+  const auto made = c->hash_set("h", packer.packed());
+  CHECK(made.number == 2);
+  CHECK(c->exists("h").type == value_type::hash);
+  CHECK(c->hash_increment("h", "a", 41).number == 42);
+  packer.clear();
+  packer.add_name("a");
+  packer.add_name("none");
+  std::string answers;
+  for_each_answer(c->hash_get("h", packer.packed()).value, [&](const auto& value) {
+    answers += value ? "[" + std::string{*value} + "]" : "-";
+  });
+  CHECK(answers == "[42]-");
+  CHECK(c->hash_erase("h", packer.packed()).number == 1);
+  const auto whole = c->get("h");
+  CHECK(whole.code() == op_code::wrong_type);
+  CHECK(whole.type == value_type::hash);
+  CHECK(whole.status.message().find("hash") != std::string::npos);
+  CHECK(c->hash_all("none").code() == op_code::not_found);
+
+  std::map<std::string, std::string> expected;
+  packer.clear();
+  for (int i = 0; i < 1'000; ++i) {
+    const auto at = expected.emplace("f" + std::to_string(i), std::string(i % 50, 'v')).first;
+    packer.add_pair(at->first, at->second);
+  }
+  CHECK(c->hash_set("large", packer.packed()).number == 1'000);
+  std::map<std::string, std::string> got;
+  for_each_pair(c->hash_all("large").value,
+                [&](std::string_view name, std::string_view value) { got.emplace(name, value); });
+  CHECK(got == expected);
+  got.clear();
+  const auto page = c->scan_page(0, "large");
+  REQUIRE(page.ok());
+  for (const auto& r : page->records) {
+    CHECK(r.type == value_type::hash);
+    for_each_pair(r.value,
+                  [&](std::string_view name, std::string_view value) { got.emplace(name, value); });
+  }
+  CHECK(got == expected);
+  // A bulk load has them too.
+  auto stream = c->stream_puts();
+  REQUIRE(stream.ok());
+  packer.clear();
+  packer.add_pair("x", "y");
+  CHECK((*stream)->put("loaded", packer.packed(), 0, {}, value_type::hash).ok());
+  CHECK((*stream)->put("broken", "no pairs", 0, {}, value_type::hash).ok());
+  CHECK((*stream)->flush().ok());
+  CHECK((*stream)->count().failed == 1);
+  CHECK(c->hash_all("loaded").value == packer.packed());
 }
 
 TEST_CASE("a server in memory cannot promise the disk", "[cluster][rpc]") {

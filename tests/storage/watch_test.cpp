@@ -217,6 +217,51 @@ TEST_CASE("large values and atomic batches are told as everything else", "[stora
         texts{"put {t}a=1", "put {t}big=" + big, "put {t}n=3", "put {t}end=e"});
 }
 
+TEST_CASE("a change of fields is told as those fields, from the tap and from the log alike",
+          "[storage][watch][hash]") {
+  temp_folder folder;
+  running_engine db{small_options(folder.path())};
+  watch_thread pump{*db};
+  watch_taker taker{*db, {.key = "h"}};
+  const auto first = db.hash_set("h", {{"a", "1"}, {"b", "2"}}).version;
+  db.hash_set("h", {{"b", "3"}}, durability::sync);
+  db.hash_increment("h", "n", 7);
+  db.hash_erase("h", {"a", "none"});
+  db.hash_erase("h", {"b", "n"});
+  db.put("h", "end", durability::sync);
+  const texts changes{"set h b=3", "set h n=7", "unset h a none", "erase h", "put h=end"};
+  const auto told =
+      without(taker.until([](const watch_event& e) { return e.value == "end"; }), {"synced"});
+  REQUIRE(told.size() == 1 + changes.size());
+  const auto whole = taker.changes[taker.changes.front()->kind == watch_kind::synced ? 1 : 0];
+  CHECK(whole->kind == watch_kind::put);
+  CHECK(whole->type == value_type::hash);
+  CHECK(warp::testing::text_of(hash_view{whole->view().value, nullptr}) == "{a=1, b=2}");
+  CHECK(texts{told.begin() + 1, told.end()} == changes);
+  // From the log, after the first one.
+  watch_taker later{*db, {.key = "h", .start = watch_start::after, .version = first}};
+  CHECK(without(later.until([](const watch_event& e) { return e.value == "end"; }),
+                {"synced", "lagged"}) == changes);
+}
+
+TEST_CASE("the state of a large hash is told as all of its fields", "[storage][watch][hash]") {
+  temp_folder folder;
+  running_engine db{small_options(folder.path())};
+  watch_thread pump{*db};
+  running_engine::fields many;
+  for (int i = 0; i < 500; ++i) many.emplace_back("f" + std::to_string(i), "v");
+  db.hash_set("{t}h", many);
+  watch_options from_state{.key = "{t}", .prefix = GENERATE(false, true)};
+  if (!from_state.prefix) from_state.key = "{t}h";
+  from_state.start = watch_start::state;
+  watch_taker taker{*db, from_state};
+  taker.until([](const watch_event& e) { return e.kind == watch_kind::synced; });
+  const auto state = std::ranges::find_if(taker.changes, [](const auto& c) { return c->state; });
+  REQUIRE(state != taker.changes.end());
+  CHECK((*state)->type == value_type::hash);
+  CHECK(warp::testing::text_of(hash_view{(*state)->view().value, nullptr}) == db.hash_all("{t}h"));
+}
+
 // -- where it starts
 // -------------------------------------------------------------------------------------------
 

@@ -14,6 +14,8 @@ namespace {
 
 /// How long accepting rests when the process has no descriptor left.
 constexpr auto accept_pause = 100 * kj::MILLISECONDS;
+/// Who can make it happen must not make us fill the disk with lines.
+constexpr auto told_apart = std::chrono::seconds{10};
 
 std::string text_of(const sockaddr_storage& address) {
   char host[INET6_ADDRSTRLEN] = "";
@@ -57,7 +59,10 @@ kj::Promise<void> rpc_acceptor::accept() {
       continue;
     default:
       // No descriptors, no memory: whoever waits in the queue is served when some are free again.
-      spdlog::warn("rpc: cannot accept a connection: {}", std::strerror(errno));
+      if (const auto now = std::chrono::steady_clock::now(); now >= tell_again_at_) {
+        spdlog::warn("rpc: cannot accept a connection: {}; trying again", std::strerror(errno));
+        tell_again_at_ = now + told_apart;
+      }
       return loop_.timer().afterDelay(accept_pause).then([this] { return accept(); });
     }
   }

@@ -3,6 +3,7 @@
 #include "cluster/kj_loop.hpp"
 #include "cluster/listen_socket.hpp"
 
+#include <chrono>
 #include <functional>
 #include <kj/async-unix.h>
 #include <string>
@@ -28,6 +29,7 @@ private:
   kj_loop& loop_;
   listen_socket socket_;
   taker take_;
+  std::chrono::steady_clock::time_point tell_again_at_{};
   kj::UnixEventPort::FdObserver observer_;
   kj::Promise<void> accepting_; // last: uses all of the above
 };

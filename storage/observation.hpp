@@ -75,8 +75,8 @@ private:
   friend class observation;
   physics::observer watching_;
   std::uint64_t stream_ = 0;
-  std::uint64_t batch_at_ms_ = clock_ms(); ///< about when the last batch began
-  std::uint32_t batches_ = 0, singles_ = 0;
+  std::uint64_t batch_at_ms_ = clock_ms();   ///< about when the last batch began
+  std::uint32_t batches_ = 0, singles_ = 15; ///< the first one is looked at
   bool in_request_ = false;
   std::atomic<bool> taken_{true}; ///< by a thread
 };

@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from served import ClientTest, PATIENCE_S, lasting_port
+from served import ClientTest, PATIENCE_S
 
 PING = b"*1\r\n$4\r\nPING\r\n"
 SET = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nvalue\r\n"
@@ -29,7 +29,7 @@ BY_HAND = [
 class HostileBytes(ClientTest):
     def setUp(self):
         super().setUp()
-        self.redis_port = lasting_port()
+        self.redis_port = self.lasting_port()
         redis = subprocess.Popen(["redis-server", "--port", str(self.redis_port), "--save", "", "--databases", "1", "--dir", str(self.root)], stdout=subprocess.DEVNULL)
         self.addCleanup(redis.wait)
         self.addCleanup(redis.kill)

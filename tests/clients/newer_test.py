@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from served import HERE, ClientTest, PATIENCE_S, lasting_port
+from served import HERE, ClientTest, PATIENCE_S
 
 sys.path.insert(0, str(HERE.parent / "resp"))
 from resp_wire import Connection, Error  # noqa: E402
@@ -70,7 +70,7 @@ class NewerCommands(ClientTest):
         program = shutil.which("valkey-server")
         if program is None:
             return None
-        port = lasting_port()
+        port = self.lasting_port()
         process = subprocess.Popen([program, "--port", str(port), "--save", "", "--appendonly", "yes", "--dir", str(self.root)], stdout=subprocess.DEVNULL)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)

@@ -26,7 +26,10 @@ def install():
         if done.exists() and done.read_text() == wanted:
             return None
         done.unlink(missing_ok=True)
-        npm = subprocess.run(["npm", "ci"], cwd=MODULES, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300)
+        try:
+            npm = subprocess.run(["npm", "ci"], cwd=MODULES, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300)
+        except subprocess.TimeoutExpired:
+            return "npm ci could not fetch the clients within 300 s"
         if npm.returncode != 0:
             return f"npm ci could not fetch the clients: {npm.stderr.strip()[-600:]}"
         done.write_text(wanted)

@@ -10,22 +10,26 @@ sys.path.insert(0, str(HERE.parent / "integration"))
 from programs import PATIENCE_S, ProgramTest  # noqa: E402
 
 
-def lasting_port():
-    """A port below those that the kernel gives to whoever asks for any: it is still free when the server comes back."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-
-
 class ClientTest(ProgramTest):
+    def lasting_port(self):
+        """A port below those that the kernel gives to whoever asks for any, so it is still free when the server comes back. Tests that run
+        at the same time hold their ports by a socket that bears the number in its name."""
+        while True:
+            port = random.randrange(10_000, 32_000)
+            held = socket.socket(socket.AF_UNIX)
+            try:
+                held.bind(f"\0warpengine test port {port}")
+                with socket.socket() as s:
+                    s.bind(("127.0.0.1", port))
+            except OSError:
+                held.close()
+                continue
+            self.addCleanup(held.close)
+            return port
+
     def setUp(self):
         super().setUp()
-        self.port = lasting_port()
+        self.port = self.lasting_port()
         self.serve()
 
     def serve(self):

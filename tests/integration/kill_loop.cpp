@@ -33,6 +33,7 @@
 #include <string>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -186,19 +187,47 @@ private:
   std::thread reader_;
 };
 
-/// A port that was free just now: the server keeps it over restarts, so that clients find it again.
-int free_port() {
-  const int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  if (bind(s, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-      getsockname(s, reinterpret_cast<sockaddr*>(&address), &size) != 0)
-    fail("no free port: " + std::string{std::strerror(errno)});
-  close(s);
-  return ntohs(address.sin_port);
-}
+/// A port that the server keeps over restarts, so that clients find it again: below those that the
+/// kernel gives to whoever asks for any. Tests that run at the same time hold theirs by a socket
+/// that bears the number in its name.
+class lasting_port {
+public:
+  lasting_port() {
+    std::mt19937 random{std::random_device{}()};
+    for (int tries = 0; tries < 10'000 && held_ < 0; ++tries) {
+      number_ = static_cast<int>(10'000 + random() % 22'000);
+      held_ = hold();
+    }
+    if (held_ < 0) fail("no free port");
+  }
+  ~lasting_port() { close(held_); }
+  lasting_port(const lasting_port&) = delete;
+  lasting_port& operator=(const lasting_port&) = delete;
+  [[nodiscard]] std::string address() const { return "127.0.0.1:" + std::to_string(number_); }
+
+private:
+  [[nodiscard]] int hold() const {
+    const int held = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    const auto text = "warpengine test port " + std::to_string(number_);
+    std::memcpy(name.sun_path + 1, text.data(), text.size());
+    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + text.size());
+    const int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(static_cast<std::uint16_t>(number_));
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const bool is_free = bind(held, reinterpret_cast<sockaddr*>(&name), size) == 0 &&
+                         bind(s, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0;
+    close(s);
+    if (is_free) return held;
+    close(held);
+    return -1;
+  }
+
+  int number_ = 0, held_ = -1;
+};
 
 std::unique_ptr<client> connect(const server_process& server,
                                 milliseconds deadline = milliseconds{10'000}) {
@@ -257,8 +286,8 @@ private:
     options["WARP_STORAGE_FOLDER"] = *folder_ / "data";
     options["WARP_STORAGE_SHARDS"] = shards_;
     if (shards_ == "1") options.erase("WARP_STORAGE_WAL_STREAMS"); // at most one per shard
-    options["WARP_RPC_LISTEN"] = "127.0.0.1:" + std::to_string(port_);
-    options["WARP_RESP_LISTEN"] = "127.0.0.1:" + std::to_string(resp_port_);
+    options["WARP_RPC_LISTEN"] = port_.address();
+    options["WARP_RESP_LISTEN"] = resp_port_.address();
     options["WARP_HTTP_LISTEN"] = "127.0.0.1:0";
     return options;
   }
@@ -318,8 +347,8 @@ private:
       for (int w = 0; w < writers; ++w)
         clients.push_back(std::make_unique<client_process>(
             options_,
-            kill_client_options{.address = options_.resp ? "127.0.0.1:" + std::to_string(resp_port_)
-                                                         : server->rpc_address(),
+            kill_client_options{.address =
+                                    options_.resp ? resp_port_.address() : server->rpc_address(),
                                 .writer = w,
                                 .seed = client_seed + static_cast<std::uint64_t>(w),
                                 .number_base = (static_cast<std::uint64_t>(round) + 1) << 32,
@@ -386,7 +415,7 @@ private:
 
   const loop_options options_;
   std::mt19937_64 random_;
-  const int port_ = free_port(), resp_port_ = free_port();
+  const lasting_port port_, resp_port_;
   std::optional<temp_folder> folder_;
   std::string shards_;
   kill_oracle oracle_;

@@ -175,8 +175,8 @@ TEST_CASE("memory only needs no further word about durability", "[config]") {
 TEST_CASE("a port that other machines can reach needs insecure", "[config]") {
   for (const auto* setting : {"rpc.listen", "resp.listen", "http.listen"}) {
     CAPTURE(setting);
-    for (const auto* listen : {"0.0.0.0:7400", "*:7400", "192.168.1.5:7400", "[::]:7400",
-                               "127.example.org:7400", "db.example.org:7400"}) {
+    for (const auto* listen : {"0.0.0.0:7999", "*:7999", "192.168.1.5:7999", "[::]:7999",
+                               "127.example.org:7999", "db.example.org:7999"}) {
       CAPTURE(listen);
       const config_inputs inputs{.flags = {{setting, listen}}};
       CHECK_THAT(mistakes_in(inputs), ContainsSubstring("--insecure"));
@@ -184,7 +184,7 @@ TEST_CASE("a port that other machines can reach needs insecure", "[config]") {
       accepted.flags.emplace_back("security.insecure", "true");
       CHECK(load_config(accepted).ok());
     }
-    for (const auto* listen : {"127.0.0.1:0", "127.9.9.9:1", "[::1]:7400", "localhost:7400"}) {
+    for (const auto* listen : {"127.0.0.1:0", "127.9.9.9:1", "[::1]:7999", "localhost:7999"}) {
       CAPTURE(listen);
       CHECK(load_config({.flags = {{setting, listen}}}).ok());
     }

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <fmt/format.h>
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 namespace warp::cluster {
@@ -24,6 +26,13 @@ void resp_io_thread::update_interest(resp_connection& c) {
   c.interest = wanted;
   epoll_event event{.events = wanted, .data = {.ptr = &c}};
   ::epoll_ctl(epoll_, EPOLL_CTL_MOD, c.fd, &event);
+}
+
+/// Is there anything that the other side's machine does not have yet? To close now would take it
+/// back when there are commands that were not read: the kernel then resets the connection.
+bool resp_io_thread::has_unheard(const resp_connection& c) noexcept {
+  int bytes = 0;
+  return ::ioctl(c.fd, SIOCOUTQ, &bytes) == 0 && bytes > 0;
 }
 
 void resp_io_thread::send(resp_connection& c) {
@@ -46,7 +55,7 @@ void resp_io_thread::send(resp_connection& c) {
   if (c.output.empty()) c.pubsub_bytes = 0;
   if (c.more && c.output.size() <= shared_.options.output_buffer_bytes && !c.paused && !c.closing)
     mark_dirty(c);
-  if (c.closing && c.output.empty()) return close(c);
+  if (c.closing && c.output.empty() && !(draining_ && has_unheard(c))) return close(c);
   c.card->input_bytes.store(c.input.size(), std::memory_order_relaxed);
   c.card->output_bytes.store(c.output.size(), std::memory_order_relaxed);
   put_aside(c.output);

@@ -234,8 +234,8 @@ void resp_io_thread::request_rounds() noexcept {
 
 int resp_io_thread::timeout_ms() const noexcept {
   if (!dirty_.empty() || any_unsynced_) return 0;
-  if (paused_ != 0) return static_cast<int>(pause_tick.count());
-  if (unsent_ != 0 || !waiting_.empty() || draining_ || !accepting_ ||
+  if (paused_ != 0 || draining_) return static_cast<int>(pause_tick.count());
+  if (unsent_ != 0 || !waiting_.empty() || !accepting_ ||
       shared_.settings.idle_seconds_max.load(std::memory_order_relaxed) != 0)
     return static_cast<int>(tick_interval.count());
   return -1;
@@ -292,7 +292,7 @@ int resp_io_thread::turn(int timeout) {
     }
   }
   turned_at_ = clock::now();
-  if (turned_at_ - ticked_at_ >= (paused_ != 0 ? pause_tick : tick_interval)) {
+  if (turned_at_ - ticked_at_ >= (paused_ != 0 || draining_ ? pause_tick : tick_interval)) {
     ticked_at_ = turned_at_;
     tick(turned_at_);
   }
@@ -326,6 +326,9 @@ void resp_io_thread::tick(clock::time_point now) {
     ::epoll_ctl(epoll_, EPOLL_CTL_ADD, listener_->fd(), &wanted);
   }
   sweep_waiting();
+  if (draining_)
+    for (auto& [id, c] : by_id_)
+      if (!c->dead) mark_dirty(*c);
   const auto idle_s = shared_.settings.idle_seconds_max.load(std::memory_order_relaxed);
   if (paused_ == 0 && unsent_ == 0 && idle_s == 0) return;
   for (auto& [id, c] : by_id_) {

@@ -146,6 +146,7 @@ private:
   [[nodiscard]] bool admit(resp_connection& c, const resp_command* command);
   void run(resp_connection& c, const resp_command& command);
   void send(resp_connection& c);
+  [[nodiscard]] static bool has_unheard(const resp_connection& c) noexcept;
   void send_answers(const resp_connection& of) noexcept;
   void wait_for_marks(resp_connection& c);
   void release_marks(resp_connection& c);

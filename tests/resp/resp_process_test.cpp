@@ -133,8 +133,9 @@ TEST_CASE("a process with few descriptors keeps some for its log, and says why i
   while (told.empty()) {
     REQUIRE(clients.size() < 60);
     clients.push_back(server.client());
-    if (const auto answer = clients.back().ask({"WARP.DURABILITY", "sync"}); answer != "+OK\r\n")
-      told = answer;
+    auto answer = clients.back().ask({"WARP.DURABILITY", "sync"});
+    if (answer == "(closed)") answer = clients.back().rest(); // said before we had asked
+    if (answer != "+OK\r\n") told = answer;
   }
   CHECK(told == "-ERR max number of clients reached\r\n");
   clients.pop_back();
@@ -156,6 +157,7 @@ TEST_CASE(
   CHECK(good.ask({"WARP.DURABILITY", "sync"}) == "+OK\r\n");
   CHECK(good.ask({"SET", "k", "0"}) == "+OK\r\n");
   const auto limit = process::own_limit().rlim_cur;
+  const auto begun = std::chrono::steady_clock::now();
   server.allow_files(server.next_file());
   std::vector<resp_client> waiting;
   for (int i = 0; i < 20; ++i)
@@ -175,11 +177,11 @@ TEST_CASE(
   std::sort(seen.begin(), seen.end());
   for (std::size_t i = 0; i < seen.size(); ++i) CHECK(seen[i] == static_cast<int>(i) + 1);
   const auto log = server->log();
-  std::size_t lines = 0;
+  std::int64_t lines = 0;
   for (auto at = log.find("cannot accept"); at != std::string::npos;
        at = log.find("cannot accept", at + 1))
     ++lines;
-  CHECK(lines <= 2);
+  CHECK(lines <= 1 + (std::chrono::steady_clock::now() - begun) / std::chrono::seconds{10});
 }
 
 TEST_CASE("a storm of connections that come and go in the middle of commands leaves nothing") {

@@ -23,7 +23,8 @@ public:
   /// How long each way is tried.
   static constexpr auto trial = std::chrono::milliseconds{8};
   /// How long naps go on, and how long they are not tried again: longer while they keep losing.
-  static constexpr auto term = std::chrono::milliseconds{500}, term_max = std::chrono::seconds{16};
+  static constexpr clock::duration term = std::chrono::milliseconds{500},
+                                   term_max = std::chrono::seconds{16};
   /// What naps must serve more.
   static constexpr double gain_min = 0.03;
 

@@ -202,7 +202,7 @@ void refine_pairs(const refinement_input& in, std::vector<place_index>& placemen
     for (std::size_t i = 0; i < kept; ++i) pairs.push_back(std::minmax(p, near[i]));
   }
   std::ranges::sort(pairs);
-  pairs.erase(std::ranges::unique(pairs).begin(), pairs.end());
+  pairs.erase(std::unique(pairs.begin(), pairs.end()), pairs.end());
   mixed_sequence random{seed};
   shuffle(std::span{pairs}, random);
 

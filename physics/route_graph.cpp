@@ -26,7 +26,7 @@ route_graph::route_graph(std::uint64_t version, std::size_t nodes, std::span<con
     return a.to != b.to ? a.to < b.to : a.cost_us < b.cost_us;
   });
   const auto same = [](const edge& a, const edge& b) { return a.from == b.from && a.to == b.to; };
-  kept.erase(std::ranges::unique(kept, same).begin(), kept.end());
+  kept.erase(std::unique(kept.begin(), kept.end(), same), kept.end());
   // The cheapest first: a search stops at the first edge that is too dear.
   std::ranges::stable_sort(kept, {}, &edge::cost_us);
   for (const auto& e : kept) {

@@ -216,10 +216,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   for (std::uint32_t i = 0; i < shard_count; ++i)
     for (const auto& [key, value] : (*found_there)[i]) {
       if (value.is_hash)
-        for_each_pair(value.value, [&](std::string_view name, std::string_view field) {
-          require(put.fields.contains({i, key, std::string{name}, std::string{field}}),
-                  "a field that no valid frame has put");
-        });
+        for_each_pair(
+            value.value, [&, &name_of_key = key](std::string_view name, std::string_view field) {
+              require(put.fields.contains({i, name_of_key, std::string{name}, std::string{field}}),
+                      "a field that no valid frame has put");
+            });
       else
         require(put.values.contains({i, key, value.value}), "a value that no valid frame has put");
       require(put.versions.contains({i, key, value.version}), "a version that no valid frame has");

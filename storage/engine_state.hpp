@@ -62,9 +62,9 @@ struct engine::state {
   durability level_max = durability::sync; ///< what may be asked for; memory without a folder
   std::shared_ptr<table_memory> memory;    ///< of all shards' records
   std::vector<std::unique_ptr<shard>> shards;
-  unsigned slot_shift = 0;               ///< slot >> slot_shift is the shard
-  std::unique_ptr<read_counters> reads;  ///< those without a lock
-  bool plain_gets = false;               ///< a get that names no level needs no lock
+  unsigned slot_shift = 0;              ///< slot >> slot_shift is the shard
+  std::unique_ptr<read_counters> reads; ///< those without a lock
+  bool plain_gets = false;              ///< a get that names no level needs no lock
   /// Gets of keys with larger hashes may go the fast way of a single one: all but those of watched
   /// keys, or none when !plain_gets.
   std::atomic<std::uint64_t> fast_above{~std::uint64_t{0}};

@@ -44,6 +44,28 @@ void write_plan(const rebalance_report& from, wire::RebalancePlan::Builder to) {
   to.setWorth(from.worth);
 }
 
+void write_horizon(const horizon_report& from, wire::HorizonAdvice::Builder to) {
+  to.setKeysOneIn(from.keys_one_in);
+  to.setKeys(from.keys);
+  to.setReads(from.reads);
+  to.setBytes(from.bytes);
+  auto curve = to.initCurve(static_cast<unsigned>(from.curve.size()));
+  for (unsigned i = 0; i < curve.size(); ++i) {
+    curve[i].setShare(from.curve[i].share);
+    curve[i].setBytes(from.curve[i].bytes);
+    curve[i].setMissRatio(from.curve[i].miss_ratio);
+    curve[i].setKeys(from.curve[i].keys);
+  }
+  to.setSmallShare(from.small_share);
+  to.setGhostShare(from.ghost_share);
+  to.setHitsToStay(from.hits_to_stay);
+  to.setNamed(from.named);
+  to.setApplied(from.applied);
+  to.setProofReads(from.proof_reads);
+  to.setMissRatioFitted(from.miss_ratio_fitted);
+  to.setMissRatioDefault(from.miss_ratio_default);
+}
+
 void write_physics(const physics_report& from, wire::PhysicsState::Builder to) {
   to.setTier(static_cast<std::uint8_t>(from.tier));
   to.setWanted(static_cast<std::uint8_t>(from.wanted));
@@ -65,6 +87,7 @@ void write_physics(const physics_report& from, wire::PhysicsState::Builder to) {
     rules[i].setText(as_text(from.rules[i].text));
     rules[i].setStrength(from.rules[i].strength);
   }
+  write_horizon(from.horizon, to.initHorizon());
 }
 
 } // namespace

@@ -99,6 +99,31 @@ struct physics_rule {
   double strength = 0;
 };
 
+/// What would happen if less than everything were kept in memory: advice, from every access of one
+/// key in keys_one_in. Nothing is demoted by it. See physics/horizon_advice.hpp. Counts are decayed
+/// with a half-life of 300 s, and begin anew with every start.
+struct horizon_report {
+  struct point {
+    double share = 0;        ///< of the store's bytes that were kept
+    std::uint64_t bytes = 0; ///< as much, of keys and values
+    double miss_ratio = 0;   ///< the part of the reads that would miss, in [0, 1]
+    std::uint64_t keys = 0;  ///< watched ones that would be kept: with fewer than 16 it is a guess
+  };
+  std::uint32_t keys_one_in = 0; ///< one key in so many is watched; 0: none, below T2
+  std::uint64_t keys = 0;        ///< watched ones that were seen
+  double reads = 0;              ///< of all keys, that the curve stands for
+  std::uint64_t bytes = 0;       ///< of all keys and values
+  std::vector<point> curve;      ///< by share; empty: too little was seen so far
+  // The settings that served best for a tenth of the store (physics/horizon_settings.hpp)
+  double small_share = 0, ghost_share = 0;
+  std::uint32_t hits_to_stay = 0;
+  std::uint64_t named = 0;   ///< settings that were the best of a window
+  std::uint64_t applied = 0; ///< those that won the window after it as well; 0: these are defaults
+  /// Reads since the last of them, on which no setting was chosen, and the part that missed.
+  std::uint64_t proof_reads = 0;
+  double miss_ratio_fitted = 0, miss_ratio_default = 0;
+};
+
 /// How the observation is and what it costs. Counts since start.
 struct physics_report {
   physics_tier tier = physics_tier::t0;   ///< in force
@@ -116,6 +141,7 @@ struct physics_report {
   std::uint64_t saved_bytes = 0;
   std::string loaded; ///< what the start found: "nothing", "loaded", or why it learns anew
   std::vector<physics_rule> rules;
+  horizon_report horizon;
 };
 
 } // namespace warp

@@ -311,6 +311,32 @@ struct PhysicsState {
   savedBytes @13 :UInt64;
   loaded @14 :Text;            # What the start found.
   rules @15 :List(PhysicsRule);
+  horizon @16 :HorizonAdvice;  # Absent: of a server that does not have it.
+}
+
+struct HorizonAdvice {
+  # What would happen if less than everything were kept in memory; see messages/physics.hpp.
+
+  keysOneIn @0 :UInt32;        # 0: no key is watched.
+  keys @1 :UInt64;
+  reads @2 :Float64;           # Decayed with a half-life of 300 s.
+  bytes @3 :UInt64;
+  curve @4 :List(HorizonPoint);
+  smallShare @5 :Float64;
+  ghostShare @6 :Float64;
+  hitsToStay @7 :UInt32;
+  named @8 :UInt64;
+  applied @9 :UInt64;
+  proofReads @10 :UInt64;
+  missRatioFitted @11 :Float64;
+  missRatioDefault @12 :Float64;
+}
+
+struct HorizonPoint {
+  share @0 :Float64;           # Of the bytes, in (0, 1).
+  bytes @1 :UInt64;
+  missRatio @2 :Float64;       # In [0, 1].
+  keys @3 :UInt64;
 }
 
 struct PhysicsRule {

@@ -163,6 +163,27 @@ class PhysicsTest(ProgramTest):
         self.assertIn("T0, T1, T2 and T3", self.tool_error(server, "physics", "tier", "T4", code=2))
         self.assertIn("tier      T3", self.tool(server, "physics", "status").decode())
 
+    def test_the_horizon_says_what_less_memory_would_cost(self):
+        server = self.start(*LEARN, "--physics.keys_one_in", "1")
+        client = self.resp(server)
+        for user in range(USERS):
+            self.assertEqual(client.ask("SET", f"user:{user}", "x" * 100), "OK")
+        self.until(lambda: self.tool_json(server, "physics", "horizon"), lambda h: h["bytes"] > USERS * 100)
+        for i in range(2000):  # every other read is of one of four
+            client.ask("GET", f"user:{i % 4 if i % 2 else i // 2 % USERS}")
+        seen = self.until(lambda: self.tool_json(server, "physics", "horizon"), lambda h: h["reads"] > 1500)
+        self.assertEqual((seen["keys_one_in"], [p["share"] for p in seen["curve"]]), (1, [0.01, 0.05, 0.1, 0.2, 0.5]))
+        misses = [p["miss_ratio"] for p in seen["curve"]]
+        self.assertGreater(misses[0], 0.9)  # there is not even room for one
+        self.assertLess(misses[4], 0.6)  # the four stay
+        self.assertGreater(seen["settings"]["small_share"], 0)
+        shown = self.tool(server, "physics", "horizon").decode()
+        self.assertIn("nothing is demoted", shown)
+        self.assertIn("would miss", shown)
+        self.assertIn('warp_horizon_miss_ratio{share="0.1"}', server.http("/metrics")[1])
+        self.tool(server, "physics", "tier", "T1")
+        self.assertEqual(self.tool_json(server, "physics", "horizon")["keys_one_in"], 0)
+
     def test_what_was_learned_survives_a_kill(self):
         server = self.start(*LEARN)
         self.use(server)

@@ -16,8 +16,8 @@ namespace warp {
 
 /// How much a universe observes of itself; each tier with what the ones before it do.
 ///   t0  nothing: keys, values and the log
-///   t1  which keys are used together (quantum_get). Nothing is prefetched: all values are in
-///   memory t2  how the load lies on the shards: entropy, mass, and what a rebalancing would move;
+///   t1  which keys are used together (quantum_get); all values are in memory, so none are fetched
+///   t2  how the load lies on the shards: entropy, mass, and what a rebalancing would move;
 ///       every access of one key in 100, and what would miss were less kept in memory: advice
 ///   t3  the same as t2 for now: nothing learns placement yet, and nothing runs on a GPU
 enum class physics_tier : std::uint8_t { t0, t1, t2, t3 };

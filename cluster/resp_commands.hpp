@@ -47,6 +47,7 @@ enum class reply_shape : std::uint8_t {
   ok_or_null, ///< OK, or null when the condition did not hold
   number,     ///< of an increment
   done,       ///< 1, or 0 when the condition did not hold or there is no such key
+  there,      ///< 1, or 0 when there is no such key
   ttl_s,      ///< what is left until it expires, -1: never, -2: no such key
   ttl_ms,
   type, ///< "string", "hash" or "none"
@@ -61,6 +62,9 @@ enum class reply_shape : std::uint8_t {
   hash_pairs,     ///< all fields, a map
   hash_names,
   hash_values,
+  hash_random,       ///< one field, any of them
+  hash_random_names, ///< operation::delta of them, see write_random_fields()
+  hash_random_pairs,
 };
 
 namespace command_flags {
@@ -107,9 +111,13 @@ struct resp_command {
 void add_keys_of(const resp_command& c, resp_arguments args, std::vector<std::string_view>& keys);
 
 /// The commands of each file.
-std::span<const resp_command> string_commands();
+std::span<const resp_command> get_commands();
+std::span<const resp_command> set_commands();
+std::span<const resp_command> change_commands();
 std::span<const resp_command> hash_commands();
 std::span<const resp_command> key_commands();
+std::span<const resp_command> expire_commands();
+std::span<const resp_command> object_commands();
 std::span<const resp_command> scan_commands();
 std::span<const resp_command> connection_commands();
 std::span<const resp_command> pubsub_commands();

@@ -250,7 +250,7 @@ private:
     }
   }
 
-  void cluster() { row("cluster_enabled", 0); }
+  void cluster() { row("cluster_enabled", 1); }
 
   void keyspace() {
     const auto& m = memory();

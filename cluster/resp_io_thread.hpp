@@ -111,6 +111,8 @@ public:
   void hold(resp_connection& c, std::uint64_t begin, std::span<const durable_target> targets,
             std::chrono::steady_clock::time_point deadline, std::string_view instead = {});
   [[nodiscard]] resp_counters& counts() noexcept { return counters_; }
+  /// Counts a read of a key, as Redis counts keyspace_hits and keyspace_misses.
+  void note_lookup(bool found) noexcept { bump(found ? counters_.hits : counters_.misses); }
   /// Of a connection: as if it was new (RESET).
   void reset(resp_connection& c);
   void run_data(resp_call& call);

@@ -64,7 +64,9 @@ public:
   /// The same for a command on strings: where the key has another type it seems absent, nothing is
   /// written any more, and met_wrong_type() says so.
   [[nodiscard]] key_view text(std::string_view key);
-  /// Asked once, after each command.
+  /// Has the command met such a key?
+  [[nodiscard]] bool is_of_wrong_type() const noexcept { return wrong_type_; }
+  /// The same; asked once, after each command.
   [[nodiscard]] bool met_wrong_type() noexcept { return std::exchange(wrong_type_, false); }
   void put(std::string_view key, std::string_view value, std::uint64_t expires_at_ms);
   /// Puts what another key was seen to have.

@@ -167,6 +167,12 @@ std::string part_error(const resp_command& command, resp_arguments args) {
                      upper_case(command.name));
 }
 
+void subcommand_error(resp_call& c) {
+  c.out.error(
+      fmt::format("ERR unknown subcommand or wrong number of arguments for '{}'. Try {} HELP.",
+                  shown(c.args[1]), upper_case(c.command.name)));
+}
+
 void run_subcommand(resp_call& c, std::span<const std::string_view> help) {
   if (const auto error = part_error(c.command, c.args); !error.empty()) return c.out.error(error);
   if (const auto* part = find_part(c.command, c.args[1])) return part->run(c);

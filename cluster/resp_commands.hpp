@@ -155,6 +155,8 @@ std::string failure_text(op_code code, const storage::engine& engine);
 
 /// Carries out the one of resp_command::parts that args[1] names. HELP is made of `help`.
 void run_subcommand(resp_call& c, std::span<const std::string_view> help);
+/// What Redis says where a subcommand has more words than it takes.
+void subcommand_error(resp_call& c);
 /// Why the part that args[1] names cannot be carried out: there is none, or the number of arguments
 /// is wrong; empty: it can, or the command has no parts.
 [[nodiscard]] std::string part_error(const resp_command& command, resp_arguments args);

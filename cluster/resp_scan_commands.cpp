@@ -79,9 +79,14 @@ void scan(resp_call& c) {
       !status.ok())
     return c.out.error(failure_text(status.code(), c.shared.engine));
   std::vector<std::string> found;
-  for (const auto& entry : page.entries)
-    if (type.empty() || same_word(type, entry.type == value_type::hash ? "hash" : "string"))
-      if (whole || matches_pattern(pattern, entry.key)) found.emplace_back(entry.key);
+  for (const auto& entry : page.entries) {
+    if (!whole && !matches_pattern(pattern, entry.key)) continue;
+    if (!type.empty()) {
+      c.thread.note_lookup(true);
+      if (!same_word(type, entry.type == value_type::hash ? "hash" : "string")) continue;
+    }
+    found.emplace_back(entry.key);
+  }
   c.out.array(2);
   c.out.bulk(fmt::format("{}", reversed_bits(page.next_cursor)));
   write_keys(c, found);

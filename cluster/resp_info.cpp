@@ -267,6 +267,8 @@ private:
     }
   }
 
+  /// As CLUSTER answers for the one node of a cluster, which redis-cli --cluster asks here. The
+  /// mode is "standalone" all the same: keys of any slots may meet in a command.
   void cluster() { row("cluster_enabled", 1); }
 
   void keyspace() {

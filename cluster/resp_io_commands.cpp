@@ -434,8 +434,10 @@ void resp_io_thread::run_data(resp_call& call) {
   keys_.clear();
   add_keys_of(call.command, call.args, keys_);
   if (call.command.stores) view_.prepare(call.args.subspan(1));
+  const auto counted = counted_lookups();
   const auto work = [&] {
     c.output.truncate(begin);
+    count_again_from(counted);
     run_typed(call);
     return true;
   };

@@ -559,7 +559,8 @@ constexpr resp_command rows[] = {
      .since = "1.0.0",
      .syntax = "[section [section ...]]",
      .summary = "Returns information and statistics about the server.",
-     .note = "the sections and names that exporters read"},
+     .note = "the sections and names that exporters read; cluster_enabled is 1, as CLUSTER "
+             "answers, and redis_mode is standalone, as a command may name keys of any slots"},
     {.name = "lastsave",
      .arity = 1,
      .flags = loading | stale | fast | admin,

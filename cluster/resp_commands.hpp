@@ -93,6 +93,7 @@ struct resp_command {
   /// like; false: in this form it is not, run() does it. The arity is right.
   bool (*gather)(resp_arguments, std::uint64_t now_ms, operation&, reply_shape&) = nullptr;
   bool stores = false;                         ///< arguments as values, as they are
+  bool copies = false;                         ///< the value of its first key, to the second one
   std::span<const resp_subcommand> parts = {}; ///< of which args[1] names one
   std::string_view group, since, syntax, summary;
   std::string_view note;    ///< how it differs from Redis's; empty: it does not

@@ -434,6 +434,7 @@ void resp_io_thread::run_data(resp_call& call) {
   keys_.clear();
   add_keys_of(call.command, call.args, keys_);
   if (call.command.stores) view_.prepare(call.args.subspan(1));
+  if (call.command.copies) view_.prepare_copy(call.args[1]);
   const auto counted = counted_lookups();
   const auto work = [&] {
     c.output.truncate(begin);

@@ -53,4 +53,11 @@ inline bool gather_one_key(resp_arguments args, op_kind kind, reply_shape as, op
   return true;
 }
 
+/// The same for one that gives the value of a key to another one.
+constexpr resp_command copying(resp_command c) {
+  c.copies = true;
+  c.last_key = 2;
+  return c;
+}
+
 } // namespace warp::cluster

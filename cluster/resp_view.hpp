@@ -37,6 +37,7 @@ public:
     std::string_view value;    ///< of bytes; lives until run() ends, whatever is done to the key
     storage::hash_view fields; ///< of a hash, likewise
     storage::blob* large = nullptr; ///< of an indexed one
+    lsn_t version = 0;              ///< of a hash
   };
 
   /// The engine is borrowed.
@@ -45,6 +46,10 @@ public:
   /// Values that the next run() may put: what is large is copied and compressed here, outside the
   /// locks. They must live until then.
   void prepare(std::span<const std::string_view> values);
+
+  /// The hash that the next run() may give another name: where it is a large one, what the log is
+  /// to have of it is made here, outside the locks. A change between now and then makes it in vain.
+  void prepare_copy(std::string_view key);
 
   /// Which shards are locked.
   enum class scope : std::uint8_t { keys, all_shards };
@@ -99,6 +104,8 @@ private:
   storage::transaction* current_ = nullptr;
   durability level_ = durability::unspecified;
   std::vector<large_value> prepared_, met_;
+  lsn_t packed_version_ = 0; ///< of the hash that packed_ has
+  storage::blob_ref packed_;
   storage::op_reply reply_;
   bool wrong_type_ = false;
   std::vector<durable_target> waits_;

@@ -83,7 +83,7 @@ public:
   /// The key must be present.
   void expire(std::string_view key, std::uint64_t expires_at_ms);
   /// Removes every key; all shards must be locked.
-  void clear() { current_->clear(level_); }
+  void clear(storage::transaction::freeing when) { current_->clear(level_, when); }
   [[nodiscard]] bool has_changed(const storage::key_mark& mark) {
     return current_->has_changed(mark);
   }

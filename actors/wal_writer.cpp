@@ -4,6 +4,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <pthread.h>
 #include <string>
 #include <utility>
 
@@ -47,9 +48,11 @@ child_spec wal_writer(node& n, std::uint32_t stream) {
         self->send(self, turn_atom_v);
         return {[self, &n, &lease, stream, pinned = false,
                  condition = condition_log{}](turn_atom) mutable {
-          if (!std::exchange(pinned, true))
+          if (!std::exchange(pinned, true)) {
+            ::pthread_setname_np(::pthread_self(), ("wal-" + std::to_string(stream)).c_str());
             if (auto status = n.engine->pin_stream_thread(); !status.ok())
               spdlog::warn("storage.wal_cpus: {}", status.message());
+          }
           lease.turn(turn_max);
           condition.look(*n.engine, stream);
           n.writer_turns.fetch_add(1, std::memory_order_relaxed);

@@ -14,6 +14,7 @@
 #include <limits>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <random>
 #include <spdlog/spdlog.h>
 #include <sys/epoll.h>
@@ -205,6 +206,7 @@ void resp_io_thread::reset_counts() noexcept {
 // ------------------------------------------------------------------------------------------------------------
 
 void resp_io_thread::loop() {
+  ::pthread_setname_np(::pthread_self(), fmt::format("resp-io-{}", number_).c_str());
   ::prctl(PR_SET_TIMERSLACK, 1'000); // or a nap would be twice as long
   ticked_at_ = turned_at_ = clock::now();
   while (!stopped_) {

@@ -81,7 +81,7 @@ placement_learner::contexts placement_learner::contexts_of(const placement_featu
 double placement_learner::expected_reads(const contexts& at, std::uint32_t seen) const noexcept {
   // Mean of the outcomes that are still possible, cell by cell from coarse to fine.
   const auto from = std::min<std::uint32_t>(step_of(seen), steps - 1);
-  double mean = seen + unknown_reads;
+  double mean = 1.1 * seen + unknown_reads; // what was read often is expected to be read on
   for (std::size_t level = 0; level < levels; ++level) {
     const auto& c = cells_[level * cells + at[level]];
     float outcomes = 0, reads = 0;

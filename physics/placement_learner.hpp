@@ -52,10 +52,11 @@ struct placement_decision {
 /// two), and a cell with few outcomes leans on the coarser one. The tier of least expected cost
 /// that fits wins.
 ///
-/// Two arms decide in secret about each period: the rule tier_by_age() and what was learned. The
-/// learned one speaks only while its costs have been the lower ones by `sureness` standard
-/// deviations of their difference, over the last trial, else the rule does (a shadow test on the
-/// same values).
+/// Two arms decide in secret about each period: the rule tier_by_age() and what was learned. An arm
+/// takes over once its costs have been the lower ones by `sureness` standard deviations of their
+/// difference, over the last trial (a shadow test on the same values). Learning begins: while it
+/// knows nothing it takes every value for one that is read about once a period, which is cheap to
+/// be wrong about, and the rule is not: it takes a burst for a habit.
 ///
 /// Not thread-safe. decide() O(tiers), below a microsecond; learning is a few additions, off the
 /// data path. 160 KiB. The same for the same calls.
@@ -98,7 +99,7 @@ private:
   placement_options options_;
   tier_costs costs_;
   std::vector<cell> cells_; ///< level by level
-  bool learned_decides_ = false;
+  bool learned_decides_ = true;
   std::uint64_t decisions_ = 0;
   double period_ = -1;        ///< the latest one that was learned from
   std::uint64_t periods_ = 0; ///< that were

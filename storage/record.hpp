@@ -19,8 +19,8 @@ struct record_meta {
   value_type type = value_type::bytes;
   priority rank = priority::normal;
   access_pattern pattern = access_pattern::balanced;
-  /// Of a hash: part of what it holds was written at level memory and is in no log. Then the log of
-  /// its next change must hold all of it.
+  /// Some of it was written at level memory and is in no log. Then the log of its next change, of a
+  /// field or of the expiry alone, must hold all of it.
   bool unlogged = false;
 };
 

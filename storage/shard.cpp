@@ -1,6 +1,7 @@
 #include "storage/shard.hpp"
 
 #include "storage/hash_builder.hpp"
+#include "storage/hash_view.hpp"
 #include "storage/number.hpp"
 
 #include <algorithm>
@@ -218,15 +219,27 @@ void shard::expire(const call& c, op_reply& reply) {
     describe_record(c, nullptr, reply);
     return;
   }
-  if (!staged_) reserve_to_finish(c, 0);
   auto meta = live->meta();
+  log_record logged{.op = log_op::meta, .request = c.op.request, .key = c.op.key};
+  const bool to_log = goes_to_log(c.op);
+  if (to_log && meta.unlogged) [[unlikely]] {
+    // The log has an older value, or none: this expiry must not come back with that one.
+    logged.op = log_op::put;
+    if (live->large())
+      logged.large = as_bytes(blob_ref::share(live->large()));
+    else
+      logged.value = c.arena.copy(live->value());
+  }
+  if (!staged_) {
+    if (to_log)
+      log_->reserve(c.op.key.size() + logged.value.size(), static_cast<bool>(logged.large));
+    if (c.op.request) requests_.reserve();
+  }
   meta.expires_at_ms = c.op.expires_at_ms;
+  meta.unlogged = !to_log;
   meta.version = next_lsn();
-  log_record logged{.op = log_op::meta,
-                    .lsn = meta.version,
-                    .meta = meta,
-                    .request = c.op.request,
-                    .key = c.op.key};
+  logged.lsn = meta.version;
+  logged.meta = meta;
   reply.version = meta.version;
   reply.expires_at_ms = meta.expires_at_ms;
   if (staged_) [[unlikely]] {
@@ -236,6 +249,9 @@ void shard::expire(const call& c, op_reply& reply) {
   }
   table_.set_meta(c.hash, live, meta);
   finish_write(c, logged, true, reply);
+  // Each operation stands on its own: a frame may end behind a large value.
+  if (logged.large) [[unlikely]]
+    log_->commit();
 }
 
 // -- parts of a write
@@ -289,6 +305,7 @@ void shard::store(const call& c, record* existing, const new_value& value, recor
       return;
     }
   if (!staged_) reserve_to_finish(c, value.bytes.size());
+  meta.unlogged = !goes_to_log(c.op);
   meta.version = next_lsn();
   log_record logged{.op = log_op::put,
                     .lsn = meta.version,

@@ -50,11 +50,33 @@ struct alternating {
 
 } // namespace
 
-TEST_CASE("the rule decides until what was learned has proved better", "[physics][tiers]") {
+TEST_CASE("what knows nothing yet puts nothing where a mistake is dear", "[physics][tiers]") {
+  placement_learner learner{some_costs(), {.explore_one_in = 0}};
+  CHECK(learner.learned_decides());
+  tier_history burst; // a rule that goes by age expects an hour like these seconds
+  for (int r = 0; r < 100; ++r) burst.read(r * 0.01);
+  burst.turn();
+  for (const auto& h : {tier_history{}, burst})
+    CHECK(learner.decide({value, h}, {}, 3600, 3600).tier == temporal_tier::ssd);
+}
+
+TEST_CASE("the arm that has proved better decides", "[physics][tiers]") {
   alternating life{{.explore_one_in = 0}};
-  life.live(5);
-  CHECK_FALSE(life.learner.learned_decides());
-  life.live(200);
+  // What the last period saw says nothing here, the mean interval everything: only the rule has
+  // eyes for that.
+  mixed_sequence random{11};
+  life.now_s = 8'000'000;
+  for (int v = 0; v < 6'000; ++v) {
+    const bool steady = random.unit() < 0.5;
+    const float interval_s = steady ? 4 : 4e6f;
+    const tier_history h{.last_s = static_cast<float>(life.now_s) - interval_s,
+                         .interval_s = interval_s,
+                         .reads_before = static_cast<float>(random.unit() * 1'000),
+                         .last_reads = static_cast<std::uint32_t>(random.unit() * 1'000)};
+    life.learner.learn({value, h}, life.now_s, steady ? 900 : 0);
+  }
+  REQUIRE_FALSE(life.learner.learned_decides());
+  life.live(1'000);
   REQUIRE(life.learner.learned_decides());
   CHECK(life.learner.decide({value, life.busy}, {}, life.now_s, 3600).tier <=
         temporal_tier::packed);
@@ -90,7 +112,7 @@ TEST_CASE("what does not fit is not chosen, and pressure drives values out of me
           "[physics][tiers]") {
   placement_learner learner{some_costs(), {.explore_one_in = 0}};
   tier_history hot;
-  for (int i = 0; i < 1000; ++i) hot.read(i * 0.5);
+  for (int i = 0; i < 4000; ++i) hot.read(i * 0.125);
   const placement_features features{value, hot};
   const double now_s = 500;
   CHECK(learner.decide(features, {}, now_s, 3600).tier == temporal_tier::memory);
@@ -114,7 +136,7 @@ TEST_CASE("exploration is as rare as it is said to be, takes the second best, an
   placement_learner curious{some_costs(), {.explore_one_in = 50}};
   placement_learner settled{some_costs(), {.explore_one_in = 0}};
   tier_history hot;
-  for (int i = 0; i < 1000; ++i) hot.read(i * 0.5);
+  for (int i = 0; i < 4000; ++i) hot.read(i * 0.125);
   int explored = 0;
   for (int i = 0; i < 10'000; ++i) {
     const auto one = curious.decide({value, hot}, {}, 500, 3600);

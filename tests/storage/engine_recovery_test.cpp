@@ -303,6 +303,58 @@ TEST_CASE("unlogged writes during a checkpoint are no gap in the log",
   for (int life = 0; life < 3; ++life) CHECK(db.get("logged" + std::to_string(life)) == "1");
 }
 
+TEST_CASE("a logged change of the expiry brings the value along that is in no log",
+          "[storage][recovery]") {
+  constexpr std::uint64_t later = 9'000'000'000'000;
+  const bool in_transaction = GENERATE(false, true);
+  const bool behind_checkpoint = GENERATE(false, true);
+  CAPTURE(in_transaction, behind_checkpoint);
+  faulty_file_system files;
+  const std::string large(100'000, 'x');
+  const auto expire = [&](running_engine& db, std::string_view key, std::uint64_t at,
+                          durability level) {
+    const operation op{.kind = op_kind::expire, .level = level, .key = key, .expires_at_ms = at};
+    if (!in_transaction) {
+      REQUIRE(db.run(op).code == op_code::ok);
+      return;
+    }
+    op_reply reply;
+    value_arena arena;
+    REQUIRE(db->execute_atomic({&op, 1}, {&reply, 1}, arena) == op_code::ok);
+    REQUIRE(reply.code == op_code::ok);
+    REQUIRE(db->wait_durable({&reply, 1}, std::chrono::steady_clock::now() +
+                                              std::chrono::seconds{30}) == op_code::ok);
+  };
+  {
+    running_engine db{options_on(files)};
+    for (const auto* key : {"small", "large", "kept", "twice"})
+      db.put(key, "old", durability::sync);
+    db.put("small", "new", durability::memory);
+    db.put("large", large, durability::memory);
+    db.put("fresh", "new", durability::memory);
+    db.hash_set("hash", {{"a", "1"}}, durability::memory);
+    if (behind_checkpoint)
+      for (std::uint32_t s = 0; s < 2; ++s) REQUIRE(db->checkpoint(shard_id{s}).ok());
+    for (const auto* key : {"small", "large", "fresh", "hash", "kept"})
+      expire(db, key, later, durability::sync);
+    expire(db, "kept", 0, durability::memory); // at level memory it is not promised
+    expire(db, "twice", later, durability::memory);
+    expire(db, "twice", later + 1, durability::sync);
+    files.power_off_after(0);
+  }
+  files.crash(crash_policy::drop_all);
+  running_engine db{options_on(files)};
+  CHECK(db.get("small") == "new");
+  CHECK(db.get("large") == large);
+  CHECK(db.get("fresh") == "new");
+  CHECK(db.get("kept") == "old");
+  CHECK(db.get("twice") == "old");
+  CHECK(db.hash_all("hash") == "{a=1}");
+  for (const auto* key : {"small", "large", "fresh", "hash", "kept"})
+    CHECK(db.run({.kind = op_kind::exists, .key = key}).expires_at_ms == later);
+  CHECK(db.run({.kind = op_kind::exists, .key = "twice"}).expires_at_ms == later + 1);
+}
+
 TEST_CASE("a damaged checkpoint falls back to the one before it and a longer log",
           "[storage][recovery][damage]") {
   faulty_file_system files;

@@ -8,6 +8,7 @@
 #include "tests/bench/physics/id_queue.hpp"
 #include "tests/bench/physics/part.hpp"
 #include "tests/bench/physics/prefetching_memory.hpp"
+#include "tests/bench/physics/tier_bounds.hpp"
 #include "tests/bench/physics/tier_costs.hpp"
 #include "tests/bench/physics/trace.hpp"
 
@@ -245,6 +246,11 @@ void decisions(report& out, const trace& t) {
   line("by age (temporal_tiers)", by_age);
   line(learning.learned_decides() ? "learned (which decides)" : "learned (the rule decides)",
        learned);
+  const auto bounds = bounds_of_tiers(t, length);
+  out.note(
+      fmt::format("a tier for a whole window, however chosen: {:.1f} % right with each value's "
+                  "best one, the future known; {:.1f} % by what history tells",
+                  100 * bounds.per_value, 100 * bounds.by_history));
   out.add({.name = "decisions, weighed by accesses",
            .unit = "%",
            .runs = {100 * learned.right},

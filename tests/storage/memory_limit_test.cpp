@@ -128,8 +128,8 @@ TEST_CASE("what a clear has removed is given back behind it", "[storage][memory]
                   return transaction_end::commit;
                 },
                 waits) == op_code::ok);
-    CHECK(db.get("again").empty());
-    CHECK(db.get("key0").empty());
+    CHECK(db.read("again").code == op_code::not_found);
+    CHECK(db.read("key0").code == op_code::not_found);
   }
 }
 

@@ -46,7 +46,7 @@ struct resp_shared {
   std::atomic<bool> pause_writes_only{false};
   std::atomic<std::int64_t> last_save_s;
   std::atomic<bool> saving{false};
-  resp_counters reset_at; ///< what INFO leaves out: all until CONFIG RESETSTAT
+  resp_counters reset_at;         ///< what INFO leaves out: all until CONFIG RESETSTAT
   const durability default_level; ///< of a write that names none
   std::vector<std::unique_ptr<resp_io_thread>> threads;
 

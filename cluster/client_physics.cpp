@@ -104,12 +104,14 @@ op_result<quantum_answer> client::quantum_get(std::string_view key,
       *out = {};
       out->present = answer.getPresent();
       out->value = std::string{as_view(answer.getValue())};
+      out->type = read_type(answer.getType()).value_or(value_type::bytes);
       out->version = answer.getVersion();
       out->expires_at_ms = answer.getExpiresAtMs();
       for (const auto p : answer.getPartners())
         out->partners.push_back({std::string{as_view(p.getKey())}, p.getStrength(), p.getDeclared(),
                                  p.getPresent(), p.getValueOmitted(),
-                                 std::string{as_view(p.getValue())}});
+                                 std::string{as_view(p.getValue())},
+                                 read_type(p.getType()).value_or(value_type::bytes)});
       return op_status{};
     });
   });

@@ -114,6 +114,7 @@ kj::Promise<void> rpc_session::quantumGet(QuantumGetContext call) {
   auto results = call.getResults();
   results.setPresent(found->present);
   results.setValue(as_data(found->value));
+  if (found->type != value_type::bytes) results.setType(write_type(found->type));
   results.setVersion(found->version);
   results.setExpiresAtMs(found->expires_at_ms);
   auto partners = results.initPartners(static_cast<unsigned>(found->partners.size()));
@@ -125,6 +126,7 @@ kj::Promise<void> rpc_session::quantumGet(QuantumGetContext call) {
     to.setDeclared(p.declared);
     to.setPresent(p.present);
     to.setValueOmitted(p.value_omitted);
+    if (p.type != value_type::bytes) to.setType(write_type(p.type));
     if (!p.value.empty()) to.setValue(as_data(p.value));
   }
   return kj::READY_NOW;

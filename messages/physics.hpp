@@ -51,12 +51,14 @@ struct quantum_partner {
   bool present = false;       ///< there is a record
   bool value_omitted = false; ///< not asked for, or too long for the answer
   std::string value;
+  value_type type = value_type::bytes; ///< of a hash the value is its fields (packed_fields.hpp)
 };
 struct quantum_answer {
   bool present = false; ///< the key itself
   lsn_t version = 0;
   std::uint64_t expires_at_ms = 0; ///< 0: never
   std::string value;
+  value_type type = value_type::bytes;   ///< of a hash the value is its fields (packed_fields.hpp)
   std::vector<quantum_partner> partners; ///< the strongest first
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "storage/burial_thread.hpp"
 #include "storage/data_folder.hpp"
 #include "storage/engine.hpp"
 #include "storage/observation.hpp"
@@ -89,6 +90,7 @@ struct engine::state {
   std::atomic<bool> holds_log_for_backups{false};
   std::uint64_t spares_dropped_ms = 0; ///< when idle spare segments were last dropped
   mend_state mend;
+  burial_thread burials; ///< the last one, as it works on shards
 
   [[nodiscard]] std::uint32_t shard_count() const noexcept {
     return static_cast<std::uint32_t>(shards.size());

@@ -17,7 +17,14 @@ struct quantum_words {
 };
 
 std::string_view state_of(const quantum_partner& p) {
-  return p.present ? "present" : "absent";
+  if (!p.present) return "absent";
+  return p.type == value_type::hash ? "hash" : "present";
+}
+std::string json_value(value_type type, std::string_view value) {
+  return type == value_type::hash ? json_fields(value) : json_bytes("value", value);
+}
+std::string printable_value(value_type type, std::string_view value) {
+  return type == value_type::hash ? printable_fields(value) : printable(value);
 }
 std::string_view origin_of(const quantum_partner& p) {
   return p.declared ? "declared" : "learned";
@@ -26,14 +33,14 @@ std::string_view origin_of(const quantum_partner& p) {
 void show_json(const quantum_words& w, const quantum_answer& a) {
   fmt::print("{{{}, \"present\": {}", json_bytes("key", w.key), a.present);
   if (a.present)
-    fmt::print(", {}, \"version\": {}, \"expires_at_ms\": {}", json_bytes("value", a.value),
+    fmt::print(", {}, \"version\": {}, \"expires_at_ms\": {}", json_value(a.type, a.value),
                a.version, a.expires_at_ms);
   fmt::print(", \"partners\": [");
   for (const auto& p : a.partners) {
     fmt::print("{}\n  {{{}, \"strength\": {:.6f}, \"origin\": \"{}\", \"present\": {}",
                &p == a.partners.data() ? "" : ",", json_bytes("key", p.key), p.strength,
                origin_of(p), p.present);
-    if (p.present && !p.value_omitted) fmt::print(", {}", json_bytes("value", p.value));
+    if (p.present && !p.value_omitted) fmt::print(", {}", json_value(p.type, p.value));
     fmt::print("}}");
   }
   fmt::print("{}]}}\n", a.partners.empty() ? "" : "\n");
@@ -51,7 +58,7 @@ void quantum_get(tool& t, const quantum_words& w) {
   // same.
   if (!a->present) t.exit = tool_exit::absent;
   if (t.json) return show_json(w, *a);
-  fmt::print("{}\n", a->present ? printable(a->value) : "(absent)");
+  fmt::print("{}\n", a->present ? printable_value(a->type, a->value) : "(absent)");
   if (a->partners.empty()) {
     fmt::print("no partners of strength {} or more are known\n", w.wanted.strength_min);
     return;
@@ -60,7 +67,7 @@ void quantum_get(tool& t, const quantum_words& w) {
   for (const auto& p : a->partners) {
     fmt::print("{:>8.3f}  {:<8}  {:<7}  {}", p.strength, origin_of(p), state_of(p),
                printable(p.key));
-    if (p.present && !p.value_omitted) fmt::print(" = {}", printable(p.value));
+    if (p.present && !p.value_omitted) fmt::print(" = {}", printable_value(p.type, p.value));
     fmt::print("\n");
   }
 }

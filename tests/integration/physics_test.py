@@ -91,6 +91,19 @@ class PhysicsTest(ProgramTest):
         shown = self.tool(server, "qget", "user:7").decode()
         self.assertTrue(shown.startswith("user of 7\n"), shown)
         self.assertIn("absent   profile:7", shown)
+        # A hash shows its fields, as the key and as a partner.
+        redis = self.resp(server)
+        redis.ask("HSET", "basket:7", "apples", "3")
+        redis.ask("WARP.ENTANGLE", "user:7", "basket:7", "STRENGTH", "0.9")
+        basket = self.partners(server, "user:7", "--values")["basket:7"]
+        self.assertEqual((basket["present"], basket["fields"]), (True, {"apples": "3"}))
+        self.assertEqual(self.tool_json(server, "qget", "basket:7")["fields"], {"apples": "3"})
+        self.assertIn("hash     basket:7", self.tool(server, "qget", "user:7").decode())
+        self.assertEqual(redis.ask("WARP.QGET", "basket:7")[0], ["apples", "3"])
+        redis.ask("WARP.ENTANGLE", "basket:7", "user:7")
+        partner = redis.ask("WARP.QGET", "user:7", "VALUES")[1]
+        partner = next(p for p in (dict(zip(x[::2], x[1::2])) for x in partner) if p["key"] == "basket:7")
+        self.assertEqual((partner["state"], partner["value"]), ("hash", ["apples", "3"]))
         # Redis clients see the same.
         value, partners = self.resp(server).ask("WARP.QGET", "user:8", "VALUES")
         self.assertEqual(value, "user of 8")

@@ -605,7 +605,7 @@ const std::vector<knob>& table() {
            .kind = count,
            .explanation =
                "Accesses that are sampled at most, a second and thread; each costs about "
-               "half a microsecond later",
+               "a microsecond later",
            .min = 20,
            .max = 1'000'000,
            .unit = "samples"}),

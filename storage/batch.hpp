@@ -105,6 +105,7 @@ public:
     return {order_.data(), ordered_};
   }
   [[nodiscard]] std::uint64_t hash(std::size_t i) const noexcept { return hashes_[i]; }
+  [[nodiscard]] std::span<const std::uint64_t> hashes() const noexcept { return hashes_; }
   [[nodiscard]] std::uint32_t shard(std::size_t i) const noexcept { return shards_[i]; }
   [[nodiscard]] const large_value* large(std::size_t i) const noexcept {
     if (large_.empty()) [[likely]]

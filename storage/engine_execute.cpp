@@ -88,7 +88,7 @@ void engine::execute_unsynced(std::span<const operation> operations, std::span<o
     else
       execute_chunk(scratch, part, answers, arena, when);
     if (observer.to)
-      observer.show(part, answers, [&b = scratch](std::size_t i) { return b.hash(i); });
+      observer.show(part, answers, scratch.hashes());
   }
   scratch.forget_large();
 }

@@ -29,6 +29,14 @@ engine::state::batch_view engine::state::show_batch(std::size_t operations) noex
   return {to, to->begin_batch(operations) ? ~std::uint64_t{0} : to->watched_below()};
 }
 
+void engine::state::batch_view::take(std::span<const operation> operations,
+                                     std::span<const op_reply> replies,
+                                     std::span<const std::uint64_t> hashes) const noexcept {
+  const auto now_ms = thread_observer::clock_ms();
+  for (std::size_t i = 0; i < operations.size(); ++i)
+    if (hashes[i] <= up_to) to->take(operations[i], replies[i], hashes[i], now_ms);
+}
+
 void engine::state::set_fast_way() noexcept {
   fast_above.store(plain_gets ? observed->watched_below() : ~std::uint64_t{0},
                    std::memory_order_relaxed);

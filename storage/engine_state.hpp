@@ -135,17 +135,16 @@ struct engine::state {
   struct batch_view {
     thread_observer* to = nullptr;
     std::uint64_t up_to = 0;
+    /// `hashes`: of the operations' keys, at least as many.
     void show(std::span<const operation> operations, std::span<const op_reply> replies,
-              const auto& hash_of) const noexcept {
-      std::uint64_t now_ms = 0; // the clock costs more than most batches have to show
-      for (std::size_t i = 0; i < operations.size(); ++i) {
-        const auto hash = hash_of(i);
-        if (hash > up_to) [[likely]]
-          continue;
-        if (now_ms == 0) now_ms = thread_observer::clock_ms();
-        to->take(operations[i], replies[i], hash, now_ms);
-      }
+              std::span<const std::uint64_t> hashes) const noexcept {
+      std::size_t wanted = 0; // nearly always none: to count them takes no branch for each
+      for (std::size_t i = 0; i < operations.size(); ++i) wanted += hashes[i] <= up_to;
+      if (wanted != 0) [[unlikely]]
+        take(operations, replies, hashes);
     }
+    void take(std::span<const operation> operations, std::span<const op_reply> replies,
+              std::span<const std::uint64_t> hashes) const noexcept;
   };
   /// Begins a batch of so many operations.
   [[nodiscard]] batch_view show_batch(std::size_t operations) noexcept;

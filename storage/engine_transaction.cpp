@@ -180,7 +180,7 @@ op_code engine::execute_transaction(std::span<const operation> operations,
   all.commit();
 
   if (const auto observer = state.show_batch(operations.size()); observer.to) [[unlikely]]
-    observer.show(operations, replies, [&](std::size_t i) { return hashes[i]; });
+    observer.show(operations, replies, hashes);
   for (const auto& reply : replies)
     if (reply.durable_at != 0 && durable(reply.shard, reply.durable_at) == durable_state::pending)
       request_sync(reply.shard);

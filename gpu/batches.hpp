@@ -42,8 +42,8 @@ struct gravity_batch {
   std::size_t top = 1;                                              ///< places named for each group
   std::span<std::uint32_t> place; ///< N x top, hardest pull first; of equals the lower number;
                                   ///< where there are fewer places physics::no_place
-  std::span<float> score; ///< N x top, their attraction; 0 for no_place
-  std::span<float> field; ///< N x M by rows: all attractions; or empty
+  std::span<float> score;         ///< N x top, their attraction; 0 for no_place
+  std::span<float> field;         ///< N x M by rows: all attractions; or empty
 };
 
 /// Entropy of the load of S histograms of any length each (physics/entropy.hpp).

@@ -257,9 +257,9 @@ compute::calibrated compute::calibrate(std::string_view text,
 
 // The devices of one machine are taken to be alike: the first one is measured.
 std::uint64_t compute::measured_crossover(operation kind, const std::function<double()>& clock) {
-  constexpr std::uint64_t smallest = 1 << 8, largest = 1 << 20;
+  constexpr std::uint64_t smallest = 1 << 8;
   auto crossover = calibration::never;
-  for (auto work = largest; work >= smallest; work /= 4) {
+  for (auto work = options_.calibrate_up_to; work >= smallest; work /= 4) {
     const sample_batch sample{kind, work, 1};
     const auto quickest = [&](backend& on) { // of three, the first of which warms up
       double least = -1;

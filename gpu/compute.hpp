@@ -20,7 +20,8 @@ namespace warp::gpu {
 struct compute_options {
   cpu_options cpu;
   unsigned check_one_in = 100; ///< batches of a device that are computed on both; 0: none
-  unsigned queue_max = 8;      ///< batches that wait for one device; more go to the CPU
+  unsigned queue_max = 8;      ///< batches at one device, computed or waiting; more go to the CPU
+  std::uint64_t calibrate_up_to = 1 << 20; ///< largest work that a crossover is looked for at
 };
 
 /// What became of a batch.

@@ -49,6 +49,21 @@ std::size_t rows_of_links(const csr_graph& g, std::size_t links) noexcept {
   return links * g.nodes() / std::max<std::size_t>(g.to.size(), 1) + 1;
 }
 
+/// The same sums in float64, for loads so small that float32 has no digits left for their
+/// quotients.
+entropy_sums sums_of_tiny(const float* load, const float* capacity, std::size_t n) noexcept {
+  entropy_sums sums;
+  for (std::size_t i = 0; i < n; ++i) {
+    const double l = load[i], c = capacity[i], u = l / c, log = u > 0 ? std::log2(u) : 0;
+    sums.use += u;
+    sums.use_log += u * log;
+    sums.load += l;
+    sums.load_log += l * log;
+    sums.capacity += c;
+  }
+  return sums;
+}
+
 } // namespace
 
 std::string cpu_backend::name() const {
@@ -71,8 +86,10 @@ outcome cpu_backend::run(const gravity_batch& b) noexcept {
 }
 
 outcome cpu_backend::run(const entropy_batch& b) noexcept {
-  const auto one = [&](std::size_t s, const entropy_sums& sums) {
+  const auto one = [&](std::size_t s, entropy_sums sums) {
     const auto n = b.first[s + 1] - b.first[s];
+    if (sums.use < 1e-30 || sums.load < 1e-30)
+      sums = sums_of_tiny(b.load.data() + b.first[s], b.capacity.data() + b.first[s], n);
     const double most = n == 0 ? 0 : std::log2(static_cast<double>(n));
     const double bits =
         sums.use > 0 ? std::clamp(std::log2(sums.use) - sums.use_log / sums.use, 0.0, most) : most;

@@ -200,13 +200,10 @@ TEST_CASE("each device has a queue of its own: batches take the shortest, and th
   const sample_batch blocking{operation::evolution, 1000, 5};
   std::mutex mutex;
   std::condition_variable changed;
-  unsigned inside = 0;
   bool go = false;
   for (auto& s : f.scripts)
     s->during = [&] {
       std::unique_lock lock{mutex};
-      ++inside;
-      changed.notify_all();
       changed.wait(lock, [&] { return go; });
     };
   std::vector<std::unique_ptr<sample_batch>> batches;
@@ -287,7 +284,7 @@ TEST_CASE("batches go to a device from the measured crossover on, and small ones
   device_list list;
   list.found.push_back(std::make_unique<fake_device>(script, "fake"));
   compute door{
-      {.check_one_in = 0}, std::move(list), std::make_unique<fake_device>(cpu, "slow CPU")};
+      {.check_one_in = 0, .calibrate_up_to = 1 << 16}, std::move(list), std::make_unique<fake_device>(cpu, "slow CPU")};
   const sample_batch small{operation::evolution, 4096, 1}, large{operation::evolution, 16384, 1};
   CHECK(judged(door, large.batch(), now) == answer::by_cpu); // nothing was measured so far
 

@@ -66,7 +66,7 @@ struct lanes {
   static real from_bits(whole v) noexcept { return reinterpret_cast<real>(v); }
   static real converted(whole v) noexcept { return __builtin_convertvector(v, real); }
   static real root(real v) noexcept {
-    real out;
+    real out{};
     for (int i = 0; i < W; ++i) out[i] = __builtin_sqrtf(v[i]);
     return out;
   }

@@ -23,7 +23,7 @@ foreach(export_set IN LISTS export_sets)
 endforeach()
 
 # Headers keep their folders: #include "actors/universe.hpp", as in the tree.
-install(DIRECTORY messages physics storage actors cluster DESTINATION ${header_folder}
+install(DIRECTORY messages physics gpu storage actors cluster DESTINATION ${header_folder}
   FILES_MATCHING PATTERN "*.hpp" PATTERN "*.capnp" PATTERN "programs" EXCLUDE)
 
 configure_package_config_file(cmake/warpengine-config.cmake.in warpengine-config.cmake INSTALL_DESTINATION ${package_folder})

@@ -1,8 +1,12 @@
-# WARP_ONLY=physics: the one folder that stands on the standard library alone, with its tests and nothing else.
-if(NOT WARP_ONLY STREQUAL "physics")
-  message(FATAL_ERROR "WARP_ONLY is '${WARP_ONLY}': only 'physics' stands alone")
+# WARP_ONLY=FOLDER: one that stands on the standard library, with what it includes, its tests and nothing else.
+set(physics_only physics)
+set(gpu_only physics gpu)
+if(NOT DEFINED ${WARP_ONLY}_only)
+  message(FATAL_ERROR "WARP_ONLY is '${WARP_ONLY}': only 'physics' and 'gpu' stand alone")
 endif()
 include(cmake/compile_options.cmake)
-add_subdirectory(${WARP_ONLY})
+foreach(folder IN LISTS ${WARP_ONLY}_only)
+  add_subdirectory(${folder})
+endforeach()
 enable_testing()
 add_subdirectory(tests)

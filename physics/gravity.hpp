@@ -21,6 +21,20 @@ inline constexpr double default_softening = 0.05;
   return weight_of_all > 0 ? 1 - weight_to_place / weight_of_all : 1;
 }
 
+/// How far a place reaches: its capacity (multiple of the mean place, > 0) over 1 + its load (share
+/// of its own capacity, >= 0). O(1).
+template <class Real>
+[[nodiscard]] constexpr Real reach_of(Real capacity, Real load) noexcept {
+  return capacity / (1 + load);
+}
+
+/// The pull of so much mass x reach over a softened distance. Real: a floating-point number, or a
+/// vector of them that has its operators (gpu/ computes many pairs at once). O(1).
+template <class Real>
+[[nodiscard]] constexpr Real pull_of(Real mass_and_reach, Real distance, Real softening) noexcept {
+  return mass_and_reach / (distance * distance + softening * softening);
+}
+
 /// Attraction: how strongly a place pulls a group, >= 0, in the unit of mass. Grows with mass and
 /// capacity, falls with load and distance.
 ///     mass x (capacity / (1 + load)) / (distance^2 + softening^2)
@@ -30,7 +44,7 @@ inline constexpr double default_softening = 0.05;
 [[nodiscard]] constexpr double attraction(double mass, double capacity, double load,
                                           double distance,
                                           double softening = default_softening) noexcept {
-  return mass * (capacity / (1 + load)) / (distance * distance + softening * softening);
+  return pull_of(mass * reach_of(capacity, load), distance, softening);
 }
 
 /// Where a group lives when nothing is known of it: the place with the highest score, weighted

@@ -49,22 +49,25 @@ std::vector<double> bessel(double t, std::size_t terms) {
 
 } // namespace
 
+std::vector<double> walk_coefficients(double t) {
+  // Beyond t the Bessel functions fall faster than exponentially.
+  return bessel(t, static_cast<std::size_t>(t + 10 * std::cbrt(t) + 20));
+}
+
 std::vector<amplitude> quantum_walk(const coaccess_graph& graph, std::span<const amplitude> start,
                                     double t) {
   assert(start.size() == graph.groups() && t >= 0);
   std::vector<double> scale(graph.groups(), 0);
   for (std::uint32_t g = 0; g < graph.groups(); ++g)
     if (const double degree = graph.weight_of(g); degree > 0) scale[g] = 1 / std::sqrt(degree);
-  // Beyond t the Bessel functions fall faster than exponentially.
-  const auto terms = static_cast<std::size_t>(t + 10 * std::cbrt(t) + 20);
-  const auto j = bessel(t, terms);
+  const auto j = walk_coefficients(t);
   std::vector<amplitude> last(start.begin(), start.end()), here(start.size()), next(start.size());
   std::vector<amplitude> out(start.size());
   apply(graph, scale, last, here);
   const amplitude turn{0, -1};
   amplitude power = turn;
   for (std::size_t g = 0; g < out.size(); ++g) out[g] = j[0] * last[g] + 2 * j[1] * power * here[g];
-  for (std::size_t k = 2; k <= terms; ++k) {
+  for (std::size_t k = 2; k < j.size(); ++k) {
     apply(graph, scale, here, next);
     power *= turn;
     for (std::size_t g = 0; g < out.size(); ++g) {

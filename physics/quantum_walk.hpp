@@ -18,6 +18,9 @@ namespace warp::physics {
 /// with as many terms as bring the rest below 1e-9: the state keeps its norm within 1e-6. A group
 /// without links stays where it is. O(links x (t + 20)).
 
+/// J_0(t) .. J_K(t): as many terms as the series needs (above). t >= 0. O(t + 20).
+[[nodiscard]] std::vector<double> walk_coefficients(double t);
+
 /// psi(t) from psi(0): one amplitude a group; t >= 0, unitless.
 [[nodiscard]] std::vector<std::complex<double>>
 quantum_walk(const coaccess_graph& graph, std::span<const std::complex<double>> start, double t);

@@ -11,7 +11,8 @@ warp_jobs() {
 
 # Whether a folder that stands alone has to be built so: packages that only the others need are missing. (-DWARP_ONLY=FOLDER)
 warp_stands_alone() {
-  [ "$1" = physics ] && deploy/setup --list | grep -qE 'libcaf-dev|capnproto'
+  case $1 in physics | gpu) ;; *) return 1 ;; esac
+  deploy/setup --list | grep -qE 'libcaf-dev|capnproto'
 }
 
 # warp_build PRESET TARGET...: installs what is missing, configures once (ninja repeats it when a CMake file changes), builds. `all`

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "gpu/backend.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace warp::gpu {
+
+/// The devices of a machine, and what is to be said of the search: which were left out and why.
+struct device_list {
+  std::vector<std::unique_ptr<backend>> found;
+  std::string said; ///< "no device: the driver is older than the runtime", ...
+};
+
+/// Looks for devices that this build can use. There is no device backend in it yet, so it finds
+/// none and says that; one for CUDA belongs behind this call.
+[[nodiscard]] device_list find_devices();
+
+} // namespace warp::gpu

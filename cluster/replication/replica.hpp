@@ -100,8 +100,11 @@ private:
   void on(const event::client_read& e);
   void send_append(node_id to, peer& p);
   void send_appends();
+  [[nodiscard]] peer* peer_of(member who);
   void advance();
   void answer_waiting();
+  /// min_isr gates answers, never membership.
+  [[nodiscard]] bool has_min_isr() const;
   /// The LSN that every member of the ack set has appended, or synced.
   [[nodiscard]] lsn_t held_by_all(bool synced) const;
 

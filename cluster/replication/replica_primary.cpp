@@ -73,10 +73,9 @@ void replica::send_appends() {
 
 void replica::on(const message& from, const append_ack& m) {
   if (stands_ != standing::primary || m.epoch != reign_) return;
-  const auto at = peers_.find(from.from.node);
-  if (at == peers_.end()) return;
-  auto& p = at->second;
-  if (p.boot != from.from.boot && !planted(mistake::any_boot_counts)) return; // R3
+  auto* found = peer_of(from.from);
+  if (found == nullptr) return;
+  auto& p = *found;
   const auto end = log_.last().lsn;
   const auto had = std::pair{p.appended, p.durable};
   p.appended = std::max(p.appended, std::min(m.appended_lsn, end));
@@ -87,7 +86,7 @@ void replica::on(const message& from, const append_ack& m) {
   const auto has = options_.level == ack_level::durable ? p.durable : p.appended;
   if (has >= end || had != std::pair{p.appended, p.durable}) p.progress_at = now_;
   advance();
-  if (p.sent < log_.last().lsn) send_append(at->first, p);
+  if (p.sent < log_.last().lsn) send_append(from.from.node, p);
   change_members();
   go_on_moving();
 }
@@ -101,14 +100,30 @@ void replica::on(const message& from, const append_nack& m) {
     return;
   }
   if (stands_ != standing::primary || m.max_epoch != reign_ || m.need_from == 0) return;
-  const auto at = peers_.find(from.from.node);
-  if (at == peers_.end() || at->second.boot != from.from.boot) return;
+  auto* p = peer_of(from.from);
+  if (p == nullptr) return;
   if (m.need_from <= log_.base().lsn) {
-    if (!known_.lists(from.from)) send(at->first, rebuild{reign_});
+    if (!known_.lists(from.from)) send(from.from.node, rebuild{reign_});
     return; // a member will be dropped first
   }
-  at->second.sent = m.need_from - 1;
-  send_append(at->first, at->second);
+  p->sent = m.need_from - 1;
+  send_append(from.from.node, *p);
+}
+
+/// What is known of the sender. R3: an older boot counts for nothing; a newer one that was not heard
+/// of begins anew.
+peer* replica::peer_of(member who) {
+  const auto at = peers_.find(who.node);
+  if (at == peers_.end()) return nullptr;
+  auto& p = at->second;
+  if (p.boot > who.boot && !planted(mistake::any_boot_counts)) return nullptr;
+  if (p.boot < who.boot && !planted(mistake::any_boot_counts)) {
+    p = {};
+    p.boot = who.boot;
+    p.sent = log_.last().lsn;
+    p.progress_at = now_;
+  }
+  return &p;
 }
 
 // R3
@@ -144,7 +159,9 @@ void replica::answer_waiting() {
                           held_by_all(true)};
     std::erase_if(writes_, [&](const waiting_write& w) {
       if (w.lsn > held[static_cast<std::size_t>(w.level)]) return false;
-      act(action::answer{w.token, op_code::ok, w.lsn});
+      // It is logged, so it may not be refused any more: whether enough copies will have it is open.
+      const bool enough = w.level < ack_level::replicated || has_min_isr();
+      act(action::answer{w.token, enough ? op_code::ok : op_code::outcome_unknown, w.lsn});
       return true;
     });
   }
@@ -155,11 +172,15 @@ void replica::answer_waiting() {
   });
 }
 
+bool replica::has_min_isr() const {
+  const auto proposed = change_ ? change_->value.isr.size() : known_.isr.size();
+  return std::min(known_.isr.size(), proposed) >= options_.min_isr;
+}
+
 void replica::on(const event::client_write& e) {
   const auto refuse = [&](op_code why) { act(action::answer{e.token, why, 0}); };
   if (!serving_ || move_) return refuse(op_code::unavailable);
-  const auto proposed = change_ ? change_->value.isr.size() : known_.isr.size();
-  if (std::min(known_.isr.size(), proposed) < options_.min_isr) return refuse(op_code::no_replicas);
+  if (!has_min_isr()) return refuse(op_code::no_replicas);
   const auto lsn = log_.last().lsn + 1;
   if (lsn - commit_lsn_ > options_.window) return refuse(op_code::overloaded);
   log_record record{lsn, reign_, false, e.body};

@@ -63,15 +63,15 @@ void replica::on(const event::received& e) {
 void replica::on(const event::wal_synced& e) {
   wal_synced_ = std::max(wal_synced_, e.position);
   go_on_rebuilding();
+  advance();
   if (!fenced()) return;
   if (stands_ == standing::fencing) {
     begin_reign();
   } else if (stands_ == standing::primary) {
     if (reign_ < max_epoch_) { // its own change of members
       reign_ = max_epoch_;
-      for (auto& [node, p] : peers_) send_append(node, p);
+      send_appends();
     }
-    advance();
     change_members();
     go_on_moving();
   } else {

@@ -198,7 +198,7 @@ void replica::on(const event::client_write& e) {
 void replica::on(const event::client_read& e) {
   if (!serving_ || reads_stopped_) return act(action::answer{e.token, op_code::unavailable, 0});
   reads_.push_back({e.token, e.depends_on});
-  answer_waiting();
+  advance();
 }
 
 bool replica::may_read(moment now) const {

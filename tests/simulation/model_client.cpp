@@ -21,7 +21,7 @@ void model_client::start() {
 }
 
 void model_client::think() {
-  queue_.after(random_.between(1'000, random_.chance(0.2) ? 400'000 : 60'000), [this] {
+  queue_.after(random_.between(1'000, random_.chance(0.1) ? 200'000 : 30'000), [this] {
     if (stopped_ || open_) return;
     client_request r;
     const auto kind = random_.below(100);

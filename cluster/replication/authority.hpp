@@ -31,9 +31,7 @@ struct authority {
   member primary;
   std::vector<member> isr; ///< the in-sync set; holds the primary
 
-  [[nodiscard]] bool lists(member who) const {
-    return std::ranges::find(isr, who) != isr.end();
-  }
+  [[nodiscard]] bool lists(member who) const { return std::ranges::find(isr, who) != isr.end(); }
   /// The boot under which a node is listed, if it is.
   [[nodiscard]] std::optional<boot_id> boot_of(node_id node) const {
     const auto at = std::ranges::find(isr, node, &member::node);

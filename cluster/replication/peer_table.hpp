@@ -16,7 +16,7 @@ struct peer {
   lease_grant grant;
   moment progress_at = 0; ///< it had everything, or got on
   moment acked_at = 0;
-  moment sent_at = 0;  ///< of the last Append
+  moment sent_at = 0; ///< of the last Append
 };
 
 /// By node: of two boots of one node only the later one counts.

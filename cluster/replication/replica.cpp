@@ -50,7 +50,8 @@ void replica::on(const event::tick&) {
     try_take_over();
     try_claim();
   }
-  const bool silence = stands_ != standing::primary && now_ - heard_at_ > options_.authority_timeout;
+  const bool silence =
+      stands_ != standing::primary && now_ - heard_at_ > options_.authority_timeout;
   if (silence || now_ - known_at_ > options_.authority_reread) read_wanted_ = true;
   if (read_wanted_ && (!read_asked_at_ || now_ - *read_asked_at_ >= options_.authority_timeout))
     ask_authority();

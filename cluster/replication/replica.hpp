@@ -15,7 +15,7 @@ struct recovered_copy {
   epoch_t max_epoch = 0;
   replica_log log; ///< every record synced
   lsn_t commit_lsn = 0;
-  bool incomplete = false;    ///< a checkpoint was on its way into it (R10)
+  bool incomplete = false; ///< a checkpoint was on its way into it (R10)
   /// The boot that stopped cleanly last, from the mark that is synced last at a stop and removed by
   /// the next start; 0: none. It keeps a seat of that very boot only (R11): an older one, still
   /// listed, may have lost its end in a crash.
@@ -130,6 +130,8 @@ private:
   void on(const event::boot_drawn& e);
   void on(const event::checkpoint_received& e);
   void on(const event::checkpoint_published& e);
+  void on(const event::copy_damaged& e);
+  void begin_rebuilding();
   void go_on_rebuilding();
 
   // R12: replica_move.cpp
@@ -169,7 +171,7 @@ private:
   // Follower
   standing stands_ = standing::follower;
   lease_promise promise_;
-  moment heard_at_ = 0; ///< from a primary
+  moment heard_at_ = 0;         ///< from a primary
   std::optional<message> held_; ///< an Append that waits for the fence
   node_id primary_heard_;
   epoch_t proved_epoch_ = 0; ///< of the primary that proved_lsn_ was proved by

@@ -5,7 +5,8 @@
 
 namespace warp::cluster::replication {
 
-// R10: a copy without a seat asks for the end of the log, and takes a checkpoint where that is gone.
+// R10: a copy without a seat asks for the end of the log, and takes a checkpoint where that is
+// gone.
 
 void replica::seek_primary() {
   if (rebuilding_ != rebuilding::no || known_.epoch == 0 || is_member()) return;
@@ -50,6 +51,18 @@ void replica::on(const message&, const rebuild& m) {
   if (stands_ != standing::follower || rebuilding_ != rebuilding::no || m.epoch < max_epoch_ ||
       m.epoch < known_.epoch || is_member() || change_)
     return;
+  begin_rebuilding();
+}
+
+void replica::on(const event::copy_damaged&) {
+  // Alone in the set, or as a node that has yet to find out whether it is, it may be all there is.
+  if (stands_ != standing::follower || rebuilding_ != rebuilding::no || change_ || !is_member() ||
+      known_.isr.size() < 2 || known_.primary.node == self_.node)
+    return;
+  begin_rebuilding();
+}
+
+void replica::begin_rebuilding() {
   held_.reset();
   incomplete_ = true;
   rebuilding_ = rebuilding::marking;

@@ -65,6 +65,9 @@ struct checkpoint_received {
   epoch_t max_epoch = 0; ///< of its sender
   log_position end;
 };
+/// What is at rest of this copy is damaged: a follower takes a checkpoint, and gives its seat up
+/// with its boot (R10). For others it is too early; tell it again.
+struct copy_damaged {};
 /// A checkpoint of this copy is published: the log up to its end may be forgotten.
 struct checkpoint_published {
   lsn_t end_lsn = 0;
@@ -75,7 +78,7 @@ using replica_event =
     std::variant<event::tick, event::received, event::wal_synced, event::authority_read,
                  event::authority_doorbell, event::compare_failed, event::nodes_seen,
                  event::client_write, event::client_read, event::move_requested, event::boot_drawn,
-                 event::checkpoint_received, event::checkpoint_published>;
+                 event::checkpoint_received, event::checkpoint_published, event::copy_damaged>;
 
 /// What goes into the write-ahead log, in this order; each piece has the next place, from 1.
 namespace wal {
@@ -126,8 +129,8 @@ struct logged {
   std::uint64_t token = 0;
   lsn_t lsn = 0;
 };
-/// The answer to a client_write or client_read. ok; no_replicas, overloaded and unavailable: nothing
-/// was done; outcome_unknown: it may be done, a retry by request id is safe.
+/// The answer to a client_write or client_read. ok; no_replicas, overloaded and unavailable:
+/// nothing was done; outcome_unknown: it may be done, a retry by request id is safe.
 struct answer {
   std::uint64_t token = 0;
   op_code code = op_code::ok;
@@ -161,7 +164,7 @@ struct broken_rule {
 using replica_action =
     std::variant<action::send, action::write_wal, action::sync_wal, action::read_authority,
                  action::compare_and_set, action::logged, action::answer, action::committed,
-                 action::undo_pending, action::serving, action::draw_boot,
-                 action::offer_checkpoint, action::broken_rule>;
+                 action::undo_pending, action::serving, action::draw_boot, action::offer_checkpoint,
+                 action::broken_rule>;
 
 } // namespace warp::cluster::replication

@@ -49,7 +49,8 @@ void replica::accept(const message& from, const append& m) {
   if (m.epoch < max_epoch_ && !planted(mistake::lower_epoch_accepted)) return;
   if (stands_ != standing::follower || rebuilding_ != rebuilding::no) return;
   // R2. What is committed is equal in all logs: a checkpoint may have taken the place of it.
-  const bool fits = m.previous_lsn <= log_.base().lsn || log_.matches(m.previous_lsn, m.previous_epoch);
+  const bool fits =
+      m.previous_lsn <= log_.base().lsn || log_.matches(m.previous_lsn, m.previous_epoch);
   const bool blind = planted(mistake::no_match) && m.previous_lsn <= log_.last().lsn;
   heard_at_ = now_;
   primary_heard_ = from.from.node;

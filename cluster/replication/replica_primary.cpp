@@ -61,7 +61,8 @@ void replica::send_append(node_id to, peer& p) {
   if (stands_ != standing::primary || !fenced()) return;
   p.sent = std::max(p.sent, log_.base().lsn);
   const auto from = log_.at_or_below(p.sent);
-  append m{reign_, from.lsn, from.epoch, commit_lsn_, now_, log_.behind(from.lsn, options_.batch_max)};
+  append m{reign_,      from.lsn, from.epoch,
+           commit_lsn_, now_,     log_.behind(from.lsn, options_.batch_max)};
   p.sent = m.records.empty() ? from.lsn : m.records.back().lsn;
   p.sent_at = now_;
   send(to, std::move(m));
@@ -110,8 +111,8 @@ void replica::on(const message& from, const append_nack& m) {
   send_append(from.from.node, *p);
 }
 
-/// What is known of the sender. R3: an older boot counts for nothing; a newer one that was not heard
-/// of begins anew.
+/// What is known of the sender. R3: an older boot counts for nothing; a newer one that was not
+/// heard of begins anew.
 peer* replica::peer_of(member who) {
   const auto at = peers_.find(who.node);
   if (at == peers_.end()) return nullptr;
@@ -159,7 +160,8 @@ void replica::answer_waiting() {
                           held_by_all(true)};
     std::erase_if(writes_, [&](const waiting_write& w) {
       if (w.lsn > held[static_cast<std::size_t>(w.level)]) return false;
-      // It is logged, so it may not be refused any more: whether enough copies will have it is open.
+      // It is logged, so it may not be refused any more: whether enough copies will have it is
+      // open.
       const bool enough = w.level < ack_level::replicated || has_min_isr();
       act(action::answer{w.token, enough ? op_code::ok : op_code::outcome_unknown, w.lsn});
       return true;

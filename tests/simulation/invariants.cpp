@@ -37,8 +37,9 @@ void invariants::authority_changed() {
 void invariants::sent(std::size_t node, epoch_t epoch) {
   const auto fence = nodes_[node].disk->on_disk().max_epoch;
   if (epoch != fence)
-    broken(fmt::format("I2: node {} says something in epoch {} while {} is the max_epoch on its disk",
-                       node, epoch, fence));
+    broken(
+        fmt::format("I2: node {} says something in epoch {} while {} is the max_epoch on its disk",
+                    node, epoch, fence));
 }
 
 void invariants::logged(std::size_t node, const log_record& record) {
@@ -105,7 +106,14 @@ void invariants::committed(std::size_t node, lsn_t lsn, bool primary) {
 void invariants::applied(std::size_t node, lsn_t lsn) {
   const auto* t = at(lsn);
   if (t == nullptr ? lsn != 0 : nodes_[node].table->hash() != t->table_hash)
-    broken(fmt::format("I10: the table of node {} is not what the log up to LSN {} makes", node, lsn));
+    broken(
+        fmt::format("I10: the table of node {} is not what the log up to LSN {} makes", node, lsn));
+}
+
+void invariants::installed(std::size_t node, epoch_t epoch) {
+  if (nodes_[node].machine->max_epoch() < epoch)
+    broken(fmt::format("I2: node {} has a checkpoint of epoch {} and would listen to epoch {}",
+                       node, epoch, nodes_[node].machine->max_epoch()));
 }
 
 void invariants::acknowledged(lsn_t lsn) {
@@ -121,10 +129,12 @@ void invariants::acknowledged(lsn_t lsn) {
     broken(fmt::format("I3: LSN {} is acknowledged and on {} disks only", lsn, copies));
   for (const auto& m : etcd_.value().isr)
     if (!nodes_[m.node.value].disk->on_disk().incomplete && !on_disk(m.node.value, *t))
-      broken(fmt::format("I3: LSN {} is acknowledged and not on the disk of member {}", lsn, name(m)));
+      broken(
+          fmt::format("I3: LSN {} is acknowledged and not on the disk of member {}", lsn, name(m)));
 }
 
-/// I4, and what a claim of an old seat stands on: a listed node that has crashed has everything too.
+/// I4, and what a claim of an old seat stands on: a listed node that has crashed has everything
+/// too.
 void invariants::check_members(const char* when) {
   if (log_.empty()) return;
   const auto& last = log_.back();
@@ -133,12 +143,13 @@ void invariants::check_members(const char* when) {
     const bool lives = n.machine != nullptr && n.machine->self() == m;
     bool has = true;
     if (lives)
-      has = n.machine->log().base().lsn >= last.lsn || n.machine->log().matches(last.lsn, last.epoch);
+      has =
+          n.machine->log().base().lsn >= last.lsn || n.machine->log().matches(last.lsn, last.epoch);
     else if (options_.level == ack_level::durable && !n.disk->on_disk().incomplete)
       has = on_disk(m.node.value, last);
     if (!has)
-      broken(fmt::format("I4: {}, member {}{} lacks the committed LSN {} of epoch {}", when, name(m),
-                         lives ? "" : ", which does not run,", last.lsn, last.epoch));
+      broken(fmt::format("I4: {}, member {}{} lacks the committed LSN {} of epoch {}", when,
+                         name(m), lives ? "" : ", which does not run,", last.lsn, last.epoch));
   }
 }
 

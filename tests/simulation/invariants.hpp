@@ -40,10 +40,13 @@ public:
   void logged(std::size_t node, const cluster::replication::log_record& record);
   /// A copy has begun a reign (I1, I5).
   void reigns(std::size_t node);
-  /// A copy says that everything up to an LSN is committed (I4, I6, I7, I13). `primary`: it decides.
+  /// A copy says that everything up to an LSN is committed (I4, I6, I7, I13). `primary`: it
+  /// decides.
   void committed(std::size_t node, lsn_t lsn, bool primary);
   /// A copy has applied what it knows to be committed (I10).
   void applied(std::size_t node, lsn_t lsn);
+  /// A copy has become what a checkpoint holds, of a sender with this max_epoch (R1).
+  void installed(std::size_t node, epoch_t epoch);
   /// A write was acknowledged at the level of the shard (I3).
   void acknowledged(lsn_t lsn);
   /// A process has ended or begun (I9, I4).

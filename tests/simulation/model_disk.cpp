@@ -79,8 +79,7 @@ recovered_copy model_disk::start(model_table& table) {
 void model_disk::publish(std::shared_ptr<const model_checkpoint> checkpoint) {
   if (checkpoint->end.lsn <= image_.base->end.lsn) return;
   image_.base = std::move(checkpoint);
-  std::erase_if(image_.records,
-                [&](const log_record& r) { return r.lsn <= image_.base->end.lsn; });
+  std::erase_if(image_.records, [&](const log_record& r) { return r.lsn <= image_.base->end.lsn; });
 }
 
 } // namespace warp::testing

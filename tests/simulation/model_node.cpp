@@ -48,7 +48,8 @@ void model_node::start() {
   applied_ = found.commit_lsn;
   machine_.emplace(world_.options, self, std::move(found), clock());
   world_.judge.node(number_) = view();
-  world_.note([&] { return fmt::format("node {} starts, boot {}, {}", number_, boots_, text(*machine_)); });
+  world_.note(
+      [&] { return fmt::format("node {} starts, boot {}, {}", number_, boots_, text(*machine_)); });
   world_.judge.restarted(number_);
   syncing_ = sync_wanted_ = sync_fails_ = false;
   paused_until_ = 0;
@@ -109,9 +110,16 @@ void model_node::take_checkpoint() {
   feed(event::checkpoint_published{applied_});
 }
 
+void model_node::damage() {
+  if (!machine_) return;
+  world_.note([&] { return fmt::format("the copy of node {} is damaged", number_); });
+  feed(event::copy_damaged{});
+}
+
 void model_node::move_to(std::size_t target, bool leave) {
   if (!serves()) return;
-  world_.note([&] { return fmt::format("node {} is asked to hand over to node {}", number_, target); });
+  world_.note(
+      [&] { return fmt::format("node {} is asked to hand over to node {}", number_, target); });
   ++world_.moves;
   feed(event::move_requested{node_of(target), leave});
 }
@@ -150,6 +158,7 @@ void model_node::perform(replica_action& a) {
       ++world_.checkpoints_installed;
       disk_.write(w->position, std::move(w->what), incoming_);
       world_.judge.applied(number_, applied_);
+      world_.judge.installed(number_, incoming_epoch_);
     } else {
       disk_.write(w->position, std::move(w->what), {});
     }
@@ -276,6 +285,7 @@ void model_node::receive(std::shared_ptr<const model_checkpoint> checkpoint, epo
                          checkpoint->end.lsn, max_epoch);
     });
     incoming_ = checkpoint;
+    incoming_epoch_ = max_epoch;
     feed(event::checkpoint_received{max_epoch, checkpoint->end});
   });
 }
@@ -293,7 +303,9 @@ void model_node::read_reply(const client_request& request, client_reply what, ls
   open_[++tokens_] = {request, std::move(what), {}};
   // The value is read; what comes between here and the look at the clock may take its time.
   const auto delay = random_.chance(0.05) ? random_.between(0, 300'000) : random_.between(0, 50);
-  after(delay, [this, token = tokens_, depends_on] { feed(event::client_read{token, depends_on}); });
+  after(delay, [this, token = tokens_, depends_on] {
+    feed(event::client_read{token, depends_on});
+  });
 }
 
 void model_node::receive(const client_request& request) {
@@ -339,7 +351,8 @@ void model_node::receive(const client_request& request) {
     }
     const auto body = effect.encode();
     open_[++tokens_] = {request, what, std::move(effect)};
-    feed(event::client_write{tokens_, request.weak ? ack_level::async : world_.options.level, body});
+    feed(
+        event::client_write{tokens_, request.weak ? ack_level::async : world_.options.level, body});
   });
 }
 

@@ -56,6 +56,7 @@ public:
   void slow_disk(event_queue::time until, event_queue::time sync_us);
   void fail_next_sync() { sync_fails_ = true; }
   void take_checkpoint();
+  void damage();
   void move_to(std::size_t target, bool leave);
 
   // What it hears
@@ -96,6 +97,7 @@ private:
   model_table table_;
   lsn_t applied_ = 0;
   std::shared_ptr<const model_checkpoint> incoming_;
+  epoch_t incoming_epoch_ = 0;
   event_queue::time paused_until_ = 0, slow_until_ = 0, slow_sync_us_ = 0;
   bool syncing_ = false, sync_wanted_ = false, sync_fails_ = false;
   std::uint64_t tokens_ = 0;

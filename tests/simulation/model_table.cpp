@@ -7,7 +7,6 @@ namespace warp::testing {
 
 namespace {
 
-
 std::uint64_t hash_of(std::string_view text, std::uint64_t a, std::uint64_t b) {
   std::uint64_t h = 0xcbf2'9ce4'8422'2325u ^ a;
   for (const unsigned char c : text) h = (h ^ c) * 0x0000'0100'0000'01b3u;

@@ -85,9 +85,9 @@ int main(int argc, char** argv) {
     ++looked_for;
     const auto r = search(c.which, seeds_max);
     missed += r.violation.empty() ? 1 : 0;
-    fmt::print("{} after {:5} seeds: {}\n", r.violation.empty() ? "MISSED" : "found ", r.seeds, c.what);
-    if (!r.violation.empty())
-      fmt::print("    {}\n", r.violation.substr(0, r.violation.find('\n')));
+    fmt::print("{} after {:5} seeds: {}\n", r.violation.empty() ? "MISSED" : "found ", r.seeds,
+               c.what);
+    if (!r.violation.empty()) fmt::print("    {}\n", r.violation.substr(0, r.violation.find('\n')));
     std::fflush(stdout);
   }
   fmt::print("{} of {} planted mistakes found, {:.1f} s\n", looked_for - missed, looked_for,

@@ -124,7 +124,8 @@ TEST_CASE("a member takes over when its promise has passed, and grants nothing m
   REQUIRE(wants.size() == 1);
   CHECK(wants[0].compared_revision == 7);
   CHECK(wants[0].value == authority{4, two, {two}});
-  const auto acks = said<append_ack>(f.machine.step(from_one({3, 5, 3, 0, 200, {}}), options.promise()));
+  const auto acks =
+      said<append_ack>(f.machine.step(from_one({3, 5, 3, 0, 200, {}}), options.promise()));
   REQUIRE(acks.size() == 1);
   CHECK_FALSE(acks[0].granted);
 }
@@ -139,7 +140,8 @@ TEST_CASE("neither a read of the old revision nor a failed compare settles a cha
   const auto acks = said<append_ack>(f.machine.step(from_one({3, 5, 3, 0, 200, {}}), late + 3));
   REQUIRE(acks.size() == 1);
   CHECK_FALSE(acks[0].granted);
-  const auto again = of<action::compare_and_set>(f.machine.step(event::tick{}, late + 600 * milliseconds));
+  const auto again =
+      of<action::compare_and_set>(f.machine.step(event::tick{}, late + 600 * milliseconds));
   REQUIRE(again.size() == 1);
   CHECK(again[0].compared_revision == 7);
 }

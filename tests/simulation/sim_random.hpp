@@ -8,7 +8,8 @@ namespace warp::testing {
 /// part of a simulation has its own, so that leaving one kind of fault out changes no other's luck.
 class sim_random {
 public:
-  explicit sim_random(std::uint64_t seed) : state_(seed * 0x9e37'79b9'7f4a'7c15u + 0x1234'5678'9abc'def1u) {}
+  explicit sim_random(std::uint64_t seed)
+      : state_(seed * 0x9e37'79b9'7f4a'7c15u + 0x1234'5678'9abc'def1u) {}
   sim_random(std::uint64_t seed, std::uint64_t part) : sim_random(seed ^ (part << 48)) { next(); }
 
   std::uint64_t next() {

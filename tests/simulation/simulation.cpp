@@ -73,7 +73,8 @@ run::run(const simulation_options& options) : options_(options), random_(options
       simulation_world{queue_, *network_, *etcd_, *judge_, replication, {}, {}, {}, 0});
   if (options.trace)
     world_->trace = [this](std::string line) {
-      if (!line.empty()) trace_.push_back(fmt::format("{:10.3f} ms {}", queue_.now() / 1000.0, line));
+      if (!line.empty())
+        trace_.push_back(fmt::format("{:10.3f} ms {}", queue_.now() / 1000.0, line));
     };
   world_->reply = [this](std::uint32_t client, std::size_t from, client_reply reply) {
     network_->send(from, count_ + client,
@@ -94,7 +95,8 @@ run::run(const simulation_options& options) : options_(options), random_(options
   });
   for (std::uint32_t c = 0; c < client_count_; ++c)
     clients_.push_back(std::make_unique<model_client>(
-        queue_, history_, options.seed, c, count_, [this, c](std::size_t node, const client_request& r) {
+        queue_, history_, options.seed, c, count_,
+        [this, c](std::size_t node, const client_request& r) {
           network_->send(count_ + c, node, [this, node, r] { world_->nodes[node]->receive(r); });
         }));
 }
@@ -121,10 +123,11 @@ void run::befall() {
   if (queue_.now() >= calm_from_) return;
   const auto node = some_node();
   auto& n = *world_->nodes[node];
-  const auto how_long = random_.chance(0.5) ? random_.between(20'000, 600'000)
-                                            : random_.between(600'000, 4 * second);
+  const auto how_long =
+      random_.chance(0.5) ? random_.between(20'000, 600'000) : random_.between(600'000, 4 * second);
   const auto start_later = [&](std::size_t which) {
-    queue_.after(random_.between(20'000, 2 * second), [this, which] { world_->nodes[which]->start(); });
+    queue_.after(random_.between(20'000, 2 * second),
+                 [this, which] { world_->nodes[which]->start(); });
   };
   const auto what = random_.below(100);
   const auto detail = random_.next();
@@ -142,7 +145,10 @@ void run::befall() {
     sim_random pick{detail};
     const auto kind = pick.below(4);
     const auto places = count_ + client_count_;
-    world_->note([&] { return fmt::format("links of node {} are cut, kind {}, for {} ms", node, kind, how_long / 1000); });
+    world_->note([&] {
+      return fmt::format("links of node {} are cut, kind {}, for {} ms", node, kind,
+                         how_long / 1000);
+    });
     for (std::size_t other = 0; other < places; ++other) {
       if (other == node) continue;
       const bool client = other >= count_;
@@ -164,7 +170,9 @@ void run::befall() {
   } else if (what < 68) {
     if (!with(trouble::etcd_outages)) goto next;
     const bool all = (detail & 3) == 0;
-    world_->note([&] { return fmt::format("etcd is out of reach of {}", all ? "all" : std::to_string(node)); });
+    world_->note([&] {
+      return fmt::format("etcd is out of reach of {}", all ? "all" : std::to_string(node));
+    });
     for (std::size_t i = 0; i < count_; ++i)
       if (all || i == node) etcd_->set_reachable(i, false);
     queue_.after(how_long, [this] {
@@ -176,7 +184,10 @@ void run::befall() {
     if (with(trouble::bad_disks)) n.slow_disk(queue_.now() + how_long, 20'000 << (detail % 7));
   } else if (what < 83) {
     if (with(trouble::bad_disks)) n.fail_next_sync();
-  } else if (what < 92) {
+  } else if (what < 85) {
+    // With fewer copies than min_isr asks for left of what is on its way, I3 would be no fault.
+    if (with(trouble::damage) && world_->options.min_isr == 1) n.damage();
+  } else if (what < 93) {
     if (with(trouble::checkpoints)) n.take_checkpoint();
   } else if (with(trouble::moves)) {
     for (auto& each : world_->nodes)
@@ -246,10 +257,10 @@ void run::judge_histories(simulation_result& result) {
 
 simulation_result run::go() {
   simulation_result result;
-  result.setting = fmt::format(
-      "{} nodes, level {}, min_isr {}{}", count_,
-      world_->options.level == ack_level::durable ? "durable" : "replicated", world_->options.min_isr,
-      skewed_ ? ", clocks beyond rho" : "");
+  result.setting =
+      fmt::format("{} nodes, level {}, min_isr {}{}", count_,
+                  world_->options.level == ack_level::durable ? "durable" : "replicated",
+                  world_->options.min_isr, skewed_ ? ", clocks beyond rho" : "");
   for (auto& n : world_->nodes) n->start();
   for (auto& c : clients_) c->start();
   plan();
@@ -261,9 +272,10 @@ simulation_result run::go() {
     while (good && !is_whole() && can_go_on() && queue_.now() < deadline)
       good = until(queue_.now() + second / 10);
     if (good && can_go_on() && !is_whole())
-      judge_->broken(fmt::format("I14: 10 s after the last trouble there is no primary, or the in-sync "
-                                 "set is not whole: {}",
-                                 text(etcd_->value())));
+      judge_->broken(
+          fmt::format("I14: 10 s after the last trouble there is no primary, or the in-sync "
+                      "set is not whole: {}",
+                      text(etcd_->value())));
     good = judge_->violation().empty();
   }
   if (good) {
@@ -273,10 +285,12 @@ simulation_result run::go() {
       // What was acknowledged is there: the last reads belong to the histories.
       unsigned read = 0;
       for (const auto* key : {"a", "b", "n"})
-        clients_[read]->read_once(key, 3 * second, [&read](bool answered) { read += answered ? 8 : 0; }),
+        clients_[read]->read_once(key, 3 * second,
+                                  [&read](bool answered) { read += answered ? 8 : 0; }),
             read = (read & ~7u) | ((read & 7u) + 1);
       good = until(queue_.now() + 3 * second + second / 2);
-      if (good && read / 8 != 3) judge_->broken("I14: a key cannot be read after all trouble is over");
+      if (good && read / 8 != 3)
+        judge_->broken("I14: a key cannot be read after all trouble is over");
     }
   }
   if (judge_->violation().empty()) judge_histories(result);
@@ -321,8 +335,8 @@ std::string shortened(const simulation_options& options) {
   }
   least.trace = true;
   const auto r = simulate(least);
-  std::string lines = fmt::format("seed {} ({}), without troubles {:#x}, {} ms of them:\n", options.seed,
-                                  r.setting, least.without, least.trouble_us / 1000);
+  std::string lines = fmt::format("seed {} ({}), without troubles {:#x}, {} ms of them:\n",
+                                  options.seed, r.setting, least.without, least.trouble_us / 1000);
   constexpr std::size_t lines_max = 60;
   const auto from = r.trace.size() > lines_max ? r.trace.size() - lines_max : 0;
   for (auto i = from; i < r.trace.size(); ++i) lines += r.trace[i] + '\n';

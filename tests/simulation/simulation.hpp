@@ -8,18 +8,19 @@ namespace warp::testing {
 
 /// Kinds of trouble; a run has those that are not left out.
 enum class trouble : std::uint8_t {
-  crashes,         ///< processes are killed, also all at once, and start again
-  clean_stops,     ///< processes are stopped and started
-  pauses,          ///< processes stand still
-  cuts,            ///< links break in one or both directions, one by one and in any order
-  bad_network,     ///< messages are lost, doubled, late
-  etcd_outages,    ///< nobody, or not everybody, reaches etcd
-  bad_etcd,        ///< requests and answers are lost, doubled, late; watches too; leases are revoked
-  bad_disks,       ///< syncs are slow or fail
-  checkpoints,     ///< copies forget the beginning of their log
-  moves,           ///< the primary is asked to hand over
+  crashes,      ///< processes are killed, also all at once, and start again
+  clean_stops,  ///< processes are stopped and started
+  pauses,       ///< processes stand still
+  cuts,         ///< links break in one or both directions, one by one and in any order
+  bad_network,  ///< messages are lost, doubled, late
+  etcd_outages, ///< nobody, or not everybody, reaches etcd
+  bad_etcd,     ///< requests and answers are lost, doubled, late; watches too; leases are revoked
+  bad_disks,    ///< syncs are slow or fail
+  damage,       ///< a copy has to be replaced by a checkpoint
+  checkpoints,  ///< copies forget the beginning of their log
+  moves,        ///< the primary is asked to hand over
 };
-inline constexpr unsigned troubles = 10;
+inline constexpr unsigned troubles = 11;
 
 struct simulation_options {
   std::uint64_t seed = 1;

@@ -23,7 +23,8 @@ int main(int argc, char** argv) {
     if (option == "--trace") {
       trace = true;
     } else if (!(option == "--seeds" && number(seeds)) && !(option == "--from" && number(from))) {
-      fmt::print(stderr, "usage: [--seeds N] [--from S] [--trace]; --trace: of a whole run, each\n");
+      fmt::print(stderr,
+                 "usage: [--seeds N] [--from S] [--trace]; --trace: of a whole run, each\n");
       return 2;
     }
   }
@@ -44,13 +45,15 @@ int main(int argc, char** argv) {
     undecided += r.undecided ? 1 : 0;
     if (r.violation.empty()) continue;
     ++failed;
-    fmt::print("FAILED: {}\nagain: tests/run simulate --seeds 1 --from {}\n\n", shortened(options), seed);
+    fmt::print("FAILED: {}\nagain: tests/run simulate --seeds 1 --from {}\n\n", shortened(options),
+               seed);
     std::fflush(stdout);
   }
   const auto s = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-  fmt::print("{} seeds from {}: {} events, {} answers, {} records committed, {} reigns, {} epochs, {} "
-             "checkpoints installed, {} moves; {} histories undecided; {:.1f} s\n",
-             seeds, from, events, answers, commits, reigns, epochs, checkpoints, moves, undecided, s);
+  fmt::print(
+      "{} seeds from {}: {} events, {} answers, {} records committed, {} reigns, {} epochs, {} "
+      "checkpoints installed, {} moves; {} histories undecided; {:.1f} s\n",
+      seeds, from, events, answers, commits, reigns, epochs, checkpoints, moves, undecided, s);
   if (failed != 0) fmt::print("{} seeds FAILED\n", failed);
   return failed == 0 ? 0 : 1;
 }

@@ -90,7 +90,10 @@ void model_client::receive(const client_reply& reply) {
   event_.number = reply.sum;
   seen_[request_.key] = reply.version;
   if (request_.call == register_call::get) event_.value = reply.value;
-  if (request_.weak) return end(register_outcome::unknown);
+  // A refusal by what was there (a failed compare, nothing to erase) is not logged: another try of
+  // the same request, still on its way, may have an effect later.
+  const bool refused = reply.code != op_code::ok && request_.call != register_call::get;
+  if (request_.weak || refused) return end(register_outcome::unknown);
   end(reply.code == op_code::ok          ? register_outcome::ok
       : reply.code == op_code::not_found ? register_outcome::not_found
                                          : register_outcome::version_mismatch);

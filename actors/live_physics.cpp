@@ -21,6 +21,10 @@ constexpr std::chrono::seconds look_every{1};
 constexpr std::chrono::seconds save_declared_every{1};
 /// Learned at a time, so that nobody who asks waits for long.
 constexpr std::size_t samples_at_once = 64;
+/// Part of the samples that may be of watched keys; above it fewer keys are watched, so many that
+/// it is not to be done again soon.
+constexpr double watched_part_max = 0.5, watched_part_aim = 0.35;
+constexpr std::uint32_t keys_one_in_max = 1u << 30;
 constexpr std::size_t declared_max = 100'000, rules_max = 1'000;
 
 double thread_cpu_s() noexcept {
@@ -46,13 +50,15 @@ load_evenness evenness_of(const physics::load_balance& b) noexcept {
 
 live_physics::live_physics(storage::engine& engine, physics_settings settings)
     : engine_(engine), settings_(std::move(settings)), state_({.shards = engine.shard_count()}),
-      governor_(settings_.tier, settings_.cpu_share_max), used_(engine.shard_count()),
+      governor_(settings_.tier, settings_.cpu_share_max),
+      keys_one_in_(engine.options().observation.keys_one_in), used_(engine.shard_count()),
       counted_(engine.shard_count()) {
   told_.loaded = "nothing";
   load();
   for (const auto& rule : settings_.rules)
     if (!state_.add_rule(rule)) spdlog::error("physics: '{}' is no rule", rule);
   saved_at_ = looked_at_ = counted_at_ = steady::now();
+  advice_.begin(std::max(1u, keys_one_in_));
   apply_tier();
 }
 
@@ -161,17 +167,62 @@ void live_physics::learn() {
   for (std::size_t at = 0; at < samples_.size(); at += samples_at_once) {
     const auto n = std::min(samples_at_once, samples_.size() - at);
     std::unique_lock hold{mutex_};
-    state_.learn(std::span{samples_}.subspan(at, n), 0);
+    const auto some = std::span{samples_}.subspan(at, n);
+    state_.learn(some, 0);
+    learn_watched(some);
   }
+  lost_ += drained.dropped + drained.passed;
   if (drained.samples > 0) learned_ = true;
   std::lock_guard hold{tier_mutex_};
   told_.samples += drained.samples;
   told_.dropped += drained.dropped;
 }
 
+/// Samples that a thread took before it heard that fewer keys are watched are of no use.
+void live_physics::learn_watched(std::span<const physics::access_sample> samples) {
+  const auto below = physics::observer::watched_below(advice_.one_in());
+  for (const auto& s : samples) {
+    if (!s.watched || s.key_hash >= below) continue;
+    ++watched_;
+    const auto bytes = std::uint64_t{s.key_length} + s.bytes;
+    if (s.kind == physics::access_kind::read)
+      advice_.read(s.key_hash, bytes);
+    else if (s.kind == physics::access_kind::write)
+      advice_.write(s.key_hash, bytes);
+    else
+      advice_.remove(s.key_hash);
+  }
+}
+
+/// Every access of a key has to be seen, so where there are too many it is keys that are given up,
+/// half of them or more, and what was measured with them.
+void live_physics::watch_fewer(double per_s, std::uint64_t keys) {
+  const double budget = engine_.options().observation.samples_per_s_max;
+  const auto keys_max = static_cast<double>(physics::advice_options{}.keys_max);
+  if (keys_one_in_ == 0) return;
+  std::uint32_t one_in = keys_one_in_;
+  if (per_s > watched_part_max * budget)
+    while (per_s * keys_one_in_ > watched_part_aim * budget * one_in && one_in < keys_one_in_max)
+      one_in *= 2;
+  if (advice_.is_full()) one_in = std::max(one_in, std::min(keys_one_in_ * 2, keys_one_in_max));
+  while (static_cast<double>(keys) > 0.8 * keys_max * one_in && one_in < keys_one_in_max)
+    one_in *= 2;
+  if (one_in == keys_one_in_) return;
+  spdlog::info("physics: every access of one key in {} is sampled, no longer of one in {}", one_in,
+               keys_one_in_);
+  {
+    std::unique_lock hold{mutex_};
+    advice_.begin(one_in);
+  }
+  std::lock_guard hold{tier_mutex_};
+  keys_one_in_ = one_in;
+  apply_tier();
+}
+
 /// The engine counts what each shard does anyway, and exactly.
 void live_physics::add_loads() {
   bool any = false;
+  std::uint64_t hits = 0, keys = 0, bytes = 0;
   for (std::uint32_t i = 0; i < engine_.shard_count(); ++i) {
     const auto s = engine_.stats(shard_id{i});
     const physics::shard_use now{.accesses =
@@ -182,12 +233,26 @@ void live_physics::add_loads() {
                 std::max(0.0, now.bytes - counted_[i].bytes)};
     counted_[i] = now;
     any |= used_[i].accesses > 0;
+    hits += s.get_hits;
+    keys += s.table.keys;
+    bytes += s.table.key_bytes + s.table.value_bytes;
   }
   const auto since = seconds_of(steady::now() - std::exchange(counted_at_, steady::now()));
-  if (!any || since > 10) return;
-  std::unique_lock hold{mutex_};
-  state_.add_loads(used_, now_ms());
-  learned_ = true;
+  const auto reads = static_cast<double>(hits - std::exchange(hits_counted_, hits));
+  const auto watched = static_cast<double>(std::exchange(watched_, 0));
+  const auto lost = static_cast<double>(std::exchange(lost_, 0));
+  if (since > 10) return;
+  {
+    std::unique_lock hold{mutex_};
+    advice_.set_store(bytes);
+    const double told = watched + lost > 0 ? watched / (watched + lost) : 1;
+    advice_.count_reads(reads, told, static_cast<double>(now_ms()) / 1e3);
+    if (any) {
+      state_.add_loads(used_, now_ms());
+      learned_ = true;
+    }
+  }
+  watch_fewer((watched + lost) / std::max(since, 0.1), keys);
 }
 
 void live_physics::look_after_tier() {
@@ -222,6 +287,7 @@ void live_physics::look_after_tier() {
 }
 
 void live_physics::apply_tier() {
+  engine_.watch_keys(governor_.tier() >= physics_tier::t2 ? keys_one_in_ : 0);
   engine_.observe_accesses(governor_.tier() >= physics_tier::t1);
 }
 
@@ -352,6 +418,29 @@ op_result<rebalance_report> live_physics::plan(physics::rebalance_strategy strat
   return out;
 }
 
+/// Under mutex_.
+void live_physics::report_horizon(horizon_report& out) const {
+  for (const auto& p : advice_.curve())
+    out.curve.push_back({p.share, p.bytes, p.miss_ratio, p.keys});
+  out.keys = advice_.keys();
+  out.reads = advice_.reads();
+  out.bytes = advice_.store_bytes();
+  const auto& fitter = advice_.fitter();
+  out.small_share = fitter.settings().small_share;
+  out.ghost_share = fitter.settings().ghost_share;
+  out.hits_to_stay = fitter.settings().hits_to_stay;
+  out.named = fitter.seen().named;
+  out.applied = fitter.seen().applied;
+  const auto& proof = fitter.since_applied();
+  out.proof_reads = proof.accesses;
+  if (proof.accesses == 0) return;
+  const auto part = [&](std::uint64_t n) {
+    return static_cast<double>(n) / static_cast<double>(proof.accesses);
+  };
+  out.miss_ratio_fitted = part(proof.misses);
+  out.miss_ratio_default = part(proof.misses_of_start);
+}
+
 physics_report live_physics::report() const {
   physics_report out;
   {
@@ -361,12 +450,14 @@ physics_report live_physics::report() const {
     out.wanted = governor_.wanted();
     out.stepped_down = governor_.cause();
     out.steps_down = governor_.steps_down();
+    out.horizon.keys_one_in = out.tier >= physics_tier::t2 ? keys_one_in_ : 0;
   }
   std::shared_lock hold{mutex_};
   out.keys = state_.entanglement().keys().size();
   out.keys_max = state_.options().entanglement.keys_max;
   out.links = state_.declared();
   for (auto& [text, strength] : state_.rules()) out.rules.push_back({text, strength});
+  report_horizon(out.horizon);
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include "actors/physics_settings.hpp"
 #include "messages/physics.hpp"
 #include "messages/status.hpp"
+#include "physics/horizon_advice.hpp"
 #include "physics/physics_state.hpp"
 #include "storage/engine.hpp"
 
@@ -66,24 +67,29 @@ private:
   using steady = std::chrono::steady_clock;
   void load();
   void learn();
+  void learn_watched(std::span<const physics::access_sample> samples);
   void add_loads();
+  void watch_fewer(double per_s, std::uint64_t keys);
   void look_after_tier();
   void save_if_due();
   void save();
   void apply_tier();
+  void report_horizon(horizon_report& out) const;
   [[nodiscard]] op_status needs(physics_tier least, std::string_view what) const;
   [[nodiscard]] std::uint64_t now_ms() const noexcept;
 
   storage::engine& engine_;
   const physics_settings settings_;
 
-  mutable std::shared_mutex mutex_; ///< guards the state
+  mutable std::shared_mutex mutex_; ///< guards the state and the advice
   physics::physics_state state_;
+  physics::horizon_advice advice_;
 
   mutable std::mutex tier_mutex_; ///< guards what is below
   std::condition_variable woken_;
   bool interrupted_ = false;
   physics_governor governor_;
+  std::uint32_t keys_one_in_; ///< watched, from T2 on
   physics_report told_;
 
   // By the thread that learns
@@ -92,6 +98,8 @@ private:
   steady::time_point looked_at_{}, counted_at_{}, saved_at_{};
   double cpu_s_ = 0;                        ///< of the thread since it was looked at
   std::uint64_t sampled_ = 0, dropped_ = 0; ///< the same
+  std::uint64_t watched_ = 0, lost_ = 0;    ///< samples of watched keys; not taken, or dropped
+  std::uint64_t hits_counted_ = 0;          ///< reads of keys that were there, ever
   std::atomic<bool> busy_{false};           ///< the last turn found samples
   std::atomic<bool> learned_{false};        ///< something that is not saved
   std::atomic<bool> declared_{false};       ///< the same, and somebody gave it

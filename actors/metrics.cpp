@@ -2,6 +2,8 @@
 
 #include "actors/metric_family.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 
@@ -383,6 +385,18 @@ void add_physics(families& out, const live_physics& physics) {
                     .done());
   out.push_back(builder::gauge("warp_physics_saved_bytes", "Size of what was learned, as saved.")
                     .value(number(r.saved_bytes))
+                    .done());
+  if (!r.horizon.curve.empty()) {
+    auto misses = builder::gauge("warp_horizon_miss_ratio",
+                                 "Part of the reads that would miss if only this share of the "
+                                 "bytes were kept in memory: an estimate, nothing is demoted.");
+    for (const auto& p : r.horizon.curve)
+      misses.value(p.miss_ratio, {{"share", fmt::format("{}", p.share)}});
+    out.push_back(misses.done());
+  }
+  out.push_back(builder::gauge("warp_horizon_keys_one_in",
+                               "One key in so many has its every access sampled; 0: none.")
+                    .value(r.horizon.keys_one_in)
                     .done());
   const auto entropy = physics.entropy();
   const auto shards = physics.shards();

@@ -36,6 +36,23 @@ physics_tier read_tier(std::uint8_t number) {
   return static_cast<physics_tier>(std::min<std::uint8_t>(number, 3));
 }
 
+void read_horizon(wire::HorizonAdvice::Reader from, horizon_report& to) {
+  to.keys_one_in = from.getKeysOneIn();
+  to.keys = from.getKeys();
+  to.reads = from.getReads();
+  to.bytes = from.getBytes();
+  for (const auto p : from.getCurve())
+    to.curve.push_back({p.getShare(), p.getBytes(), p.getMissRatio(), p.getKeys()});
+  to.small_share = from.getSmallShare();
+  to.ghost_share = from.getGhostShare();
+  to.hits_to_stay = from.getHitsToStay();
+  to.named = from.getNamed();
+  to.applied = from.getApplied();
+  to.proof_reads = from.getProofReads();
+  to.miss_ratio_fitted = from.getMissRatioFitted();
+  to.miss_ratio_default = from.getMissRatioDefault();
+}
+
 void read_physics(wire::PhysicsState::Reader from, physics_report& to) {
   to.tier = read_tier(from.getTier());
   to.wanted = read_tier(from.getWanted());
@@ -54,6 +71,7 @@ void read_physics(wire::PhysicsState::Reader from, physics_report& to) {
   to.loaded = std::string{as_view(from.getLoaded())};
   for (const auto r : from.getRules())
     to.rules.push_back({std::string{as_view(r.getText())}, r.getStrength()});
+  read_horizon(from.getHorizon(), to.horizon);
 }
 
 void read_plan(wire::RebalancePlan::Reader from, rebalance_report& to) {
@@ -86,12 +104,14 @@ op_result<quantum_answer> client::quantum_get(std::string_view key,
       *out = {};
       out->present = answer.getPresent();
       out->value = std::string{as_view(answer.getValue())};
+      out->type = read_type(answer.getType()).value_or(value_type::bytes);
       out->version = answer.getVersion();
       out->expires_at_ms = answer.getExpiresAtMs();
       for (const auto p : answer.getPartners())
         out->partners.push_back({std::string{as_view(p.getKey())}, p.getStrength(), p.getDeclared(),
                                  p.getPresent(), p.getValueOmitted(),
-                                 std::string{as_view(p.getValue())}});
+                                 std::string{as_view(p.getValue())},
+                                 read_type(p.getType()).value_or(value_type::bytes)});
       return op_status{};
     });
   });

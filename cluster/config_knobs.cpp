@@ -582,6 +582,16 @@ const std::vector<knob>& table() {
            .min = 1,
            .max = 1'000'000,
            .unit = "windows"}),
+      bind<WARP_FIELD(engine.observation.keys_one_in)>(
+          {.section = "physics",
+           .key = "keys_one_in",
+           .kind = count,
+           .explanation = "Every access of one key in so many is sampled, for what `warp physics "
+                          "horizon` says; of fewer keys where these are used more than "
+                          "physics.samples_max / 2 times a second",
+           .min = 1,
+           .max = 1'000'000,
+           .unit = "keys"}),
       bind<WARP_FIELD(engine.observation.window_ms)>(
           {.section = "physics",
            .key = "window",

@@ -34,9 +34,10 @@ class registry {
 public:
   registry() {
     for (const auto part :
-         {string_commands(), hash_commands(), key_commands(), scan_commands(),
-          connection_commands(), pubsub_commands(), server_commands(), physics_commands(),
-          cluster_commands(), transaction_commands(), introspection_commands(), missing_commands()})
+         {get_commands(), set_commands(), change_commands(), hash_commands(), key_commands(),
+          expire_commands(), object_commands(), scan_commands(), connection_commands(),
+          pubsub_commands(), server_commands(), physics_commands(), cluster_commands(),
+          transaction_commands(), introspection_commands(), missing_commands()})
       rows_.insert(rows_.end(), part.begin(), part.end());
     std::ranges::sort(rows_, {}, &resp_command::name);
     for (std::uint32_t i = 0; i < rows_.size(); ++i) rows_[i].number = i;
@@ -166,6 +167,12 @@ std::string part_error(const resp_command& command, resp_arguments args) {
                      upper_case(command.name));
 }
 
+void subcommand_error(resp_call& c) {
+  c.out.error(
+      fmt::format("ERR unknown subcommand or wrong number of arguments for '{}'. Try {} HELP.",
+                  shown(c.args[1]), upper_case(c.command.name)));
+}
+
 void run_subcommand(resp_call& c, std::span<const std::string_view> help) {
   if (const auto error = part_error(c.command, c.args); !error.empty()) return c.out.error(error);
   if (const auto* part = find_part(c.command, c.args[1])) return part->run(c);
@@ -174,7 +181,7 @@ void run_subcommand(resp_call& c, std::span<const std::string_view> help) {
                            upper_case(c.command.name)));
   for (const auto line : help) c.out.simple(line);
   c.out.simple("HELP");
-  c.out.simple("    Print this help.");
+  c.out.simple("    Prints this help.");
 }
 
 } // namespace warp::cluster

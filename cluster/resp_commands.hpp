@@ -47,6 +47,7 @@ enum class reply_shape : std::uint8_t {
   ok_or_null, ///< OK, or null when the condition did not hold
   number,     ///< of an increment
   done,       ///< 1, or 0 when the condition did not hold or there is no such key
+  there,      ///< 1, or 0 when there is no such key
   ttl_s,      ///< what is left until it expires, -1: never, -2: no such key
   ttl_ms,
   type, ///< "string", "hash" or "none"
@@ -61,6 +62,9 @@ enum class reply_shape : std::uint8_t {
   hash_pairs,     ///< all fields, a map
   hash_names,
   hash_values,
+  hash_random,       ///< one field, any of them
+  hash_random_names, ///< operation::delta of them, see write_random_fields()
+  hash_random_pairs,
 };
 
 namespace command_flags {
@@ -89,6 +93,7 @@ struct resp_command {
   /// like; false: in this form it is not, run() does it. The arity is right.
   bool (*gather)(resp_arguments, std::uint64_t now_ms, operation&, reply_shape&) = nullptr;
   bool stores = false;                         ///< arguments as values, as they are
+  bool copies = false;                         ///< the value of its first key, to the second one
   std::span<const resp_subcommand> parts = {}; ///< of which args[1] names one
   std::string_view group, since, syntax, summary;
   std::string_view note;    ///< how it differs from Redis's; empty: it does not
@@ -107,9 +112,13 @@ struct resp_command {
 void add_keys_of(const resp_command& c, resp_arguments args, std::vector<std::string_view>& keys);
 
 /// The commands of each file.
-std::span<const resp_command> string_commands();
+std::span<const resp_command> get_commands();
+std::span<const resp_command> set_commands();
+std::span<const resp_command> change_commands();
 std::span<const resp_command> hash_commands();
 std::span<const resp_command> key_commands();
+std::span<const resp_command> expire_commands();
+std::span<const resp_command> object_commands();
 std::span<const resp_command> scan_commands();
 std::span<const resp_command> connection_commands();
 std::span<const resp_command> pubsub_commands();
@@ -147,6 +156,8 @@ std::string failure_text(op_code code, const storage::engine& engine);
 
 /// Carries out the one of resp_command::parts that args[1] names. HELP is made of `help`.
 void run_subcommand(resp_call& c, std::span<const std::string_view> help);
+/// What Redis says where a subcommand has more words than it takes.
+void subcommand_error(resp_call& c);
 /// Why the part that args[1] names cannot be carried out: there is none, or the number of arguments
 /// is wrong; empty: it can, or the command has no parts.
 [[nodiscard]] std::string part_error(const resp_command& command, resp_arguments args);

@@ -231,11 +231,11 @@ void client_kill(resp_call& c) {
 }
 
 void client_pause(resp_call& c) {
+  if (c.args.size() > 4) return subcommand_error(c);
   const auto timeout = storage::parse_number(c.args[2]);
   if (!timeout) return c.out.error("ERR timeout is not an integer or out of range");
   if (*timeout < 0) return c.out.error("ERR timeout is negative");
   bool writes_only = false;
-  if (c.args.size() > 4) return c.out.error(syntax_error);
   if (c.args.size() == 4) {
     writes_only = same_word(c.args[3], "WRITE");
     if (!writes_only && !same_word(c.args[3], "ALL"))
@@ -272,6 +272,25 @@ void client_setinfo(resp_call& c) {
   c.shared.clients.with_texts(
       [&] { (name ? c.client.card->library : c.client.card->library_version) = c.args[3]; });
   c.out.ok();
+}
+
+/// Nobody is ever blocked in a command.
+void client_unblock(resp_call& c) {
+  if (c.args.size() > 4) return subcommand_error(c);
+  if (c.args.size() == 4 && !same_word(c.args[3], "TIMEOUT") && !same_word(c.args[3], "ERROR"))
+    return c.out.error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+  if (std::int64_t id = 0; take_integer(c, c.args[2], id)) c.out.integer(0);
+}
+
+void client_trackinginfo(resp_call& c) {
+  c.out.map(3);
+  c.out.bulk("flags");
+  c.out.set(1);
+  c.out.bulk("off");
+  c.out.bulk("redirect");
+  c.out.integer(-1);
+  c.out.bulk("prefixes");
+  c.out.array(0);
 }
 
 bool take_on_off(resp_call& c, bool& on) {
@@ -326,13 +345,20 @@ constexpr resp_subcommand client_parts[] = {
        if (bool on = false; take_on_off(c, on)) c.out.ok();
      }},
     {"GETREDIR", 2, [](resp_call& c) { c.out.integer(-1); }},
-    {"UNBLOCK", -3, [](resp_call& c) { c.out.integer(0); }},
+    {"UNBLOCK", -3, client_unblock},
     {"TRACKING", -3,
      [](resp_call& c) {
-       if (same_word(c.args[2], "OFF")) return c.out.ok();
-       c.out.error(no_tracking);
+       bool on = false;
+       if (!take_on_off(c, on)) return;
+       if (on) return c.out.error(no_tracking);
+       c.out.ok();
      }},
-    {"CACHING", 3, [](resp_call& c) { c.out.error(no_tracking); }},
+    {"TRACKINGINFO", 2, client_trackinginfo},
+    {"CACHING", 3,
+     [](resp_call& c) {
+       c.out.error("ERR CLIENT CACHING can be called only when the client is in tracking mode with "
+                   "OPTIN or OPTOUT mode enabled");
+     }},
 };
 
 void client(resp_call& c) {

@@ -5,12 +5,16 @@
 #include "cluster/resp_hash_commands.hpp"
 
 #include "cluster/resp_io_thread.hpp"
+#include "cluster/resp_lookup.hpp"
+#include "cluster/resp_random_fields.hpp"
+#include "cluster/resp_rows.hpp"
 #include "cluster/resp_text.hpp"
 #include "messages/packed_fields.hpp"
 #include "storage/number.hpp"
 
 #include <cmath>
 #include <fmt/format.h>
+#include <limits>
 #include <new>
 
 namespace warp::cluster {
@@ -82,6 +86,21 @@ bool gather_whole(resp_arguments args, std::uint64_t, operation& op, reply_shape
   return true;
 }
 
+bool gather_random(resp_arguments args, std::uint64_t, operation& op, reply_shape& shape) {
+  op.kind = op_kind::hash_all;
+  op.key = args[1];
+  shape = reply_shape::hash_random;
+  if (args.size() == 2) return true;
+  const auto count = storage::parse_number(args[2]);
+  constexpr auto most = std::numeric_limits<std::int64_t>::max();
+  if (!count || *count < -most || args.size() > 4) return false;
+  op.delta = *count;
+  shape = reply_shape::hash_random_names;
+  if (args.size() == 3) return true;
+  shape = reply_shape::hash_random_pairs;
+  return same_word(args[3], "WITHVALUES") && *count >= -most / 2 && *count <= most / 2;
+}
+
 bool gather_incrby(resp_arguments args, std::uint64_t, operation& op, reply_shape& shape) {
   const auto by = storage::parse_number(args[3]);
   if (!by) return false;
@@ -102,6 +121,7 @@ void run_operation(resp_call& c) {
   if (!c.command.gather(c.args, c.keys.now_ms(), op, shape))
     return c.out.error(failure_text(op_code::no_space, c.shared.engine));
   const auto& reply = c.keys.apply(op);
+  if (!is_write(op.kind)) c.thread.note_lookup(reply.code != op_code::not_found);
   if (!write_hash_reply(c.out, shape, op, reply))
     c.out.error(failure_text(reply.code, c.shared.engine));
 }
@@ -113,6 +133,22 @@ void hset(resp_call& c) {
 
 void hincrby(resp_call& c) {
   if (std::int64_t by = 0; take_integer(c, c.args[3], by)) run_operation(c);
+}
+
+void hrandfield(resp_call& c) {
+  if (c.args.size() > 2) {
+    constexpr auto most = std::numeric_limits<std::int64_t>::max();
+    std::int64_t count = 0;
+    if (!take_integer(c, c.args[2], count)) return;
+    if (count < -most)
+      return c.out.error(
+          fmt::format("ERR value is out of range, value must between {} and {}", -most, most));
+    if (c.args.size() > 4 || (c.args.size() == 4 && !same_word(c.args[3], "WITHVALUES")))
+      return c.out.error(syntax_error);
+    if (c.args.size() == 4 && (count < -most / 2 || count > most / 2))
+      return c.out.error("ERR value is out of range");
+  }
+  run_operation(c);
 }
 
 void hincrbyfloat(resp_call& c) {
@@ -138,7 +174,7 @@ void hincrbyfloat(resp_call& c) {
 void hscan(resp_call& c) {
   const auto cursor = take_cursor(c, c.args[2]);
   if (!cursor) return;
-  const auto v = c.keys.get(c.args[1]);
+  const auto v = look_up(c, c.args[1]);
   if (!v.present) {
     c.out.array(2);
     c.out.bulk("0");
@@ -176,80 +212,66 @@ void hscan(resp_call& c) {
 }
 
 using namespace command_flags;
-using enum command_kind;
-
-constexpr resp_command row(std::string_view name, int arity, std::uint32_t flags,
-                           void (*run)(resp_call&),
-                           bool (*gather)(resp_arguments, std::uint64_t, operation&, reply_shape&),
-                           std::string_view since, std::string_view syntax,
-                           std::string_view summary, std::string_view note = {}) {
-  resp_command c;
-  c.name = name;
-  c.arity = arity;
-  c.flags = flags;
-  c.first_key = c.last_key = c.key_step = 1;
-  c.kind = data;
-  c.run = run;
-  c.gather = gather;
-  c.group = "hash";
-  c.since = since;
-  c.syntax = syntax;
-  c.summary = summary;
-  c.note = note;
-  return c;
-}
 
 constexpr std::string_view order_note =
-    "above 128 fields in an order of its own, which is not Redis's";
+    "above 128 fields or 2 KiB in an order of its own, which is not Redis's";
 
 constexpr resp_command rows[] = {
-    row("hdel", -3, write | fast, run_operation,
+    data_row(
+        "hash", "hdel", -3, write | fast, run_operation,
         gather_fields<op_kind::hash_erase, reply_shape::hash_number>, "2.0.0",
         "key field [field ...]",
         "Deletes one or more fields and their values from a hash. Deletes the hash if no fields "
         "remain."),
-    row("hexists", 3, readonly | fast, run_operation,
-        gather_fields<op_kind::hash_get, reply_shape::hash_has>, "2.0.0", "key field",
-        "Determines whether a field exists in a hash."),
-    row("hget", 3, readonly | fast, run_operation,
-        gather_fields<op_kind::hash_get, reply_shape::hash_value>, "2.0.0", "key field",
-        "Returns the value of a field in a hash."),
-    row("hgetall", 2, readonly, run_operation,
-        gather_whole<op_kind::hash_all, reply_shape::hash_pairs>, "2.0.0", "key",
-        "Returns all fields and values in a hash.", order_note),
-    row("hincrby", 4, write | denyoom | fast, hincrby, gather_incrby, "2.0.0",
+    data_row("hash", "hexists", 3, readonly | fast, run_operation,
+             gather_fields<op_kind::hash_get, reply_shape::hash_has>, "2.0.0", "key field",
+             "Determines whether a field exists in a hash."),
+    data_row("hash", "hget", 3, readonly | fast, run_operation,
+             gather_fields<op_kind::hash_get, reply_shape::hash_value>, "2.0.0", "key field",
+             "Returns the value of a field in a hash."),
+    data_row("hash", "hgetall", 2, readonly, run_operation,
+             gather_whole<op_kind::hash_all, reply_shape::hash_pairs>, "2.0.0", "key",
+             "Returns all fields and values in a hash.", order_note),
+    data_row(
+        "hash", "hincrby", 4, write | denyoom | fast, hincrby, gather_incrby, "2.0.0",
         "key field increment",
         "Increments the integer value of a field in a hash by a number. Uses 0 as initial value if "
         "the field doesn't exist."),
-    row("hincrbyfloat", 4, write | denyoom | fast, hincrbyfloat, nullptr, "2.6.0",
+    data_row(
+        "hash", "hincrbyfloat", 4, write | denyoom | fast, hincrbyfloat, nullptr, "2.6.0",
         "key field increment",
         "Increments the floating point value of a field by a number. Uses 0 as initial value if "
         "the field doesn't exist."),
-    row("hkeys", 2, readonly, run_operation,
-        gather_whole<op_kind::hash_all, reply_shape::hash_names>, "2.0.0", "key",
-        "Returns all fields in a hash.", order_note),
-    row("hlen", 2, readonly | fast, run_operation,
-        gather_whole<op_kind::hash_length, reply_shape::hash_number>, "2.0.0", "key",
-        "Returns the number of fields in a hash."),
-    row("hmget", -3, readonly | fast, run_operation,
-        gather_fields<op_kind::hash_get, reply_shape::hash_values_of>, "2.0.0",
-        "key field [field ...]", "Returns the values of all fields in a hash."),
-    row("hmset", -4, write | denyoom | fast, hset, gather_set<reply_shape::hash_ok>, "2.0.0",
-        "key field value [field value ...]", "Sets the values of multiple fields."),
-    row("hscan", -3, readonly, hscan, nullptr, "2.8.0", "key cursor [MATCH pattern] [COUNT count]",
-        "Iterates over fields and values of a hash.",
-        "a hash of at most 128 fields and 2 KiB comes whole"),
-    row("hset", -4, write | denyoom | fast, hset, gather_set<reply_shape::hash_number>, "2.0.0",
-        "key field value [field value ...]", "Creates or modifies the value of a field in a hash."),
-    row("hsetnx", 4, write | denyoom | fast, run_operation, gather_setnx, "2.0.0",
-        "key field value",
-        "Sets the value of a field in a hash only when the field doesn't exist."),
-    row("hstrlen", 3, readonly | fast, run_operation,
-        gather_fields<op_kind::hash_get, reply_shape::hash_size>, "3.2.0", "key field",
-        "Returns the length of the value of a field."),
-    row("hvals", 2, readonly, run_operation,
-        gather_whole<op_kind::hash_all, reply_shape::hash_values>, "2.0.0", "key",
-        "Returns all values in a hash.", order_note),
+    data_row("hash", "hkeys", 2, readonly, run_operation,
+             gather_whole<op_kind::hash_all, reply_shape::hash_names>, "2.0.0", "key",
+             "Returns all fields in a hash.", order_note),
+    data_row("hash", "hlen", 2, readonly | fast, run_operation,
+             gather_whole<op_kind::hash_length, reply_shape::hash_number>, "2.0.0", "key",
+             "Returns the number of fields in a hash."),
+    data_row("hash", "hmget", -3, readonly | fast, run_operation,
+             gather_fields<op_kind::hash_get, reply_shape::hash_values_of>, "2.0.0",
+             "key field [field ...]", "Returns the values of all fields in a hash."),
+    data_row("hash", "hmset", -4, write | denyoom | fast, hset, gather_set<reply_shape::hash_ok>,
+             "2.0.0", "key field value [field value ...]", "Sets the values of multiple fields."),
+    data_row("hash", "hrandfield", -2, readonly, hrandfield, gather_random, "6.2.0",
+             "key [count [WITHVALUES]]", "Returns one or more random fields from a hash.",
+             "a negative count is at most 1000000"),
+    data_row("hash", "hscan", -3, readonly, hscan, nullptr, "2.8.0",
+             "key cursor [MATCH pattern] [COUNT count]",
+             "Iterates over fields and values of a hash.",
+             "a hash of at most 128 fields and 2 KiB comes whole"),
+    data_row("hash", "hset", -4, write | denyoom | fast, hset, gather_set<reply_shape::hash_number>,
+             "2.0.0", "key field value [field value ...]",
+             "Creates or modifies the value of a field in a hash."),
+    data_row("hash", "hsetnx", 4, write | denyoom | fast, run_operation, gather_setnx, "2.0.0",
+             "key field value",
+             "Sets the value of a field in a hash only when the field doesn't exist."),
+    data_row("hash", "hstrlen", 3, readonly | fast, run_operation,
+             gather_fields<op_kind::hash_get, reply_shape::hash_size>, "3.2.0", "key field",
+             "Returns the length of the value of a field."),
+    data_row("hash", "hvals", 2, readonly, run_operation,
+             gather_whole<op_kind::hash_all, reply_shape::hash_values>, "2.0.0", "key",
+             "Returns all values in a hash.", order_note),
 };
 
 /// The only answer; nothing for an absent hash.
@@ -325,6 +347,16 @@ bool write_hash_reply(resp_writer& out, reply_shape shape, const operation& op,
         out.bulk(name);
         out.bulk(value);
       });
+    return true;
+  case reply_shape::hash_random:
+  case reply_shape::hash_random_names:
+  case reply_shape::hash_random_pairs:
+    if (present)
+      write_random_fields(out, fields, shape, op.delta);
+    else if (shape == reply_shape::hash_random)
+      out.null();
+    else
+      out.array(0);
     return true;
   case reply_shape::hash_names:
     out.array(present ? fields.count() : 0);

@@ -42,9 +42,26 @@ resp_counters sum_of(resp_shared& shared) {
   return sum;
 }
 
+/// What CONFIG RESETSTAT sets to 0.
+using counter = std::atomic<std::uint64_t> resp_counters::*;
+constexpr counter resettable[] = {&resp_counters::connections_opened,
+                                  &resp_counters::connections_refused,
+                                  &resp_counters::connections_dropped,
+                                  &resp_counters::slow_consumers_dropped,
+                                  &resp_counters::commands,
+                                  &resp_counters::errors,
+                                  &resp_counters::bytes_received,
+                                  &resp_counters::bytes_sent,
+                                  &resp_counters::transactions,
+                                  &resp_counters::transactions_aborted,
+                                  &resp_counters::hits,
+                                  &resp_counters::misses};
+
 class page {
 public:
-  explicit page(resp_shared& shared) : shared_(shared), counters_(sum_of(shared)) {}
+  explicit page(resp_shared& shared) : shared_(shared), counters_(sum_of(shared)) {
+    for (const auto which : resettable) counters_.*which -= of(shared.reset_at.*which);
+  }
 
   void write(std::string_view section) {
     const auto begin = text_.size();
@@ -250,7 +267,9 @@ private:
     }
   }
 
-  void cluster() { row("cluster_enabled", 0); }
+  /// As CLUSTER answers for the one node of a cluster, which redis-cli --cluster asks here. The
+  /// mode is "standalone" all the same: keys of any slots may meet in a command.
+  void cluster() { row("cluster_enabled", 1); }
 
   void keyspace() {
     const auto& m = memory();
@@ -290,6 +309,12 @@ resp_memory_use resp_memory(resp_shared& shared) {
     sum.expired += s.expired;
   }
   return sum;
+}
+
+void reset_info(resp_shared& shared) {
+  const auto now = sum_of(shared);
+  for (const auto which : resettable)
+    shared.reset_at.*which = (now.*which).load(std::memory_order_relaxed);
 }
 
 std::string resp_info(resp_shared& shared, resp_arguments sections) {

@@ -12,6 +12,9 @@ namespace warp::cluster {
 /// exporters read. Sums over all threads and shards: short locks.
 std::string resp_info(resp_shared& shared, resp_arguments sections);
 
+/// CONFIG RESETSTAT: what INFO has counted until now is forgotten, there alone.
+void reset_info(resp_shared& shared);
+
 /// Memory and keys of the universe.
 struct resp_memory_use {
   std::uint64_t keys = 0, expiring = 0, used = 0, records = 0, gets = 0, hits = 0, expired = 0;

@@ -34,7 +34,7 @@ std::vector<std::string_view> flag_names(const resp_command& command) {
 }
 
 void describe(resp_call& c, const resp_command* command) {
-  if (command == nullptr) return c.out.null_array();
+  if (command == nullptr) return c.out.null();
   c.out.array(10);
   c.out.bulk(command->name);
   c.out.integer(command->arity);
@@ -171,8 +171,8 @@ constexpr resp_command rows[] = {
      .since = "2.8.13",
      .syntax = "[subcommand [argument ...]]",
      .summary = "Returns detailed information about all commands.",
-     .note =
-         "subcommands and key specifications are left out; DOCS gives the syntax as one argument"},
+     .note = "GETKEYSANDFLAGS, subcommands and key specifications are left out; DOCS gives the "
+             "syntax as one argument"},
 };
 
 } // namespace

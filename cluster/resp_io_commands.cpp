@@ -244,6 +244,7 @@ void resp_io_thread::write_batched(resp_connection& c, std::size_t i) {
   const bool absent = code == op_code::not_found || code == op_code::already_exists;
   if (is_of_hash(shapes_[i])) {
     const auto at = c.output.size();
+    if (!is_write(operations_[i].kind)) note_lookup(!absent);
     if (!write_hash_reply(c.out, shapes_[i], operations_[i], reply))
       c.out.error(failure_text(code, shared_.engine));
     if (c.output.view()[at] == '-') [[unlikely]] {
@@ -254,6 +255,7 @@ void resp_io_thread::write_batched(resp_connection& c, std::size_t i) {
     bump(counters_.errors);
     bump(command_counts_[numbers_[i]].failed);
     if (code == op_code::wrong_type) {
+      if (shapes_[i] == reply_shape::value) note_lookup(true);
       c.out.error(reply.type != value_type::bytes ? wrong_type_error
                   : reply.number != 0             ? "ERR increment or decrement would overflow"
                                                   : not_an_integer);
@@ -292,6 +294,7 @@ void resp_io_thread::write_batched(resp_connection& c, std::size_t i) {
       break;
     case reply_shape::ttl_s:
     case reply_shape::ttl_ms:
+      note_lookup(!absent);
       if (absent)
         c.out.integer(-2);
       else if (reply.expires_at_ms == 0)
@@ -299,7 +302,12 @@ void resp_io_thread::write_batched(resp_connection& c, std::size_t i) {
       else
         c.out.integer(shapes_[i] == reply_shape::ttl_ms ? left_ms() : (left_ms() + 500) / 1'000);
       break;
+    case reply_shape::there:
+      note_lookup(!absent);
+      c.out.integer(absent ? 0 : 1);
+      break;
     case reply_shape::type:
+      note_lookup(!absent);
       c.out.simple(absent ? "none" : reply.type == value_type::hash ? "hash" : "string");
       break;
     default: // of hashes
@@ -426,8 +434,11 @@ void resp_io_thread::run_data(resp_call& call) {
   keys_.clear();
   add_keys_of(call.command, call.args, keys_);
   if (call.command.stores) view_.prepare(call.args.subspan(1));
+  if (call.command.copies) view_.prepare_copy(call.args[1]);
+  const auto counted = counted_lookups();
   const auto work = [&] {
     c.output.truncate(begin);
+    count_again_from(counted);
     run_typed(call);
     return true;
   };

@@ -46,6 +46,7 @@ struct resp_shared {
   std::atomic<bool> pause_writes_only{false};
   std::atomic<std::int64_t> last_save_s;
   std::atomic<bool> saving{false};
+  resp_counters reset_at;         ///< what INFO leaves out: all until CONFIG RESETSTAT
   const durability default_level; ///< of a write that names none
   std::vector<std::unique_ptr<resp_io_thread>> threads;
 
@@ -111,6 +112,20 @@ public:
   void hold(resp_connection& c, std::uint64_t begin, std::span<const durable_target> targets,
             std::chrono::steady_clock::time_point deadline, std::string_view instead = {});
   [[nodiscard]] resp_counters& counts() noexcept { return counters_; }
+  /// Counts a read of a key, as Redis counts keyspace_hits and keyspace_misses.
+  void note_lookup(bool found) noexcept { bump(found ? counters_.hits : counters_.misses); }
+  /// For what may run more than once: those that were counted until now, to be set again.
+  struct lookups {
+    std::uint64_t hits, misses;
+  };
+  [[nodiscard]] lookups counted_lookups() const noexcept {
+    return {counters_.hits.load(std::memory_order_relaxed),
+            counters_.misses.load(std::memory_order_relaxed)};
+  }
+  void count_again_from(const lookups& before) noexcept {
+    counters_.hits.store(before.hits, std::memory_order_relaxed);
+    counters_.misses.store(before.misses, std::memory_order_relaxed);
+  }
   /// Of a connection: as if it was new (RESET).
   void reset(resp_connection& c);
   void run_data(resp_call& call);

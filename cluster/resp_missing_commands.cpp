@@ -16,7 +16,6 @@ constexpr resp_command none(std::string_view group, std::string_view name) {
 }
 
 constexpr resp_command rows[] = {
-    none("hash", "hrandfield"),
     none("list", "blmove"),
     none("list", "blmpop"),
     none("list", "blpop"),

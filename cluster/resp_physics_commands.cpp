@@ -40,6 +40,21 @@ bool take_strength(resp_call& c, std::string_view text, double& strength) {
   return true;
 }
 
+void write_value(resp_writer& out, value_type type, std::string_view value) {
+  if (type == value_type::bytes) return out.bulk(value);
+  const storage::hash_view fields{value, nullptr};
+  out.map(fields.count());
+  fields.for_each([&](std::string_view name, std::string_view of_it) {
+    out.bulk(name);
+    out.bulk(of_it);
+  });
+}
+
+std::string_view state_of(const quantum_partner& p) {
+  if (!p.present) return "absent";
+  return p.type == value_type::hash ? "hash" : "present";
+}
+
 void quantum_get(resp_call& c) {
   auto* const physics = known(c);
   if (!physics) return;
@@ -67,7 +82,7 @@ void quantum_get(resp_call& c) {
   if (!ok_or_error(c, found.status())) return;
   c.out.array(2);
   if (found->present)
-    c.out.bulk(found->value);
+    write_value(c.out, found->type, found->value);
   else
     c.out.null();
   c.out.array(found->partners.size());
@@ -80,11 +95,11 @@ void quantum_get(resp_call& c) {
     c.out.bulk("origin");
     c.out.bulk(p.declared ? "declared" : "learned");
     c.out.bulk("state");
-    c.out.bulk(p.present ? "present" : "absent");
+    c.out.bulk(state_of(p));
     if (!wanted.values) continue;
     c.out.bulk("value");
     if (p.present && !p.value_omitted)
-      c.out.bulk(p.value);
+      write_value(c.out, p.type, p.value);
     else
       c.out.null();
   }
@@ -196,7 +211,7 @@ constexpr resp_command rows[] = {
      .since = "7.0.0",
      .syntax = "key [MAX partners] [STRENGTH minimum] [VALUES]",
      .summary = "The value of a key, and the keys that belong to it.",
-     .note = of_ours},
+     .note = "of WarpEngine; the value of a hash is a map of its fields"},
     {.name = "warp.shards",
      .arity = 1,
      .flags = fast | no_multi,

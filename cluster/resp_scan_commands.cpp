@@ -79,9 +79,14 @@ void scan(resp_call& c) {
       !status.ok())
     return c.out.error(failure_text(status.code(), c.shared.engine));
   std::vector<std::string> found;
-  for (const auto& entry : page.entries)
-    if (type.empty() || same_word(type, entry.type == value_type::hash ? "hash" : "string"))
-      if (whole || matches_pattern(pattern, entry.key)) found.emplace_back(entry.key);
+  for (const auto& entry : page.entries) {
+    if (!whole && !matches_pattern(pattern, entry.key)) continue;
+    if (!type.empty()) {
+      c.thread.note_lookup(true);
+      if (!same_word(type, entry.type == value_type::hash ? "hash" : "string")) continue;
+    }
+    found.emplace_back(entry.key);
+  }
   c.out.array(2);
   c.out.bulk(fmt::format("{}", reversed_bits(page.next_cursor)));
   write_keys(c, found);
@@ -108,13 +113,15 @@ void flush(resp_call& c) {
   if (c.args.size() > 2 ||
       (c.args.size() == 2 && !same_word(c.args[1], "SYNC") && !same_word(c.args[1], "ASYNC")))
     return c.out.error(syntax_error);
+  using enum storage::transaction::freeing;
+  const auto when = c.args.size() == 2 && same_word(c.args[1], "SYNC") ? at_once : behind;
   if (c.keys.running()) {
-    c.keys.clear();
+    c.keys.clear(when);
     return c.out.ok();
   }
   const auto begin = c.client.sent + c.out.position();
   const auto code = c.keys.run({}, resp_view::scope::all_shards, c.client.level, [&] {
-    c.keys.clear();
+    c.keys.clear(when);
     return true;
   });
   if (code != op_code::ok) return c.out.error(failure_text(code, c.shared.engine));
@@ -145,7 +152,7 @@ constexpr resp_command rows[] = {
      .since = "1.0.0",
      .syntax = "[ASYNC | SYNC]",
      .summary = "Removes all keys from all databases.",
-     .note = "ASYNC or not, one transaction of all shards; the memory is given back behind it"},
+     .note = "one transaction of all shards; without SYNC the memory is given back behind it"},
     {.name = "flushdb",
      .arity = -1,
      .flags = write | dangerous,
@@ -155,7 +162,7 @@ constexpr resp_command rows[] = {
      .since = "1.0.0",
      .syntax = "[ASYNC | SYNC]",
      .summary = "Removes all keys from the current database.",
-     .note = "ASYNC or not, one transaction of all shards; the memory is given back behind it"},
+     .note = "one transaction of all shards; without SYNC the memory is given back behind it"},
     {.name = "keys",
      .arity = 2,
      .flags = readonly | dangerous,

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <random>
 
 namespace warp::cluster {
 
@@ -48,6 +49,7 @@ constexpr resp_subcommand config_parts[] = {
     {"RESETSTAT", 2,
      [](resp_call& c) {
        for (auto& thread : c.shared.threads) thread->reset_counts();
+       reset_info(c.shared);
        c.out.ok();
      }},
     {"REWRITE", 2,
@@ -72,7 +74,7 @@ constexpr resp_subcommand slowlog_parts[] = {
     {"GET", -2,
      [](resp_call& c) {
        std::int64_t count = 10;
-       if (c.args.size() > 3) return arity_error(c.out, "slowlog|get");
+       if (c.args.size() > 3) return subcommand_error(c);
        if (c.args.size() == 3) {
          constexpr std::string_view refused = "ERR count should be greater than or equal to -1";
          if (!take_integer(c, c.args[2], count, refused)) return;
@@ -133,8 +135,21 @@ constexpr resp_subcommand latency_parts[] = {
 
 void latency(resp_call& c) {
   constexpr std::string_view help[] = {
-      "DOCTOR", "    Return a human readable latency analysis report.", "LATEST",
-      "    Return the latest latency samples for all events."};
+      "DOCTOR",
+      "    Return a human readable latency analysis report.",
+      "GRAPH <event>",
+      "    Return an ASCII latency graph for the <event> class.",
+      "HISTORY <event>",
+      "    Return time-latency samples for the <event> class.",
+      "LATEST",
+      "    Return the latest latency samples for all events.",
+      "RESET [<event> ...]",
+      "    Reset latency data of one or more <event> classes.",
+      "    (default: reset all data for all event classes)",
+      "HISTOGRAM [COMMAND ...]",
+      "    Return a cumulative distribution of latencies in the format of a histogram for the "
+      "specified command names.",
+      "    If no commands are specified then all histograms are replied"};
   run_subcommand(c, help);
 }
 
@@ -185,10 +200,15 @@ void memory(resp_call& c) {
   constexpr std::string_view help[] = {
       "DOCTOR",
       "    Return memory problems reports.",
+      "MALLOC-STATS",
+      "    Return internal statistics report from the memory allocator.",
+      "PURGE",
+      "    Attempt to purge dirty pages for reclamation by the allocator.",
       "STATS",
       "    Return information about the memory usage of the server.",
       "USAGE <key> [SAMPLES <count>]",
-      "    Return memory in bytes used by <key> and its value."};
+      "    Return memory in bytes used by <key> and its value. Nested values are",
+      "    sampled up to <count> times (default: 5, 0 means sample all)."};
   run_subcommand(c, help);
 }
 
@@ -306,12 +326,20 @@ void waitaof(resp_call& c) {
 }
 
 void shutdown(resp_call& c) {
-  for (const auto word : c.args.subspan(1)) {
-    if (same_word(word, "ABORT")) return c.out.error("ERR No shutdown in progress.");
-    if (!same_word(word, "SAVE") && !same_word(word, "NOSAVE") && !same_word(word, "NOW") &&
-        !same_word(word, "FORCE"))
-      return c.out.error(syntax_error);
-  }
+  const auto options = c.args.subspan(1);
+  const auto has = [&](std::string_view name) {
+    return std::ranges::any_of(options, [&](auto word) { return same_word(word, name); });
+  };
+  const bool known = std::ranges::all_of(options, [](auto word) {
+    for (const auto* name : {"SAVE", "NOSAVE", "NOW", "FORCE", "ABORT"})
+      if (same_word(word, name)) return true;
+    return false;
+  });
+  const bool aborts = has("ABORT");
+  const bool differs = has("SAVE") || has("NOSAVE") || has("NOW") || has("FORCE");
+  if (!known || (aborts && differs) || (has("SAVE") && has("NOSAVE")))
+    return c.out.error(syntax_error);
+  if (aborts) return c.out.error("ERR No shutdown in progress.");
   if (!c.shared.options.shut_down) return c.out.error("ERR Errors trying to SHUTDOWN. Check logs.");
   c.client.closing = true;
   c.shared.options.shut_down();
@@ -363,6 +391,25 @@ constexpr std::string_view categories[] = {
     "fast",     "slow",   "blocking",    "dangerous", "connection", "transaction", "scripting"};
 constexpr std::string_view no_users = "ERR there are no users yet besides the default one";
 
+constexpr std::string_view no_user_file =
+    "ERR This Redis instance is not configured to use an ACL file. You may want to specify users "
+    "via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis "
+    "configuration file set) in order to store users in the Redis configuration.";
+
+/// So many random bits, 256 if nothing is said, in hexadecimal digits.
+void generate_password(resp_call& c) {
+  std::int64_t bits = 256;
+  if (c.args.size() > 3) return subcommand_error(c);
+  if (c.args.size() == 3 && !take_integer(c, c.args[2], bits)) return;
+  if (bits <= 0 || bits > 4096)
+    return c.out.error("ERR ACL GENPASS argument must be the number of bits for the output "
+                       "password, a positive number up to 4096");
+  std::random_device random;
+  std::string digits;
+  for (std::int64_t i = 0; i < (bits + 3) / 4; ++i) digits += "0123456789abcdef"[random() % 16];
+  c.out.bulk(digits);
+}
+
 constexpr resp_subcommand acl_parts[] = {
     {"WHOAMI", 2, [](resp_call& c) { c.out.bulk("default"); }},
     {"LIST", 2,
@@ -377,7 +424,7 @@ constexpr resp_subcommand acl_parts[] = {
      }},
     {"CAT", -2,
      [](resp_call& c) {
-       if (c.args.size() > 3) return arity_error(c.out, "acl|cat");
+       if (c.args.size() > 3) return subcommand_error(c);
        if (c.args.size() == 2) {
          c.out.array(std::size(categories));
          for (const auto name : categories) c.out.bulk(name);
@@ -412,12 +459,32 @@ constexpr resp_subcommand acl_parts[] = {
      }},
     {"LOG", -2,
      [](resp_call& c) {
+       if (c.args.size() > 3) return subcommand_error(c);
        if (c.args.size() == 3 && same_word(c.args[2], "RESET")) return c.out.ok();
-       c.out.array(0);
+       std::int64_t count = 0;
+       if (c.args.size() < 3 || take_integer(c, c.args[2], count)) c.out.array(0);
      }},
     {"SETUSER", -3, [](resp_call& c) { c.out.error(no_users); }},
-    {"DELUSER", -3, [](resp_call& c) { c.out.error(no_users); }},
-    {"DRYRUN", -4, [](resp_call& c) { c.out.ok(); }},
+    {"DELUSER", -3,
+     [](resp_call& c) {
+       const auto names = c.args.subspan(2);
+       if (std::ranges::find(names, std::string_view{"default"}) != names.end())
+         return c.out.error("ERR The 'default' user cannot be removed");
+       c.out.integer(0);
+     }},
+    {"DRYRUN", -4,
+     [](resp_call& c) {
+       if (c.args[2] != "default")
+         return c.out.error(fmt::format("ERR User '{}' not found", shown(c.args[2])));
+       const auto* command = find_command(c.args[3]);
+       if (command == nullptr)
+         return c.out.error(fmt::format("ERR Command '{}' not found", shown(c.args[3])));
+       if (!arity_fits(*command, c.args.size() - 3)) return arity_error(c.out, command->name);
+       c.out.ok();
+     }},
+    {"GENPASS", -2, generate_password},
+    {"LOAD", 2, [](resp_call& c) { c.out.error(no_user_file); }},
+    {"SAVE", 2, [](resp_call& c) { c.out.error(no_user_file); }},
 };
 
 void acl(resp_call& c) {
@@ -492,7 +559,8 @@ constexpr resp_command rows[] = {
      .since = "1.0.0",
      .syntax = "[section [section ...]]",
      .summary = "Returns information and statistics about the server.",
-     .note = "the sections and names that exporters read"},
+     .note = "the sections and names that exporters read; cluster_enabled is 1, as CLUSTER "
+             "answers, and redis_mode is standalone, as a command may name keys of any slots"},
     {.name = "lastsave",
      .arity = 1,
      .flags = loading | stale | fast | admin,

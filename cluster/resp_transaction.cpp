@@ -39,7 +39,11 @@ public:
 
   void run() {
     const auto which = whole_ ? resp_view::scope::all_shards : resp_view::scope::keys;
-    finish(c_.keys.run(keys_, which, c_.client.level, [this] { return run_commands(); }));
+    const auto counted = c_.thread.counted_lookups();
+    finish(c_.keys.run(keys_, which, c_.client.level, [this, &counted] {
+      c_.thread.count_again_from(counted);
+      return run_commands();
+    }));
   }
 
 private:

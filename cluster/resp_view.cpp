@@ -1,5 +1,7 @@
 #include "cluster/resp_view.hpp"
 
+#include "storage/told_streams.hpp"
+
 #include <limits>
 
 namespace warp::cluster {
@@ -11,6 +13,21 @@ void resp_view::prepare(std::span<const std::string_view> values) {
   for (const auto value : values)
     if (value.size() >= storage::blob_size_min && value.size() <= options.value_bytes_max)
       prepared_.push_back({value, storage::make_large(value, compress_from)});
+}
+
+void resp_view::prepare_copy(std::string_view key) {
+  storage::value_arena arena;
+  storage::op_reply reply;
+  const operation look{.kind = op_kind::hash_all,
+                       .level = durability::memory,
+                       .key = key,
+                       .value = {},
+                       .request = {}};
+  const storage::told_streams unobserved{*engine_};
+  engine_->execute_unsynced({&look, 1}, {&reply, 1}, arena);
+  if (reply.code != op_code::ok || !reply.large) return;
+  packed_ = storage::as_bytes(reply.large);
+  packed_version_ = reply.version;
 }
 
 op_code resp_view::run(std::span<const std::string_view> keys, scope which, durability level,
@@ -30,6 +47,7 @@ op_code resp_view::run(std::span<const std::string_view> keys, scope which, dura
       keys, {.level = level, .all_shards = which == scope::all_shards}, std::ref(body), waits_);
   prepared_.clear();
   met_.clear();
+  packed_ = {};
   return code;
 }
 
@@ -42,7 +60,8 @@ resp_view::key_view resp_view::get(std::string_view key) {
             .type = value_type::hash,
             .value = {},
             .fields = {r->value(), r->large()},
-            .large = r->large()};
+            .large = r->large(),
+            .version = r->version()};
   if (auto* const large = r->large())
     met_.push_back(
         {large->view(), {.plain = storage::blob_ref::share(large), .packed = {}, .pairs = {}}});
@@ -88,7 +107,7 @@ void resp_view::put_like(std::string_view key, const key_view& value, std::uint6
   if (!value.large) return current_->apply(op, reply_);
   // The two share all nodes until one of them is changed.
   auto whole = storage::blob_ref::share(value.large);
-  auto pairs = storage::as_bytes(whole);
+  auto pairs = packed_ && packed_version_ == value.version ? packed_ : storage::as_bytes(whole);
   const storage::large_value shared{
       .plain = std::move(whole), .packed = {}, .pairs = std::move(pairs)};
   op.value = shared.pairs.view();

@@ -37,6 +37,7 @@ public:
     std::string_view value;    ///< of bytes; lives until run() ends, whatever is done to the key
     storage::hash_view fields; ///< of a hash, likewise
     storage::blob* large = nullptr; ///< of an indexed one
+    lsn_t version = 0;              ///< of a hash
   };
 
   /// The engine is borrowed.
@@ -45,6 +46,10 @@ public:
   /// Values that the next run() may put: what is large is copied and compressed here, outside the
   /// locks. They must live until then.
   void prepare(std::span<const std::string_view> values);
+
+  /// The hash that the next run() may give another name: where it is a large one, what the log is
+  /// to have of it is made here, outside the locks. A change between now and then makes it in vain.
+  void prepare_copy(std::string_view key);
 
   /// Which shards are locked.
   enum class scope : std::uint8_t { keys, all_shards };
@@ -64,7 +69,9 @@ public:
   /// The same for a command on strings: where the key has another type it seems absent, nothing is
   /// written any more, and met_wrong_type() says so.
   [[nodiscard]] key_view text(std::string_view key);
-  /// Asked once, after each command.
+  /// Has the command met such a key?
+  [[nodiscard]] bool is_of_wrong_type() const noexcept { return wrong_type_; }
+  /// The same; asked once, after each command.
   [[nodiscard]] bool met_wrong_type() noexcept { return std::exchange(wrong_type_, false); }
   void put(std::string_view key, std::string_view value, std::uint64_t expires_at_ms);
   /// Puts what another key was seen to have.
@@ -76,7 +83,7 @@ public:
   /// The key must be present.
   void expire(std::string_view key, std::uint64_t expires_at_ms);
   /// Removes every key; all shards must be locked.
-  void clear() { current_->clear(level_); }
+  void clear(storage::transaction::freeing when) { current_->clear(level_, when); }
   [[nodiscard]] bool has_changed(const storage::key_mark& mark) {
     return current_->has_changed(mark);
   }
@@ -97,6 +104,8 @@ private:
   storage::transaction* current_ = nullptr;
   durability level_ = durability::unspecified;
   std::vector<large_value> prepared_, met_;
+  lsn_t packed_version_ = 0; ///< of the hash that packed_ has
+  storage::blob_ref packed_;
   storage::op_reply reply_;
   bool wrong_type_ = false;
   std::vector<durable_target> waits_;

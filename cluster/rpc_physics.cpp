@@ -44,6 +44,28 @@ void write_plan(const rebalance_report& from, wire::RebalancePlan::Builder to) {
   to.setWorth(from.worth);
 }
 
+void write_horizon(const horizon_report& from, wire::HorizonAdvice::Builder to) {
+  to.setKeysOneIn(from.keys_one_in);
+  to.setKeys(from.keys);
+  to.setReads(from.reads);
+  to.setBytes(from.bytes);
+  auto curve = to.initCurve(static_cast<unsigned>(from.curve.size()));
+  for (unsigned i = 0; i < curve.size(); ++i) {
+    curve[i].setShare(from.curve[i].share);
+    curve[i].setBytes(from.curve[i].bytes);
+    curve[i].setMissRatio(from.curve[i].miss_ratio);
+    curve[i].setKeys(from.curve[i].keys);
+  }
+  to.setSmallShare(from.small_share);
+  to.setGhostShare(from.ghost_share);
+  to.setHitsToStay(from.hits_to_stay);
+  to.setNamed(from.named);
+  to.setApplied(from.applied);
+  to.setProofReads(from.proof_reads);
+  to.setMissRatioFitted(from.miss_ratio_fitted);
+  to.setMissRatioDefault(from.miss_ratio_default);
+}
+
 void write_physics(const physics_report& from, wire::PhysicsState::Builder to) {
   to.setTier(static_cast<std::uint8_t>(from.tier));
   to.setWanted(static_cast<std::uint8_t>(from.wanted));
@@ -65,6 +87,7 @@ void write_physics(const physics_report& from, wire::PhysicsState::Builder to) {
     rules[i].setText(as_text(from.rules[i].text));
     rules[i].setStrength(from.rules[i].strength);
   }
+  write_horizon(from.horizon, to.initHorizon());
 }
 
 } // namespace
@@ -91,6 +114,7 @@ kj::Promise<void> rpc_session::quantumGet(QuantumGetContext call) {
   auto results = call.getResults();
   results.setPresent(found->present);
   results.setValue(as_data(found->value));
+  if (found->type != value_type::bytes) results.setType(write_type(found->type));
   results.setVersion(found->version);
   results.setExpiresAtMs(found->expires_at_ms);
   auto partners = results.initPartners(static_cast<unsigned>(found->partners.size()));
@@ -102,6 +126,7 @@ kj::Promise<void> rpc_session::quantumGet(QuantumGetContext call) {
     to.setDeclared(p.declared);
     to.setPresent(p.present);
     to.setValueOmitted(p.value_omitted);
+    if (p.type != value_type::bytes) to.setType(write_type(p.type));
     if (!p.value.empty()) to.setValue(as_data(p.value));
   }
   return kj::READY_NOW;

@@ -16,8 +16,9 @@ namespace warp {
 
 /// How much a universe observes of itself; each tier with what the ones before it do.
 ///   t0  nothing: keys, values and the log
-///   t1  which keys are used together (quantum_get). Nothing is prefetched: every value is in
-///   memory t2  how the load lies on the shards: entropy, mass, and what a rebalancing would move
+///   t1  which keys are used together (quantum_get); all values are in memory, so none are fetched
+///   t2  how the load lies on the shards: entropy, mass, and what a rebalancing would move;
+///       every access of one key in 100, and what would miss were less kept in memory: advice
 ///   t3  the same as t2 for now: nothing learns placement yet, and nothing runs on a GPU
 enum class physics_tier : std::uint8_t { t0, t1, t2, t3 };
 
@@ -50,12 +51,14 @@ struct quantum_partner {
   bool present = false;       ///< there is a record
   bool value_omitted = false; ///< not asked for, or too long for the answer
   std::string value;
+  value_type type = value_type::bytes; ///< of a hash the value is its fields (packed_fields.hpp)
 };
 struct quantum_answer {
   bool present = false; ///< the key itself
   lsn_t version = 0;
   std::uint64_t expires_at_ms = 0; ///< 0: never
   std::string value;
+  value_type type = value_type::bytes;   ///< of a hash the value is its fields (packed_fields.hpp)
   std::vector<quantum_partner> partners; ///< the strongest first
 };
 
@@ -99,6 +102,31 @@ struct physics_rule {
   double strength = 0;
 };
 
+/// What would happen if less than everything were kept in memory: advice, from every access of one
+/// key in keys_one_in. Nothing is demoted by it. See physics/horizon_advice.hpp. Counts are decayed
+/// with a half-life of 300 s, and begin anew with every start.
+struct horizon_report {
+  struct point {
+    double share = 0;        ///< of the store's bytes that were kept
+    std::uint64_t bytes = 0; ///< as much, of keys and values
+    double miss_ratio = 0;   ///< the part of the reads that would miss, in [0, 1]
+    std::uint64_t keys = 0;  ///< watched ones that would be kept: with fewer than 16 it is a guess
+  };
+  std::uint32_t keys_one_in = 0; ///< one key in so many is watched; 0: none, below T2
+  std::uint64_t keys = 0;        ///< watched ones that were seen
+  double reads = 0;              ///< of all keys, that the curve stands for
+  std::uint64_t bytes = 0;       ///< of all keys and values
+  std::vector<point> curve;      ///< by share; empty: too little was seen so far
+  // The settings that served best for a tenth of the store (physics/horizon_settings.hpp)
+  double small_share = 0, ghost_share = 0;
+  std::uint32_t hits_to_stay = 0;
+  std::uint64_t named = 0;   ///< settings that were the best of a window
+  std::uint64_t applied = 0; ///< those that won the window after it as well; 0: these are defaults
+  /// Reads since the last of them, on which no setting was chosen, and the part that missed.
+  std::uint64_t proof_reads = 0;
+  double miss_ratio_fitted = 0, miss_ratio_default = 0;
+};
+
 /// How the observation is and what it costs. Counts since start.
 struct physics_report {
   physics_tier tier = physics_tier::t0;   ///< in force
@@ -116,6 +144,7 @@ struct physics_report {
   std::uint64_t saved_bytes = 0;
   std::string loaded; ///< what the start found: "nothing", "loaded", or why it learns anew
   std::vector<physics_rule> rules;
+  horizon_report horizon;
 };
 
 } // namespace warp

@@ -91,9 +91,11 @@ interface Session {
   # `start`: where it begins. `overloaded`: this connection, or the server, has all the watches that it may have.
 
   quantumGet @14 (key :Data, max :UInt32 = 10, minStrength :Float64 = 0.1, values :Bool)
-      -> (present :Bool, value :Data, version :UInt64, expiresAtMs :UInt64, partners :List(Partner), status :Op.Status);
+      -> (present :Bool, value :Data, version :UInt64, expiresAtMs :UInt64, partners :List(Partner), status :Op.Status,
+          type :Op.ValueType);
   # A key with the keys that belong to it, the strongest first: at most `max` (1,000 at most) of at least `minStrength`. An
   # absent key is an answer. At level memory. `values`: those of the partners too, as far as they fit the answer.
+  # Of a hash, key or partner, the value is its fields, as packed pairs.
 
   entangle @15 (key :Data, partners :List(Data), strength :Float64 = 1) -> (status :Op.Status);
   # Declares that the partners belong to the key with this strength in [0, 1]; 0 takes it back. Saved about a second later.
@@ -106,6 +108,7 @@ struct Partner {
   present @3 :Bool;            # There is a record.
   valueOmitted @4 :Bool;       # Not asked for, or too long for the answer.
   value @5 :Data;
+  type @6 :Op.ValueType;
 }
 
 enum WatchStart {
@@ -311,6 +314,32 @@ struct PhysicsState {
   savedBytes @13 :UInt64;
   loaded @14 :Text;            # What the start found.
   rules @15 :List(PhysicsRule);
+  horizon @16 :HorizonAdvice;  # Absent: of a server that does not have it.
+}
+
+struct HorizonAdvice {
+  # What would happen if less than everything were kept in memory; see messages/physics.hpp.
+
+  keysOneIn @0 :UInt32;        # 0: no key is watched.
+  keys @1 :UInt64;
+  reads @2 :Float64;           # Decayed with a half-life of 300 s.
+  bytes @3 :UInt64;
+  curve @4 :List(HorizonPoint);
+  smallShare @5 :Float64;
+  ghostShare @6 :Float64;
+  hitsToStay @7 :UInt32;
+  named @8 :UInt64;
+  applied @9 :UInt64;
+  proofReads @10 :UInt64;
+  missRatioFitted @11 :Float64;
+  missRatioDefault @12 :Float64;
+}
+
+struct HorizonPoint {
+  share @0 :Float64;           # Of the bytes, in (0, 1).
+  bytes @1 :UInt64;
+  missRatio @2 :Float64;       # In [0, 1].
+  keys @3 :UInt64;
 }
 
 struct PhysicsRule {

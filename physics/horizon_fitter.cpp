@@ -26,16 +26,25 @@ horizon_fitter::horizon_fitter(std::uint64_t capacity, const horizon_settings& s
   misses_.resize(settings_.size());
 }
 
-bool horizon_fitter::observe_watched(std::uint64_t key_hash, std::uint32_t bytes) {
+bool horizon_fitter::observe_watched(std::uint64_t key_hash, std::uint32_t bytes, bool counts) {
   ++seen_.watched;
   for (std::size_t i = 0; i < miniatures_.size(); ++i)
     hit_[i] = miniatures_[i].access(key_hash, bytes);
   // While there is room for all, the settings don't differ.
-  if (!miniatures_[current_].horizon().filled()) return false;
+  if (!counts || !miniatures_[current_].horizon().filled()) return false;
+  if (current_ != 0) {
+    ++proof_.accesses;
+    proof_.misses += hit_[current_] == 0;
+    proof_.misses_of_start += hit_[0] == 0;
+  }
   for (std::size_t i = 0; i < misses_.size(); ++i) misses_[i] += hit_[i] == 0;
   won_ += hit_[challenger_] > hit_[current_];
   lost_ += hit_[challenger_] < hit_[current_];
   return ++in_window_ >= options_.window && close_window();
+}
+
+void horizon_fitter::remove(std::uint64_t key_hash) {
+  for (auto& m : miniatures_) m.remove(key_hash);
 }
 
 bool horizon_fitter::close_window() {
@@ -46,6 +55,7 @@ bool horizon_fitter::close_window() {
     if (changed) {
       current_ = challenger_;
       ++seen_.applied;
+      proof_ = {};
     }
     challenger_ = current_;
   } else if (believed) {

@@ -63,8 +63,11 @@ public:
   [[nodiscard]] bool is_watched(std::uint64_t key_hash) const noexcept {
     return (key_hash ^ salt_) * 0xd1342543de82ef95u < watched_below_;
   }
-  /// The same as observe() for a key that is watched.
-  bool observe_watched(std::uint64_t key_hash, std::uint32_t bytes);
+  /// The same as observe() for a key that is watched. Of an access that does not count, such as a
+  /// write, a miss costs nothing: the settings are not judged by it.
+  bool observe_watched(std::uint64_t key_hash, std::uint32_t bytes, bool counts = true);
+  /// A key is deleted.
+  void remove(std::uint64_t key_hash);
 
   /// The settings in force.
   [[nodiscard]] const horizon_settings& settings() const noexcept { return settings_[current_]; }
@@ -76,6 +79,13 @@ public:
     std::uint64_t applied = 0; ///< those that won the held-out window as well
   };
   [[nodiscard]] const counters& seen() const noexcept { return seen_; }
+
+  /// How the settings in force did, beside those it started with, on the accesses since they were
+  /// applied: none of these had a say in choosing them. All 0 while the two are the same.
+  struct proof {
+    std::uint64_t accesses = 0, misses = 0, misses_of_start = 0;
+  };
+  [[nodiscard]] const proof& since_applied() const noexcept { return proof_; }
   /// Residents of all miniatures.
   [[nodiscard]] std::size_t residents() const noexcept;
 
@@ -95,6 +105,7 @@ private:
   std::uint32_t in_window_ = 0;
   std::uint32_t won_ = 0, lost_ = 0; // by the challenger, in this window
   counters seen_;
+  proof proof_;
 };
 
 } // namespace warp::physics

@@ -17,6 +17,13 @@ bool miniature_horizon::access(std::uint64_t key_hash, std::uint32_t bytes) {
   return false;
 }
 
+void miniature_horizon::remove(std::uint64_t key_hash) {
+  const auto found = index_.find(key_hash, [&](resident_id id) { return hashes_[id] == key_hash; });
+  if (found == reference_index::none) return;
+  index_.erase(key_hash, found, [this](resident_id r) { return hashes_[r]; });
+  horizon_.remove(found);
+}
+
 void miniature_horizon::set_capacity(std::uint64_t capacity) {
   horizon_.set_capacity(capacity);
   forget_gone();

@@ -24,6 +24,8 @@ public:
   /// of a key that is resident stays what it was when it was admitted. `key_hash` must be
   /// well spread over all its bits.
   bool access(std::uint64_t key_hash, std::uint32_t bytes);
+  /// A key is deleted.
+  void remove(std::uint64_t key_hash);
   void apply(const horizon_settings& settings) { horizon_.apply(settings); }
   void set_capacity(std::uint64_t capacity);
 

@@ -27,11 +27,15 @@ void add(std::atomic<std::uint64_t>& count, std::uint64_t n) noexcept {
 } // namespace
 
 observer::observer(const observer_options& options)
-    : salt_(mix(options.seed ^ 0x6f62736572766572u)), watched_below_(one_in(options.keys_one_in)),
-      options_(options), window_below_(one_in(options.windows_one_in)),
+    : watched_below_(watched_below(options.keys_one_in)), options_(options),
+      salt_(mix(options.seed ^ 0x6f62736572766572u)), window_below_(one_in(options.windows_one_in)),
       slice_budget_(options.samples_per_s_max * slice_ms / 1000), ring_(options.capacity) {
-  assert(options.windows_one_in > 0 && options.keys_one_in > 0);
+  assert(options.windows_one_in > 0);
   assert(options.window_ms > 0 && options.window_accesses_max > 0);
+}
+
+std::uint64_t observer::watched_below(std::uint32_t keys_one_in) noexcept {
+  return keys_one_in == 0 ? 0 : one_in(keys_one_in);
 }
 
 void observer::begin_request(std::size_t accesses, std::uint64_t now_ms) noexcept {
@@ -65,13 +69,17 @@ void observer::count_accesses() noexcept {
   opened_with_ = left_;
 }
 
-void observer::choose(std::uint64_t id, std::uint64_t now_ms) noexcept {
+void observer::deal(std::uint64_t now_ms) noexcept {
   if (const auto slice = now_ms / slice_ms; slice != slice_) {
     // A clock that went back begins anew.
     const auto paid = slice > slice_ ? (slice - slice_) * slice_budget_ : taken_;
     taken_ -= std::min(taken_, paid);
     slice_ = slice;
   }
+}
+
+void observer::choose(std::uint64_t id, std::uint64_t now_ms) noexcept {
+  deal(now_ms);
   sampled_ = id <= window_below_ && taken_ < slice_budget_;
   // Sampled ids all have small upper halves: the lower ones name them.
   window_ = sampled_ ? static_cast<std::uint32_t>(id) | 1u : 0;
@@ -80,7 +88,10 @@ void observer::choose(std::uint64_t id, std::uint64_t now_ms) noexcept {
 void observer::take(std::uint64_t key_hash, std::string_view key, std::uint32_t shard,
                     std::size_t bytes, access_kind kind, std::uint64_t now_ms) noexcept {
   // A window that was begun is finished; a watched key alone keeps to the budget.
-  if (!sampled_ && taken_ >= slice_budget_) return;
+  if (!sampled_ && taken_ >= slice_budget_) {
+    add(passed_, 1);
+    return;
+  }
   ++taken_;
   auto* const sample = ring_.claim();
   if (!sample) {

@@ -176,6 +176,9 @@ public:
   /// Begins or ends sampling of what all threads ask for. Any thread, at any time.
   void observe_accesses(bool on) noexcept;
   [[nodiscard]] bool observes_accesses() const noexcept;
+  /// While accesses are sampled, every access of one key in so many is (by its hash: of a key all
+  /// or none); 0: none. engine_options::observation says what it begins with. The same.
+  void watch_keys(std::uint32_t one_in) noexcept;
   /// What was sampled since the last time. One thread at a time.
   physics::observer::drained
   drain_samples(const std::function<void(std::span<const physics::access_sample>)>& use);

@@ -78,7 +78,7 @@ void engine::execute_unsynced(std::span<const operation> operations, std::span<o
                                             std::span<op_reply> replies, value_arena& arena,
                                             round when) {
   thread_local batch scratch;
-  auto* const observer = state_->show_batch(operations.size());
+  const auto observer = state_->show_batch(operations.size());
   for (std::size_t begin = 0; begin < operations.size(); begin += batch::chunk_size) {
     const auto n = std::min(batch::chunk_size, operations.size() - begin);
     const auto part = operations.subspan(begin, n);
@@ -87,11 +87,8 @@ void engine::execute_unsynced(std::span<const operation> operations, std::span<o
       execute_reads(scratch, part, answers, arena, when);
     else
       execute_chunk(scratch, part, answers, arena, when);
-    if (!observer) [[likely]]
-      continue;
-    const auto now_ms = thread_observer::clock_ms();
-    for (std::size_t i = 0; i < n; ++i)
-      observer->take(part[i], answers[i], scratch.hash(i), now_ms);
+    if (observer.to)
+      observer.show(part, answers, [&b = scratch](std::size_t i) { return b.hash(i); });
   }
   scratch.forget_large();
 }
@@ -101,7 +98,7 @@ void engine::execute_unsynced(std::span<const operation> operations, std::span<o
 /// begun anew elsewhere, and nothing is kept for it.
 void engine::execute_one(const operation& op, op_reply& reply, value_arena& arena) {
   auto& state = *state_;
-  if (!state.is_plain_get(op) || !state.reads->are_ready() || reply.large ||
+  if (!state.is_usual_get(op) || !state.reads->are_ready() || reply.large ||
       contains_byte(op.key.data(), op.key.size(), '{')) [[unlikely]]
     return execute_other(op, reply, arena);
   const auto key = op.key;
@@ -109,7 +106,10 @@ void engine::execute_one(const operation& op, op_reply& reply, value_arena& aren
   auto& counted = state.reads->ready()[at];
   if (counted.sampled()) [[unlikely]]
     return read_timed(op, counted, reply, arena);
-  if (!state.shards[at]->try_get(key, key_hash(key), arena, counted, reply)) [[unlikely]]
+  // Stands where it was asked whether gets of no level are plain.
+  const auto hash = key_hash(key);
+  if (hash <= state.fast_above.load(std::memory_order_relaxed) ||
+      !state.shards[at]->try_get(key, hash, arena, counted, reply)) [[unlikely]]
     return execute_other(op, reply, arena);
 }
 
@@ -134,6 +134,7 @@ void engine::execute_one(const operation& op, op_reply& reply, value_arena& aren
 
 [[gnu::noinline]] void engine::read_timed(const operation& op, read_counters::cell& counted,
                                           op_reply& reply, value_arena& arena) {
+  if (!state_->plain_gets) return execute_locked(op, reply, arena);
   const auto began_ns = now_ns();
   auto& s = *state_->shards[state_->shard_of(op.key)];
   const auto hash = key_hash(op.key);

@@ -95,6 +95,7 @@ op_result<std::unique_ptr<engine>> engine::open_state(engine_options options) {
   s->reads = std::make_unique<read_counters>(s->shard_count());
   s->observed = std::make_unique<observation>(s->options.observation);
   s->plain_gets = s->options.default_level < durability::sync;
+  s->set_fast_way();
   open_watches(*s);
   return std::unique_ptr<engine>{new engine(std::move(s))};
 }

@@ -98,8 +98,8 @@ struct engine_options {
   std::uint64_t watches_max = 100'000;
 
   /// How accesses are sampled while somebody observes them (engine::observe_accesses); `seed` and
-  /// `source` are the engine's. No key's every access: nothing learns from single keys yet.
-  physics::observer_options observation{.keys_one_in = 0xffff'ffff};
+  /// `source` are the engine's.
+  physics::observer_options observation;
 
   /// Threads that recover; 0: one per core.
   std::uint32_t recovery_threads = 0;

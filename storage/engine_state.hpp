@@ -1,5 +1,6 @@
 #pragma once
 
+#include "storage/burial_thread.hpp"
 #include "storage/data_folder.hpp"
 #include "storage/engine.hpp"
 #include "storage/observation.hpp"
@@ -62,10 +63,14 @@ struct engine::state {
   durability level_max = durability::sync; ///< what may be asked for; memory without a folder
   std::shared_ptr<table_memory> memory;    ///< of all shards' records
   std::vector<std::unique_ptr<shard>> shards;
-  unsigned slot_shift = 0;               ///< slot >> slot_shift is the shard
-  std::unique_ptr<read_counters> reads;  ///< those without a lock
-  bool plain_gets = false;               ///< a get that names no level needs no lock
+  unsigned slot_shift = 0;              ///< slot >> slot_shift is the shard
+  std::unique_ptr<read_counters> reads; ///< those without a lock
+  bool plain_gets = false;              ///< a get that names no level needs no lock
+  /// Gets of keys with larger hashes may go the fast way of a single one: all but those of watched
+  /// keys, or none when !plain_gets.
+  std::atomic<std::uint64_t> fast_above{~std::uint64_t{0}};
   std::unique_ptr<observation> observed; ///< accesses, in samples
+  std::mutex observing_mutex;            ///< of who turns that on or off
   std::vector<std::unique_ptr<shard_log>> logs;
   bool direct_checkpoints = false;     ///< written past the page cache
   std::vector<log_origin> log_origins; ///< by shard
@@ -85,6 +90,7 @@ struct engine::state {
   std::atomic<bool> holds_log_for_backups{false};
   std::uint64_t spares_dropped_ms = 0; ///< when idle spare segments were last dropped
   mend_state mend;
+  burial_thread burials; ///< the last one, as it works on shards
 
   [[nodiscard]] std::uint32_t shard_count() const noexcept {
     return static_cast<std::uint32_t>(shards.size());
@@ -95,21 +101,27 @@ struct engine::state {
     const auto level = op.level == durability::unspecified ? options.default_level : op.level;
     return op.kind <= op_kind::exists && level < durability::sync;
   }
-  /// A get that is valid and for shard::try_get(), as far as its arguments say; false is no
-  /// verdict. Longer keys are hashed behind calls, over which much would have to be saved.
-  [[nodiscard]] bool is_plain_get(const operation& op) const noexcept {
+  /// A get that is valid and, if plain_gets, for shard::try_get(), as far as its arguments say;
+  /// false is no verdict. Longer keys are hashed behind calls, over which much would have to be
+  /// saved.
+  [[nodiscard]] bool is_usual_get(const operation& op) const noexcept {
     constexpr std::size_t least = 8, most = 64;
-    return op.kind == op_kind::get && op.level == durability::unspecified && plain_gets &&
+    return op.kind == op_kind::get && op.level == durability::unspecified &&
            op.expected_version == 0 && op.value.size() <= options.value_bytes_max &&
            op.key.size() - least <= most - least;
   }
+  [[nodiscard]] bool is_plain_get(const operation& op) const noexcept {
+    return plain_gets && is_usual_get(op);
+  }
+  /// What fast_above is to be now.
+  void set_fast_way() noexcept;
   /// Number of the shard that holds a key.
   [[nodiscard]] std::uint32_t shard_of(std::string_view key) const noexcept {
     return slot_of(key).value >> slot_shift;
   }
 
-  /// Shows a single operation to whoever observes, who looks at one in 16, and at all that belong
-  /// to a sampled window.
+  /// Shows a single operation to whoever observes, who looks at one in 16, at all that belong to a
+  /// sampled window, and at those on watched keys.
   void show(const operation& op, const op_reply& reply, std::uint64_t hash) noexcept {
     if (!observed->is_on()) [[likely]]
       return;
@@ -119,8 +131,24 @@ struct engine::state {
   /// The look. On the fast way of a get one in 64 of a shard comes here; where that begins a window
   /// that is sampled, those of its thread that follow leave the fast way.
   void look_at_single(const operation& op, const op_reply& reply, std::uint64_t hash) noexcept;
-  /// Begins a batch of so many operations; whoever observes it, or null.
-  [[nodiscard]] thread_observer* show_batch(std::size_t operations) noexcept;
+  /// Who observes a batch, or null; it takes the operations on keys whose hash is not above this.
+  struct batch_view {
+    thread_observer* to = nullptr;
+    std::uint64_t up_to = 0;
+    void show(std::span<const operation> operations, std::span<const op_reply> replies,
+              const auto& hash_of) const noexcept {
+      std::uint64_t now_ms = 0; // the clock costs more than most batches have to show
+      for (std::size_t i = 0; i < operations.size(); ++i) {
+        const auto hash = hash_of(i);
+        if (hash > up_to) [[likely]]
+          continue;
+        if (now_ms == 0) now_ms = thread_observer::clock_ms();
+        to->take(operations[i], replies[i], hash, now_ms);
+      }
+    }
+  };
+  /// Begins a batch of so many operations.
+  [[nodiscard]] batch_view show_batch(std::size_t operations) noexcept;
   /// Begins a transaction over so many keys; whoever observes it and is to hear of its end, or
   /// null.
   [[nodiscard]] thread_observer* show_transaction(std::size_t keys) noexcept;

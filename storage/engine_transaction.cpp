@@ -179,11 +179,8 @@ op_code engine::execute_transaction(std::span<const operation> operations,
 
   all.commit();
 
-  if (auto* const observer = state.show_batch(operations.size())) [[unlikely]] {
-    const auto seen_ms = thread_observer::clock_ms();
-    for (std::size_t i = 0; i < operations.size(); ++i)
-      observer->take(operations[i], replies[i], hashes[i], seen_ms);
-  }
+  if (const auto observer = state.show_batch(operations.size()); observer.to) [[unlikely]]
+    observer.show(operations, replies, [&](std::size_t i) { return hashes[i]; });
   for (const auto& reply : replies)
     if (reply.durable_at != 0 && durable(reply.shard, reply.durable_at) == durable_state::pending)
       request_sync(reply.shard);

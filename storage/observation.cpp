@@ -31,6 +31,13 @@ void thread_observer::take(const operation& op, const op_reply& reply, std::uint
   watching_.take(hash, op.key, reply.shard.value, bytes_of(op, reply), kind_of(op.kind), now_ms);
 }
 
+void thread_observer::take_alone(const operation& op, const op_reply& reply, std::uint64_t hash,
+                                 std::uint64_t now_ms) noexcept {
+  if (reply.code != op_code::ok) return;
+  watching_.take_alone(hash, op.key, reply.shard.value, bytes_of(op, reply), kind_of(op.kind),
+                       now_ms);
+}
+
 bool thread_observer::single(const operation& op, const op_reply& reply, std::uint64_t hash,
                              std::uint64_t now_ms) noexcept {
   if (!in_request_) watching_.begin_stream(stream_, now_ms);
@@ -58,6 +65,18 @@ observation::observation(const physics::observer_options& options)
     : number_(next_number()), options_(options) {}
 
 constinit thread_local observation::last_used observation::last_used_;
+
+void observation::watch_one_in(std::uint32_t keys) noexcept {
+  std::lock_guard guard{mutex_};
+  options_.keys_one_in = keys;
+  for (const auto& o : observers_) o->watching_.watch_one_in(keys);
+}
+
+std::uint64_t observation::watched_below() noexcept {
+  if (!is_on()) return 0;
+  std::lock_guard guard{mutex_};
+  return physics::observer::watched_below(options_.keys_one_in);
+}
 
 thread_observer* observation::claim() noexcept {
   try {

@@ -34,7 +34,8 @@ public:
     watching_.begin_request(accesses, now_ms);
     return watching_.sampling();
   }
-  /// A batch is a request of its own, unless it is within one. true: it is sampled.
+  /// A batch is a request of its own, unless it is within one. true: it is sampled, and all of it
+  /// is to be taken; else what watches() says.
   bool begin_batch(std::size_t accesses) noexcept {
     if (in_request_) return watching_.sampling();
     // One that is not sampled needs no clock but for the budget of those that are.
@@ -58,7 +59,16 @@ public:
     return true;
   }
   void end_transaction() noexcept { in_request_ = false; }
-  /// An access of a batch that is sampled.
+  /// Is every access to the key with this hash taken, whatever it belongs to?
+  [[nodiscard]] bool watches(std::uint64_t hash) const noexcept {
+    return watching_.is_watched(hash);
+  }
+  /// Hashes below it are watched.
+  [[nodiscard]] std::uint64_t watched_below() const noexcept { return watching_.watched_below(); }
+  /// A single operation on a watched key that may pass else.
+  void take_alone(const operation& op, const op_reply& reply, std::uint64_t hash,
+                  std::uint64_t now_ms) noexcept;
+  /// An access of a batch that is sampled, or of a watched key of any batch.
   void take(const operation& op, const op_reply& reply, std::uint64_t hash,
             std::uint64_t now_ms) noexcept;
   /// A single operation. true: the next one belongs to a sampled window too, as far as is known.
@@ -82,14 +92,19 @@ private:
 };
 
 /// Samples what the threads that use an engine ask for, each into a ring of its own, so that the
-/// data path shares nothing and waits for nobody. While it is off nothing is sampled. Thread-safe;
-/// drain() by one thread at a time.
+/// data path shares nothing and waits for nobody: windows of requests (one in windows_one_in), and
+/// every access of one key in keys_one_in. While it is off nothing is sampled. Thread-safe; drain()
+/// by one thread at a time.
 class observation {
 public:
   explicit observation(const physics::observer_options& options);
 
   [[nodiscard]] bool is_on() const noexcept { return on_.load(std::memory_order_relaxed); }
   void turn(bool on) noexcept { on_.store(on, std::memory_order_relaxed); }
+  /// One key in so many from now on, by all threads; 0: none.
+  void watch_one_in(std::uint32_t keys) noexcept;
+  /// Hashes below it are watched; 0 while it is off.
+  [[nodiscard]] std::uint64_t watched_below() noexcept;
 
   /// The calling thread's; its own until it ends. Null: no memory.
   [[nodiscard]] thread_observer* mine() noexcept {
@@ -106,6 +121,7 @@ public:
       all.samples += one.samples;
       all.accesses += one.accesses;
       all.dropped += one.dropped;
+      all.passed += one.passed;
     }
     return all;
   }
@@ -123,9 +139,9 @@ private:
   thread_observer* find();
 
   const std::uint64_t number_; ///< of this object; no two in a process have the same
-  const physics::observer_options options_;
   std::atomic<bool> on_{false};
-  std::mutex mutex_;
+  std::mutex mutex_; ///< guards what is below
+  physics::observer_options options_;
   std::vector<std::shared_ptr<thread_observer>> observers_;
 };
 

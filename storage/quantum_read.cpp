@@ -1,5 +1,6 @@
 #include "storage/quantum_read.hpp"
 
+#include "storage/hash_view.hpp"
 #include "storage/no_memory.hpp"
 #include "storage/told_streams.hpp"
 
@@ -9,8 +10,45 @@ namespace warp::storage {
 
 namespace {
 
-std::string_view value_of(const op_reply& reply) noexcept {
-  return reply.large ? reply.large.view() : reply.value;
+/// Between two looks a key may become another thing, and again.
+constexpr int looks_max = 4;
+
+operation look_for(op_kind kind, std::string_view key) {
+  return {.kind = kind, .level = durability::memory, .key = key, .value = {}, .request = {}};
+}
+
+/// Carries them out, and asks once more for those that turn out to hold the other type.
+void look_at_all(engine& from, std::vector<operation>& operations, std::vector<op_reply>& replies,
+                 value_arena& arena) {
+  from.execute_unsynced(operations, replies, arena);
+  std::vector<std::size_t> which;
+  for (int look = 1; look < looks_max; ++look) {
+    which.clear();
+    std::vector<operation> again;
+    for (std::size_t i = 0; i < operations.size(); ++i) {
+      if (replies[i].code != op_code::wrong_type) continue;
+      auto& kind = operations[i].kind;
+      kind = kind == op_kind::get ? op_kind::hash_all : op_kind::get;
+      which.push_back(i);
+      again.push_back(operations[i]);
+    }
+    if (again.empty()) return;
+    std::vector<op_reply> answers(again.size());
+    from.execute_unsynced(again, answers, arena);
+    for (std::size_t i = 0; i < which.size(); ++i) replies[which[i]] = std::move(answers[i]);
+  }
+}
+
+std::size_t size_of(const op_reply& reply) noexcept {
+  return reply.large ? reply.large.get()->size() : reply.value.size();
+}
+
+std::string value_of(const op_reply& reply) {
+  return std::string{reply.large ? as_bytes(reply.large).view() : reply.value};
+}
+
+bool is_there(const op_reply& reply) noexcept {
+  return reply.code == op_code::ok || reply.code == op_code::wrong_type;
 }
 
 } // namespace
@@ -27,15 +65,10 @@ op_result<quantum_answer> quantum_read(engine& from, std::string_view key,
     value_arena arena;
     std::vector<operation> operations(1 + found.size());
     std::vector<op_reply> replies(operations.size());
-    operations[0] = {
-        .kind = op_kind::get, .level = durability::memory, .key = key, .value = {}, .request = {}};
+    operations[0] = look_for(op_kind::get, key);
     for (std::size_t i = 0; i < found.size(); ++i)
-      operations[i + 1] = {.kind = values ? op_kind::get : op_kind::exists,
-                           .level = durability::memory,
-                           .key = found[i].key,
-                           .value = {},
-                           .request = {}};
-    from.execute_unsynced(operations, replies, arena);
+      operations[i + 1] = look_for(values ? op_kind::get : op_kind::exists, found[i].key);
+    look_at_all(from, operations, replies, arena);
     const auto& self = replies[0];
     if (self.code != op_code::ok && self.code != op_code::not_found)
       return op_status{self.code, describe(self.code, operations[0], from.options())};
@@ -45,16 +78,18 @@ op_result<quantum_answer> quantum_read(engine& from, std::string_view key,
       out.version = self.version;
       out.expires_at_ms = self.expires_at_ms;
       out.value = value_of(self);
+      out.type = self.type;
     }
     auto room = bytes_max - std::min(bytes_max, out.value.size());
     for (std::size_t i = 0; i < found.size(); ++i) {
       const auto& reply = replies[i + 1];
-      found[i].present = reply.code == op_code::ok;
-      const auto value = value_of(reply);
-      found[i].value_omitted = !values || value.size() > room;
+      found[i].present = is_there(reply);
+      if (found[i].present) found[i].type = reply.type;
+      found[i].value_omitted =
+          !values || size_of(reply) > room || reply.code == op_code::wrong_type;
       if (found[i].value_omitted || !found[i].present) continue;
-      room -= value.size();
-      found[i].value = value;
+      room -= size_of(reply);
+      found[i].value = value_of(reply);
     }
     out.partners = std::move(found);
     return out;

@@ -484,20 +484,20 @@ bool shard::stage_clear(durability level) {
 
 /// The index is used again, and so is the table itself, by the next clear: other threads may still
 /// look at both.
-void shard::forget_cleared(staged_write& w) noexcept {
-  w.cleared->clear();
+void shard::forget_cleared(std::unique_ptr<table> cleared) noexcept {
+  cleared->clear();
   try {
-    table_.take_index_of(*w.cleared);
+    table_.take_index_of(*cleared);
   } catch (const std::bad_alloc&) { // it keeps it
   }
-  spares_.push_back(std::move(w.cleared));
+  spares_.push_back(std::move(cleared));
 }
 
-void shard::bury(staged_write& w) noexcept {
-  w.cleared->clear(); // takes long
+void shard::bury(std::unique_ptr<table> cleared, std::uint64_t bytes) noexcept {
+  cleared->clear(); // takes long
   std::lock_guard hold{lock_};
-  forget_cleared(w);
-  budget_.give_back(std::exchange(w.cleared_bytes, 0));
+  forget_cleared(std::move(cleared));
+  budget_.give_back(bytes);
 }
 
 void shard::let_go() noexcept {
@@ -524,7 +524,7 @@ void shard::take_back() noexcept {
     if (w->cleared) {
       table_.swap(*w->cleared);
       memory_taken_ += std::exchange(w->cleared_bytes, 0);
-      forget_cleared(*w);
+      forget_cleared(std::move(w->cleared));
     } else {
       table_.take_back(w->hash, w->now, w->replaced);
     }

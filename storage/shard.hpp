@@ -128,8 +128,9 @@ public:
   /// Removes every record, in bounded time, as a write of a transaction at this level; false: there
   /// was none. After let_go() the records wait in `writes` for bury(). Throws std::bad_alloc.
   bool stage_clear(durability level);
-  /// After let_go(), without the lock: frees what a clear has removed.
-  void bury(staged_write& write) noexcept;
+  /// After let_go(), without the lock, on any thread: frees what a clear has removed, and gives its
+  /// bytes back to the budget.
+  void bury(std::unique_ptr<table> cleared, std::uint64_t bytes) noexcept;
   /// The newest removal that was there before what is staged.
   [[nodiscard]] lsn_t erase_lsn_before() const noexcept {
     return staged_ ? erase_lsn_before_ : last_erase_lsn_;
@@ -223,7 +224,7 @@ private:
   [[nodiscard]] bool find_memory(const call& c, const record* existing,
                                  std::uint64_t value_bytes) noexcept;
   void note_removals(const staged_write& write) noexcept;
-  void forget_cleared(staged_write& write) noexcept;
+  void forget_cleared(std::unique_ptr<table> cleared) noexcept;
   void replay_clear(lsn_t lsn);
   void store(const call& c, record* existing, const new_value& value, record_meta meta,
              bool existed, op_reply& reply);

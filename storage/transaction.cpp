@@ -116,7 +116,8 @@ void transaction::apply(const operation& op, op_reply& reply, const large_value*
   if (reply.durable_at != 0) note_seen(*s, reply.durable_at, s->at->erase_lsn_before());
 }
 
-void transaction::clear(durability level) {
+void transaction::clear(durability level, freeing when) {
+  freeing_ = when;
   if (failed_ == op_code::ok && share_count_ != state_.shard_count())
     failed_ = op_code::wrong_shard;
   if (failed_ == op_code::ok && level > state_.level_max) failed_ = op_code::no_replicas;
@@ -239,8 +240,12 @@ void transaction::commit() {
   for (auto& s : shares()) s.changing.reset();
   for (auto& s : shares()) s.lock.unlock();
   for (auto& s : shares())
-    for (auto& w : s.staged)
-      if (w.cleared) s.at->bury(w);
+    for (auto& w : s.staged) {
+      if (!w.cleared) continue;
+      if (freeing_ == freeing::behind && state_.burials.take(*s.at, w.cleared, w.cleared_bytes))
+        continue;
+      s.at->bury(std::move(w.cleared), w.cleared_bytes);
+    }
 }
 
 void transaction::take_back() noexcept {

@@ -57,8 +57,11 @@ public:
   /// copied under them and logged as it is.
   void apply(const operation& op, op_reply& reply, const large_value* prepared = nullptr);
 
-  /// Removes every key, in bounded time; all shards must be locked. Fails as apply() does.
-  void clear(durability level);
+  /// Removes every key, in bounded time; all shards must be locked. Fails as apply() does. The
+  /// memory is given back when the locks are: before engine::transact() returns, or `behind` it, on
+  /// a thread of the engine.
+  enum class freeing : std::uint8_t { at_once, behind };
+  void clear(durability level, freeing when = freeing::at_once);
 
   /// ok; else why nothing of all this can be done, whatever the body says:
   ///   wrong_shard       a key of a shard that was not named
@@ -99,6 +102,7 @@ private:
   const bool waits_for_reads_; ///< answers wait until what was read is durable
   std::uint64_t now_ms_ = 0;
   op_code failed_ = op_code::ok;
+  freeing freeing_ = freeing::at_once;
   std::unique_ptr<share[]> shares_; ///< in ascending order
   std::size_t share_count_ = 0;
   std::optional<std::chrono::steady_clock::time_point> deadline_; ///< since it waits for room

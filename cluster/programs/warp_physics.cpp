@@ -17,7 +17,14 @@ struct quantum_words {
 };
 
 std::string_view state_of(const quantum_partner& p) {
-  return p.present ? "present" : "absent";
+  if (!p.present) return "absent";
+  return p.type == value_type::hash ? "hash" : "present";
+}
+std::string json_value(value_type type, std::string_view value) {
+  return type == value_type::hash ? json_fields(value) : json_bytes("value", value);
+}
+std::string printable_value(value_type type, std::string_view value) {
+  return type == value_type::hash ? printable_fields(value) : printable(value);
 }
 std::string_view origin_of(const quantum_partner& p) {
   return p.declared ? "declared" : "learned";
@@ -26,14 +33,14 @@ std::string_view origin_of(const quantum_partner& p) {
 void show_json(const quantum_words& w, const quantum_answer& a) {
   fmt::print("{{{}, \"present\": {}", json_bytes("key", w.key), a.present);
   if (a.present)
-    fmt::print(", {}, \"version\": {}, \"expires_at_ms\": {}", json_bytes("value", a.value),
+    fmt::print(", {}, \"version\": {}, \"expires_at_ms\": {}", json_value(a.type, a.value),
                a.version, a.expires_at_ms);
   fmt::print(", \"partners\": [");
   for (const auto& p : a.partners) {
     fmt::print("{}\n  {{{}, \"strength\": {:.6f}, \"origin\": \"{}\", \"present\": {}",
                &p == a.partners.data() ? "" : ",", json_bytes("key", p.key), p.strength,
                origin_of(p), p.present);
-    if (p.present && !p.value_omitted) fmt::print(", {}", json_bytes("value", p.value));
+    if (p.present && !p.value_omitted) fmt::print(", {}", json_value(p.type, p.value));
     fmt::print("}}");
   }
   fmt::print("{}]}}\n", a.partners.empty() ? "" : "\n");
@@ -51,7 +58,7 @@ void quantum_get(tool& t, const quantum_words& w) {
   // same.
   if (!a->present) t.exit = tool_exit::absent;
   if (t.json) return show_json(w, *a);
-  fmt::print("{}\n", a->present ? printable(a->value) : "(absent)");
+  fmt::print("{}\n", a->present ? printable_value(a->type, a->value) : "(absent)");
   if (a->partners.empty()) {
     fmt::print("no partners of strength {} or more are known\n", w.wanted.strength_min);
     return;
@@ -60,7 +67,7 @@ void quantum_get(tool& t, const quantum_words& w) {
   for (const auto& p : a->partners) {
     fmt::print("{:>8.3f}  {:<8}  {:<7}  {}", p.strength, origin_of(p), state_of(p),
                printable(p.key));
-    if (p.present && !p.value_omitted) fmt::print(" = {}", printable(p.value));
+    if (p.present && !p.value_omitted) fmt::print(" = {}", printable_value(p.type, p.value));
     fmt::print("\n");
   }
 }
@@ -179,6 +186,57 @@ void show_json(const physics_report& r) {
   fmt::print("]}}\n");
 }
 
+void show_json(const horizon_report& h) {
+  fmt::print("{{\"keys_one_in\": {}, \"keys\": {}, \"reads\": {:.1f}, \"bytes\": {}, \"curve\": [",
+             h.keys_one_in, h.keys, h.reads, h.bytes);
+  for (const auto& p : h.curve)
+    fmt::print("{}{{\"share\": {}, \"bytes\": {}, \"miss_ratio\": {:.6f}, \"keys\": {}}}",
+               &p == h.curve.data() ? "" : ", ", p.share, p.bytes, p.miss_ratio, p.keys);
+  fmt::print("], \"settings\": {{\"small_share\": {}, \"ghost_share\": {}, \"hits_to_stay\": {}}}, "
+             "\"named\": {}, \"applied\": {}, \"proof\": {{\"reads\": {}, \"miss_ratio\": {:.6f}, "
+             "\"miss_ratio_of_defaults\": {:.6f}}}}}\n",
+             h.small_share, h.ghost_share, h.hits_to_stay, h.named, h.applied, h.proof_reads,
+             h.miss_ratio_fitted, h.miss_ratio_default);
+}
+
+/// Below so many watched keys in it a point of the curve is a guess.
+constexpr std::uint64_t keys_to_believe = 16;
+
+void horizon(tool& t) {
+  const auto c = t.connect();
+  if (!c) return;
+  const auto r = c->admin().physics();
+  if (!t.check(r.status(), "physics horizon")) return;
+  const auto& h = r->horizon;
+  if (t.json) return show_json(h);
+  fmt::print("advice: everything is in memory, and nothing is demoted by this\n");
+  if (h.keys_one_in == 0) {
+    fmt::print("no key is watched: physics tier {} is in force, and it takes T2\n",
+               to_string(r->tier));
+    return;
+  }
+  fmt::print("1 key in {} is watched, {} were seen; {} in all; {} reads (half-life 300 s)\n",
+             with_commas(h.keys_one_in), with_commas(h.keys), readable_bytes(h.bytes),
+             with_commas(static_cast<std::uint64_t>(h.reads)));
+  if (h.curve.empty())
+    fmt::print("too few keys were read again so far to say what would miss\n");
+  else
+    fmt::print("{:>5}  {:>10}  {:>11}\n", "kept", "bytes", "would miss");
+  for (const auto& p : h.curve)
+    fmt::print("{:>3.0f} %  {:>10}  {:>9.2f} %{}\n", 100 * p.share, readable_bytes(p.bytes),
+               100 * p.miss_ratio,
+               p.keys < keys_to_believe ? fmt::format("  a guess, from {} keys", p.keys) : "");
+  fmt::print("settings  small queue {:.0f} %, ghosts {:.0f} % of the residents, {} to stay: {}\n",
+             100 * h.small_share, 100 * h.ghost_share,
+             h.hits_to_stay == 1 ? "1 hit" : fmt::format("{} hits", h.hits_to_stay),
+             h.applied == 0 ? "the defaults, as no others won on a held-out window"
+                            : "fitted for 10 % kept");
+  if (h.proof_reads > 0)
+    fmt::print("proof     on {} sampled reads since then {:.2f} % missed, {:.2f} % with the "
+               "defaults\n",
+               with_commas(h.proof_reads), 100 * h.miss_ratio_fitted, 100 * h.miss_ratio_default);
+}
+
 void status(tool& t) {
   const auto c = t.connect();
   if (!c) return;
@@ -229,10 +287,13 @@ void add_physics_command(CLI::App& app, tool& t) {
   p->fallthrough();
   p->require_subcommand(0, 1);
   p->add_subcommand("status", "The tier in force, samples, cost, rules; without a word too");
+  auto* beyond = p->add_subcommand(
+      "horizon", "Which part of the reads would miss if less were kept in memory: advice");
+  beyond->fallthrough();
   auto* tier = p->add_subcommand(
       "tier",
       "Observe more or less, at once: T0 nothing, T1 which keys belong together, T2 how the "
-      "load lies on the shards too, T3 the same as T2 for now");
+      "load lies on the shards and what memory is worth too, T3 the same as T2 for now");
   const auto name = std::make_shared<std::string>();
   tier->add_option("tier", *name, "T0, T1, T2 or T3")->required();
   tier->fallthrough();
@@ -244,11 +305,13 @@ void add_physics_command(CLI::App& app, tool& t) {
   rule->add_option("--strength", *strength, "In (0, 1]")->check(CLI::Range(0.0, 1.0));
   rule->add_flag("--remove", *remove, "Take the rule back");
   rule->fallthrough();
-  p->callback([&t, tier, rule, name, text, strength, remove] {
+  p->callback([&t, beyond, tier, rule, name, text, strength, remove] {
     if (tier->parsed())
       set_tier(t, *name);
     else if (rule->parsed())
       set_rule(t, *text, *strength, *remove);
+    else if (beyond->parsed())
+      horizon(t);
     else
       status(t);
   });

@@ -90,6 +90,15 @@ class RedisCli(ProgramOfRedis):
         self.assertIn("slots", json.loads(self.cli("-3", "--json", "CLUSTER", "SHARDS"))[0])
         self.assertIn("EVAL", self.cli("EVAL", "return 1", "0"))
 
+    def test_that_a_cluster_is_checked_by_its_tool(self):
+        self.cli("SET", "a", "1")
+        self.assertIn("cluster_enabled:1", self.cli("INFO", "cluster"))
+        done = subprocess.run(["redis-cli", "--cluster", "check", f"127.0.0.1:{self.port}"], capture_output=True, timeout=PATIENCE_S)
+        shown = done.stdout.decode() + done.stderr.decode()
+        self.assertEqual(done.returncode, 0, shown)
+        for line in ("1 keys in 1 masters", "All nodes agree about slots configuration", "All 16384 slots covered"):
+            self.assertIn(line, shown)
+
 
 @unittest.skipUnless(shutil.which("redis-benchmark"), "redis-benchmark is not installed (deploy/setup installs it)")
 class RedisBenchmark(ProgramOfRedis):

@@ -91,6 +91,19 @@ class PhysicsTest(ProgramTest):
         shown = self.tool(server, "qget", "user:7").decode()
         self.assertTrue(shown.startswith("user of 7\n"), shown)
         self.assertIn("absent   profile:7", shown)
+        # A hash shows its fields, as the key and as a partner.
+        redis = self.resp(server)
+        redis.ask("HSET", "basket:7", "apples", "3")
+        redis.ask("WARP.ENTANGLE", "user:7", "basket:7", "STRENGTH", "0.9")
+        basket = self.partners(server, "user:7", "--values")["basket:7"]
+        self.assertEqual((basket["present"], basket["fields"]), (True, {"apples": "3"}))
+        self.assertEqual(self.tool_json(server, "qget", "basket:7")["fields"], {"apples": "3"})
+        self.assertIn("hash     basket:7", self.tool(server, "qget", "user:7").decode())
+        self.assertEqual(redis.ask("WARP.QGET", "basket:7")[0], ["apples", "3"])
+        redis.ask("WARP.ENTANGLE", "basket:7", "user:7")
+        partner = redis.ask("WARP.QGET", "user:7", "VALUES")[1]
+        partner = next(p for p in (dict(zip(x[::2], x[1::2])) for x in partner) if p["key"] == "basket:7")
+        self.assertEqual((partner["state"], partner["value"]), ("hash", ["apples", "3"]))
         # Redis clients see the same.
         value, partners = self.resp(server).ask("WARP.QGET", "user:8", "VALUES")
         self.assertEqual(value, "user of 8")
@@ -162,6 +175,27 @@ class PhysicsTest(ProgramTest):
         self.until(lambda: self.tool_json(server, "physics"), lambda p: p["tier"] == "T3" and p["samples"] > now["samples"])
         self.assertIn("T0, T1, T2 and T3", self.tool_error(server, "physics", "tier", "T4", code=2))
         self.assertIn("tier      T3", self.tool(server, "physics", "status").decode())
+
+    def test_the_horizon_says_what_less_memory_would_cost(self):
+        server = self.start(*LEARN, "--physics.keys_one_in", "1")
+        client = self.resp(server)
+        for user in range(USERS):
+            self.assertEqual(client.ask("SET", f"user:{user}", "x" * 100), "OK")
+        self.until(lambda: self.tool_json(server, "physics", "horizon"), lambda h: h["bytes"] > USERS * 100)
+        for i in range(2000):  # every other read is of one of four
+            client.ask("GET", f"user:{i % 4 if i % 2 else i // 2 % USERS}")
+        seen = self.until(lambda: self.tool_json(server, "physics", "horizon"), lambda h: h["reads"] > 1500)
+        self.assertEqual((seen["keys_one_in"], [p["share"] for p in seen["curve"]]), (1, [0.01, 0.05, 0.1, 0.2, 0.5]))
+        misses = [p["miss_ratio"] for p in seen["curve"]]
+        self.assertGreater(misses[0], 0.9)  # there is not even room for one
+        self.assertLess(misses[4], 0.6)  # the four stay
+        self.assertGreater(seen["settings"]["small_share"], 0)
+        shown = self.tool(server, "physics", "horizon").decode()
+        self.assertIn("nothing is demoted", shown)
+        self.assertIn("would miss", shown)
+        self.assertIn('warp_horizon_miss_ratio{share="0.1"}', server.http("/metrics")[1])
+        self.tool(server, "physics", "tier", "T1")
+        self.assertEqual(self.tool_json(server, "physics", "horizon")["keys_one_in"], 0)
 
     def test_what_was_learned_survives_a_kill(self):
         server = self.start(*LEARN)

@@ -104,6 +104,8 @@ def same(words, a, b):
     # The order of fields is Redis's own above the listpack's limits, and ours above those of a packed hash.
     if name in ("hkeys", "hvals"):
         return isinstance(a, list) and isinstance(b, list) and sorted(a) == sorted(b)
+    if name == "hrandfield":
+        return same_draw(words, a, b)
     if name == "hgetall":
         return type(a) is type(b) and fields_of(a) == fields_of(b)
     if name == "hscan":
@@ -124,6 +126,19 @@ def same(words, a, b):
     if name == "exec" and isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b)  # the caller compares the parts, whose commands it knows
     return False
+
+
+def same_draw(words, a, b):
+    """Of HRANDFIELD: which fields come is left to chance, unless all of them are asked for."""
+    if not isinstance(a, list) or not isinstance(b, list) or len(a) != len(b):
+        return type(a) is type(b) and not isinstance(a, list)
+    in_pairs = all(isinstance(x, list) and len(x) == 2 for x in a)
+    if in_pairs != all(isinstance(x, list) and len(x) == 2 for x in b):
+        return False
+    step = 2 if len(words) > 3 and not in_pairs else 1
+    entries = [sorted(map(tuple, x)) if in_pairs else sorted(tuple(x[i:i + step]) for i in range(0, len(x), step)) for x in (a, b)]
+    # Fewer than were asked for are all there are.
+    return int(words[2]) < 0 or len(entries[0]) == int(words[2]) or entries[0] == entries[1]
 
 
 def fields_of(reply):
@@ -366,6 +381,8 @@ class Generator:
             "hdel": lambda: [h(), *(f() for _ in range(r.choice([1, 1, 3, 60])))], "hexists": lambda: [h(), f()], "hlen": lambda: [h()],
             "hstrlen": lambda: [h(), f()], "hkeys": lambda: [h()], "hvals": lambda: [h()], "hincrby": lambda: [h(), f(), self.number()],
             "hincrbyfloat": lambda: [h(), f(), r.choice([0.5, 1, -3, "1e2", "0.1", "x", "5.0e3", 2, "-0.25"])],
+            "hrandfield": lambda: [h(), *r.choice([[], [r.choice([1, 5, 1000, -7, 0, -1, "x", 2**63 - 1, -2**63])], [r.choice([1, 5, 1000, -7, 2**62]), "WITHVALUES"],
+                                                   [3, "foo"]])],
             "hscan": lambda: [h(), "0", *r.choice([[], [], ["COUNT", "1000"], ["MATCH", "f*"], ["COUNT", "0"], ["foo"]])],
         }[name]()
         # Of a subcommand the words are counted when it runs, also within a transaction.
@@ -378,7 +395,7 @@ class Generator:
     NAMES = (["get", "set"] * 5 + "append strlen getdel getex getset setnx setex psetex mget mset msetnx getrange substr setrange incr decr incrby "
              "decrby incrbyfloat del unlink exists touch expire pexpire expireat pexpireat ttl pttl expiretime pexpiretime persist type rename renamenx "
              "copy dbsize randomkey ping echo object memory publish".split() + ["incr", "del", "mget", "mset"] + ["keys"] + ["hset"] * 4 +
-             "hmset hsetnx hget hmget hgetall hdel hexists hlen hstrlen hkeys hvals hincrby hincrbyfloat hscan hget hdel".split())
+             "hmset hsetnx hget hmget hgetall hdel hexists hlen hstrlen hkeys hvals hincrby hincrbyfloat hscan hrandfield hget hdel".split())
 
     def expire_options(self):
         r = self.random
@@ -430,6 +447,25 @@ def at_random(redis, warp, protocol, seed, commands):
         if r.random() < 0.002:
             one.run([["FLUSHALL"]])
     return one.count + other.count
+
+
+def forget_lookups(*servers):
+    for server in servers:
+        c = Connection(server.port)
+        c.ask("CONFIG", "RESETSTAT")
+        c.close()
+
+
+def lookups(redis, warp):
+    """Both have counted the same reads of keys since then."""
+    counted = []
+    for server in (redis, warp):
+        c = Connection(server.port)
+        lines = c.ask("INFO", "stats").decode().splitlines()
+        counted.append([line for line in lines if line.startswith("keyspace_")])
+        c.close()
+    if counted[0] != counted[1]:
+        raise Mismatch(f"redis counted {counted[0]} and warpd {counted[1]}")
 
 
 def fields_by_scan(connection, key):
@@ -501,13 +537,17 @@ def main():
                 print(f"RESP{self.protocol}: {' '.join(repr(w)[:100] for w in words)}\n  redis: {a!r:.300}\n  warpd: {b!r:.300}")
             Pair.differ = show
         for protocol in (2, 3):
+            forget_lookups(redis, warp)
             count += by_hand(redis, warp, protocol)
+            lookups(redis, warp)
             count += messages(redis, warp, protocol)
         if options.all:
             Pair.differ = differ
         count += broken(redis, warp)
         for protocol in (2, 3):
+            forget_lookups(redis, warp)
             count += at_random(redis, warp, protocol, options.seed, options.commands // 2)
+            lookups(redis, warp)
             keys = whole_space(redis, warp)
             print(f"RESP{protocol}: {count} commands alike so far, and {keys} keys", flush=True)
     except Mismatch as mismatch:

@@ -73,6 +73,76 @@ TEST_CASE("the replies of a long pipeline come in the order of its commands") {
   CHECK(heard == expected + "+OK\r\n");
 }
 
+TEST_CASE("of a pipeline each command has an entry of its own where short ones are asked for") {
+  served s;
+  auto c = s.client();
+  CHECK(c.ask({"CONFIG", "SET", "slowlog-log-slower-than", "0"}) == "+OK\r\n");
+  REQUIRE(c.send(resp_client::command({"SET", "a", "1"}) + resp_client::command({"GET", "a"}) +
+                 resp_client::command({"HSET", "h", "f", "v"}) +
+                 resp_client::command({"SLOWLOG", "GET", "-1"})));
+  for (int i = 0; i < 3; ++i) c.reply();
+  const auto log = c.reply();
+  for (const auto* words :
+       {"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n", "*2\r\n$3\r\nGET\r\n$1\r\na\r\n",
+        "*4\r\n$4\r\nHSET\r\n$1\r\nh\r\n$1\r\nf\r\n$1\r\nv\r\n"})
+    CHECK(log.find(words) != std::string::npos);
+}
+
+TEST_CASE("a pipeline that had to wait is one entry with the name and key of its first command") {
+  testing::temp_folder folder;
+  auto options = testing::small_options(folder.path());
+  options.log_buffer_bytes = 64 * 1024;
+  options.write_stall_max = std::chrono::milliseconds{100};
+  auto opened = storage::engine::open(options); // nobody writes its log: it has no room soon
+  REQUIRE(opened.ok());
+  auto server = resp_server::start({.listen = "127.0.0.1:0"}, **opened);
+  REQUIRE(server.ok());
+  resp_client c{(*server)->port()};
+  CHECK(c.ask({"CONFIG", "SET", "slowlog-log-slower-than", "50000"}) == "+OK\r\n");
+  std::string stream;
+  for (int i = 0; i < 20; ++i)
+    stream += resp_client::command({"SET", "{same}" + std::to_string(i), std::string(8'000, 'v')});
+  REQUIRE(c.send(stream));
+  int refused = 0;
+  for (int i = 0; i < 20; ++i) refused += c.reply().starts_with("-BUSY ");
+  CHECK(refused > 0);
+  CHECK(c.ask({"SLOWLOG", "LEN"}) != ":0\r\n");
+  CHECK(c.ask({"SLOWLOG", "GET", "1"}).find("*2\r\n$3\r\nset\r\n") != std::string::npos);
+  (*server)->stop();
+}
+
+TEST_CASE("any fields of a hash are drawn, small or large, and of a positive count none twice") {
+  served s;
+  auto c = s.client();
+  const auto field = [](int i) { return "field:" + std::to_string(i); };
+  for (const int fields : {40, 3'000}) {
+    const auto key = "hash of " + std::to_string(fields);
+    std::vector<std::string> words{"HSET", key};
+    for (int i = 0; i < fields; ++i) words.insert(words.end(), {field(i), std::to_string(i)});
+    CHECK(c.ask(words) == ":" + std::to_string(fields) + "\r\n");
+    const auto draw = [&](int count) {
+      std::istringstream lines{c.ask({"HRANDFIELD", key, std::to_string(count)})};
+      std::vector<std::string> names;
+      for (std::string line; std::getline(lines, line);)
+        if (line.starts_with("field:")) names.push_back(line.substr(0, line.size() - 1));
+      return names;
+    };
+    for (const int count : {1, 5, 30, fields / 2, fields}) {
+      const auto names = draw(count);
+      CHECK(names.size() == static_cast<std::size_t>(count));
+      CHECK(std::set(names.begin(), names.end()).size() == names.size());
+    }
+    CHECK(draw(fields + 1).size() == static_cast<std::size_t>(fields));
+    // So many draws that a field which can come has come, but for a chance below one in a million.
+    std::set<std::string> seen;
+    for (int round = 0; round < fields; ++round)
+      for (auto& name : draw(round % 2 ? -90 : 1)) seen.insert(std::move(name));
+    CHECK(seen.size() == static_cast<std::size_t>(fields));
+    CHECK(draw(-3 * fields).size() == static_cast<std::size_t>(3 * fields));
+  }
+  CHECK(c.ask({"HRANDFIELD", "hash of 40", "-1000001"}).starts_with("-ERR "));
+}
+
 TEST_CASE("values of any size go in and out") {
   served s;
   auto c = s.client();

@@ -1,4 +1,5 @@
 #include "storage/memory_budget.hpp"
+#include "storage/transaction.hpp"
 #include "tests/support/engine_fixture.hpp"
 #include "tests/support/faulty_file_system.hpp"
 
@@ -106,6 +107,30 @@ TEST_CASE("more data than the memory limit allows is there after a start, and wr
   for (int i = 0; i < count * 3 / 4; ++i)
     REQUIRE(db.erase("key" + std::to_string(i)).code == op_code::ok);
   CHECK(db.put("more", "x").code == op_code::ok);
+}
+
+TEST_CASE("what a clear has removed is given back behind it", "[storage][memory][threads]") {
+  faulty_file_system files;
+  running_engine db{options_on(files)};
+  // The last round's memory is given back while the engine is destroyed, or before.
+  for (int round = 0; round < 4; ++round) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::minutes{5};
+    while (db.put("again", std::string(limit / 4, 'v')).code != op_code::ok) {
+      REQUIRE(std::chrono::steady_clock::now() < end);
+      std::this_thread::yield();
+    }
+    fill(db, 1'000);
+    std::vector<durable_target> waits;
+    REQUIRE(db->transact(
+                {}, {.all_shards = true},
+                [](transaction& t) {
+                  t.clear(durability::unspecified, transaction::freeing::behind);
+                  return transaction_end::commit;
+                },
+                waits) == op_code::ok);
+    CHECK(db.read("again").code == op_code::not_found);
+    CHECK(db.read("key0").code == op_code::not_found);
+  }
 }
 
 TEST_CASE("threads that fill the memory together stay within the limit",

@@ -1,3 +1,4 @@
+#include "storage/key_hash.hpp"
 #include "storage/told_streams.hpp"
 #include "storage/transaction.hpp"
 #include "tests/support/engine_fixture.hpp"
@@ -20,7 +21,7 @@ engine_options watched_options() {
   auto options = warp::testing::small_options({});
   options.default_level = durability::memory;
   options.observation = {.windows_one_in = 1,
-                         .keys_one_in = 0xffff'ffff,
+                         .keys_one_in = 0,
                          .window_ms = 3'600'000, // a test may take its time
                          .window_accesses_max = 1'000,
                          .samples_per_s_max = 100'000'000,
@@ -62,6 +63,38 @@ void execute(running_engine& e, const std::vector<operation>& operations, value_
 }
 
 using names = std::multiset<std::string>;
+
+/// No window is sampled, and every access of one key in three.
+engine_options watching_keys() {
+  auto options = watched_options();
+  options.observation.windows_one_in = 0xffff'ffff;
+  options.observation.keys_one_in = 3;
+  options.observation.capacity = 1 << 16;
+  return options;
+}
+
+constexpr int key_count = 90;
+
+std::string key(int i) {
+  return "some:key:" + std::to_string(i);
+}
+
+bool is_watched(int i, std::uint32_t one_in) {
+  return key_hash(key(i)) < physics::observer::watched_below(one_in);
+}
+
+/// What was told of each key, the kinds apart; and that it was told of watched ones alone.
+std::map<std::string, std::map<physics::access_kind, int>> told_of(engine& e,
+                                                                   std::uint32_t one_in) {
+  std::map<std::string, std::map<physics::access_kind, int>> out;
+  for (const auto& s : drain(e).samples) {
+    CHECK(s.window == 0);
+    CHECK(s.watched);
+    CHECK(key_hash(s.key()) < physics::observer::watched_below(one_in));
+    ++out[std::string{s.key()}][s.kind];
+  }
+  return out;
+}
 
 } // namespace
 
@@ -234,4 +267,126 @@ TEST_CASE("a transaction over several keys is a request, and what follows is not
   REQUIRE(found.windows.size() == 2);
   for (const auto& [id, some] : found.windows)
     CHECK((some == names{"some:key:1", "some:key:2", "some:key:3"} || some == names{"some:key:4"}));
+}
+
+TEST_CASE("a watched key's every access is told, however it came, and no other's",
+          "[storage][observation]") {
+  running_engine e{watching_keys()};
+  fill(e, key_count);
+  e->observe_accesses(true);
+  value_arena arena;
+  const auto all = [&](const auto& use) {
+    for (int i = 0; i < key_count; ++i) use(key(i));
+  };
+  std::vector<std::string> keys;
+  all([&](const auto& k) { keys.push_back(k); });
+  // 200 gets of each on the fast way, where one in 64 of a shard is timed
+  for (int round = 0; round < 200; ++round)
+    all([&](const auto& k) {
+      REQUIRE(e.run({.kind = op_kind::get, .key = k, .value = {}, .request = {}}).code ==
+              op_code::ok);
+    });
+  auto told = told_of(*e, 3);
+  int watched = 0;
+  for (int i = 0; i < key_count; ++i) {
+    watched += is_watched(i, 3);
+    CHECK(told[key(i)][physics::access_kind::read] == (is_watched(i, 3) ? 200 : 0));
+  }
+  CHECK(watched > 15);
+  CHECK(watched < 45);
+
+  // A batch of reads, one with a write in it, an atomic one, a write alone, and a transaction
+  const auto operations = gets(keys);
+  execute(e, operations, arena);
+  auto mixed = operations;
+  const operation write{.kind = op_kind::put, .key = "some:other:key", .value = "v", .request = {}};
+  mixed.push_back(write);
+  execute(e, mixed, arena);
+  std::vector<op_reply> replies(key_count);
+  REQUIRE(e->execute_atomic(operations, replies, arena) == op_code::ok);
+  all([&](const auto& k) { REQUIRE(e.put(k, "again").code == op_code::ok); });
+  std::vector<std::string_view> views{keys.begin(), keys.end()};
+  std::vector<durable_target> waits;
+  REQUIRE(e->transact(
+              views, {},
+              [&](transaction& t) {
+                for (const auto k : views) REQUIRE(t.find(k));
+                return transaction_end::commit;
+              },
+              waits) == op_code::ok);
+  // Gathered from connections: told once, also when there is a single one
+  {
+    const told_streams streams{*e};
+    REQUIRE(streams);
+    e->execute(operations, replies, arena);
+  }
+  all([&](const auto& k) {
+    const operation op{.kind = op_kind::get, .key = k, .value = {}, .request = {}};
+    op_reply reply;
+    told_streams streams{*e};
+    e->execute({&op, 1}, {&reply, 1}, arena);
+    streams.tell(7, {&op, 1}, {&reply, 1});
+  });
+  all([&](const auto& k) { REQUIRE(e.erase(k).code == op_code::ok); });
+  all([&](const auto& k) { REQUIRE(e.erase(k).code == op_code::not_found); }); // of nothing
+  told = told_of(*e, 3);
+  for (int i = 0; i < key_count; ++i) {
+    auto& of = told[key(i)];
+    CAPTURE(i);
+    CHECK(of[physics::access_kind::read] == (is_watched(i, 3) ? 5 : 0));
+    CHECK(of[physics::access_kind::write] == (is_watched(i, 3) ? 1 : 0));
+    CHECK(of[physics::access_kind::remove] == (is_watched(i, 3) ? 1 : 0));
+  }
+}
+
+TEST_CASE("how many keys are watched changes at any time, and none are while nobody observes",
+          "[storage][observation]") {
+  running_engine e{watching_keys()};
+  fill(e, key_count);
+  value_arena arena;
+  const auto get_all = [&] {
+    for (int i = 0; i < key_count; ++i)
+      REQUIRE(e.run({.kind = op_kind::get, .key = key(i), .value = {}, .request = {}}).code ==
+              op_code::ok);
+    execute(e, gets({key(1), key(2), key(3)}), arena);
+  };
+  get_all();
+  CHECK(drain(*e).samples.empty());
+  e->observe_accesses(true);
+  for (const std::uint32_t one_in : {1u, 2u, 0u, 10u}) {
+    e->watch_keys(one_in);
+    get_all();
+    const auto told = told_of(*e, one_in);
+    for (int i = 0; i < key_count; ++i) {
+      CAPTURE(i, one_in);
+      CHECK(told.contains(key(i)) == (one_in != 0 && is_watched(i, one_in)));
+    }
+  }
+  e->observe_accesses(false);
+  get_all();
+  CHECK(drain(*e).samples.empty());
+}
+
+TEST_CASE("what watched keys have no room for is dropped or passed over, and no request is lost",
+          "[storage][observation]") {
+  auto options = watching_keys();
+  options.observation.keys_one_in = 1;
+  SECTION("no room") {
+    options.observation.capacity = 16;
+  }
+  SECTION("no budget") {
+    options.observation.samples_per_s_max = 320; // 16 in 50 ms
+  }
+  const bool has_room = options.observation.capacity > 16;
+  running_engine e{options};
+  e->observe_accesses(true);
+  fill(e, 1'000);
+  std::size_t samples = 0;
+  const auto done = e->drain_samples([&](auto some) { samples += some.size(); });
+  CHECK(samples >= 16);
+  CHECK(samples + done.dropped + done.passed == 1'000);
+  CHECK((has_room ? done.passed : done.dropped) > 0);
+  for (int i = 0; i < 1'000; ++i)
+    REQUIRE(e.run({.kind = op_kind::get, .key = key(i), .value = {}, .request = {}}).code ==
+            op_code::ok);
 }

@@ -6,9 +6,13 @@ FOLDERS = {
     "gpu": {"gpu", "physics", "messages"},
     "storage": {"storage", "physics", "messages"},
     "actors": {"actors", "storage", "gpu", "physics", "messages"},
-    "cluster": {"cluster", "actors", "storage", "gpu", "physics", "messages"},
-    "cluster/programs": {"cluster/programs", "cluster", "actors", "storage", "gpu", "physics", "messages"},
+    "cluster/replication": {"cluster/replication", "messages"},
+    "cluster": {"cluster", "cluster/replication", "actors", "storage", "gpu", "physics", "messages"},
+    "cluster/programs": {"cluster/programs", "cluster", "cluster/replication", "actors", "storage", "gpu", "physics", "messages"},
 }
+
+# Folders that are pure: no foreign library, no files, no threads, whatever the folder above them may know.
+PURE = {"cluster/replication"}
 
 # Foreign libraries: include prefixes, prefixes of CMake targets, the folders that may name them, and the folders that may also reach
 # them through another folder's headers.
@@ -40,8 +44,9 @@ SYSTEM = ("sanitizer/", "sys/", "linux/", "bits/", "asm/", "net/", "netinet/", "
 
 def folder_of(file):
     """The layer a file belongs to, or None for tests, deploy and the rest."""
-    if file.startswith("cluster/programs/"):
-        return "cluster/programs"
+    for inner in ("cluster/programs", "cluster/replication"):
+        if file.startswith(inner + "/"):
+            return inner
     top = file.split("/", 1)[0]
     return top if top in FOLDERS else None
 
@@ -55,8 +60,8 @@ def foreign_of(include):
 
 
 def may_name(folder, foreign):
-    return folder.split("/")[0] in FOREIGN[foreign][2]
+    return folder not in PURE and folder.split("/")[0] in FOREIGN[foreign][2]
 
 
 def may_reach(folder, foreign):
-    return may_name(folder, foreign) or folder.split("/")[0] in FOREIGN[foreign][3]
+    return folder not in PURE and (may_name(folder, foreign) or folder.split("/")[0] in FOREIGN[foreign][3])

@@ -27,10 +27,13 @@ BAD = {
     include_rules.includes_point_downwards: [
         ({"storage/up.cpp": '#include "actors/universe.hpp"\n'}, "may not include actors"),
         ({"cluster/server.cpp": '#include "cluster/programs/warpd.hpp"\n'}, "may not include cluster/programs"),
+        ({"cluster/replication/log.cpp": '#include "cluster/client.hpp"\n'}, "may not include cluster"),
         ({"storage/up.cpp": '#include "tests/support/clock.hpp"\n'}, "nobody but tests")],
     include_rules.foreign_libraries_stay_in_their_folders: [
         ({"storage/shard.cpp": "#include <caf/all.hpp>\n"}, "may not know CAF"),
         ({"physics/mass.cpp": "#include <mutex>\n"}, "may not know threads"),
+        ({"cluster/replication/log.cpp": "#include <caf/all.hpp>\n"}, "may not know CAF"),
+        ({"cluster/replication/log.cpp": "#include <fstream>\n"}, "may not know files"),
         ({"actors/log.cpp": "#include <sys/socket.h>\n"}, "may not know sockets"),
         ({"messages/conversion.hpp": "#include <capnp/message.h>\n", "storage/shard.hpp": '#include "messages/conversion.hpp"\n'},
          "reaches Cap'n Proto"),

@@ -1,0 +1,147 @@
+#include "cluster/replication/planted.hpp"
+#include "cluster/replication/replica.hpp"
+
+#include <algorithm>
+
+namespace warp::cluster::replication {
+
+// R10: a copy without a seat asks for the end of the log, and takes a checkpoint where that is
+// gone.
+
+void replica::seek_primary() {
+  if (rebuilding_ != rebuilding::no || known_.epoch == 0 || is_member()) return;
+  const bool hears = proved_epoch_ != 0 && proved_epoch_ == max_epoch_ &&
+                     now_ - heard_at_ < 2 * options_.join_interval;
+  if (hears || (joined_at_ != 0 && now_ - joined_at_ < options_.join_interval)) return;
+  joined_at_ = now_;
+  const auto end = log_.last();
+  for (const auto& m : known_.isr)
+    if (m.node != self_.node) send(m.node, join{end.lsn, end.epoch, commit_lsn_});
+}
+
+void replica::on(const message& from, const join& m) {
+  const auto node = from.from.node;
+  if (stands_ != standing::primary) {
+    others_[node] = {m, now_};
+    return;
+  }
+  const auto found = peers_.find(node);
+  if (found != peers_.end() && found->second.boot > from.from.boot) return;
+  if (found == peers_.end() || found->second.boot != from.from.boot) {
+    peers_[node] = {};
+    peers_[node].boot = from.from.boot;
+    peers_[node].progress_at = now_;
+  }
+  auto& p = peers_[node];
+  if (log_.matches(m.last_lsn, m.last_epoch)) {
+    p.sent = m.last_lsn;
+  } else if (m.commit_lsn >= log_.base().lsn) {
+    p.sent = log_.at_or_below(m.commit_lsn).lsn; // what is committed is the same in both
+  } else {
+    p.sent = log_.last().lsn;
+    if (!known_.lists(from.from)) send(node, rebuild{reign_});
+    change_members();
+    return;
+  }
+  send_append(node, p);
+  change_members(); // an older boot of it is dropped at once (R5)
+}
+
+void replica::on(const message&, const rebuild& m) {
+  if (stands_ != standing::follower || rebuilding_ != rebuilding::no || m.epoch < max_epoch_ ||
+      m.epoch < known_.epoch || is_member() || change_)
+    return;
+  begin_rebuilding();
+}
+
+void replica::on(const event::copy_damaged&) {
+  // Alone in the set, or as a node that has yet to find out whether it is, it may be all there is.
+  if (stands_ != standing::follower || rebuilding_ != rebuilding::no || change_ || !is_member() ||
+      known_.isr.size() < 2 || known_.primary.node == self_.node)
+    return;
+  begin_rebuilding();
+}
+
+void replica::begin_rebuilding() {
+  held_.reset();
+  incomplete_ = true;
+  rebuilding_ = rebuilding::marking;
+  rebuild_position_ = write(wal::incomplete{});
+  act(action::sync_wal{});
+}
+
+void replica::go_on_rebuilding() {
+  switch (rebuilding_) {
+  case rebuilding::marking:
+    if (wal_synced_ < rebuild_position_) return;
+    if (planted(mistake::checkpoint_same_boot)) {
+      rebuilding_ = rebuilding::fetching;
+      return;
+    }
+    rebuilding_ = rebuilding::drawing;
+    act(action::draw_boot{});
+    return;
+  case rebuilding::fetching: {
+    if (checkpoint_asked_at_ != 0 && now_ - checkpoint_asked_at_ < options_.authority_timeout)
+      return;
+    checkpoint_asked_at_ = now_;
+    auto from = known_.isr;
+    std::erase_if(from, [&](const member& m) { return m.node == self_.node; });
+    if (!from.empty()) send(from[checkpoint_turn_++ % from.size()].node, checkpoint_request{});
+    return;
+  }
+  case rebuilding::installing:
+    if (wal_synced_ < rebuild_position_) return;
+    rebuilding_ = rebuilding::no;
+    joined_at_ = 0;
+    return;
+  case rebuilding::no:
+  case rebuilding::drawing:
+    return;
+  }
+}
+
+void replica::on(const event::boot_drawn& e) {
+  if (rebuilding_ != rebuilding::drawing) return;
+  self_.boot = e.boot;
+  rebuilding_ = rebuilding::fetching;
+  checkpoint_asked_at_ = 0;
+  go_on_rebuilding();
+}
+
+void replica::on(const message& from, const checkpoint_request&) {
+  if (!is_member() || incomplete_ || rebuilding_ != rebuilding::no || !fenced()) return;
+  act(action::offer_checkpoint{from.from.node, max_epoch_});
+}
+
+void replica::on(const event::checkpoint_received& e) {
+  if (rebuilding_ != rebuilding::fetching) return;
+  if (e.max_epoch < max_epoch_) { // R1
+    checkpoint_asked_at_ = 0;
+    return;
+  }
+  if (!planted(mistake::checkpoint_no_fence)) raise_fence(e.max_epoch);
+  log_ = replica_log{e.end};
+  commit_lsn_ = e.end.lsn;
+  proved_epoch_ = 0;
+  proved_lsn_ = told_durable_ = 0;
+  rebuild_position_ = write(wal::installation{e.end});
+  act(action::sync_wal{});
+  rebuilding_ = rebuilding::installing;
+}
+
+void replica::on(const event::checkpoint_published& e) {
+  auto end = std::min(e.end_lsn, commit_lsn_);
+  if (stands_ == standing::primary)
+    for (const auto& m : known_.isr)
+      if (const auto at = peers_.find(m.node); at != peers_.end())
+        end = std::min(end, at->second.appended);
+  if (end > log_.base().lsn) log_.trim(end);
+}
+
+void replica::on(const message&, const release&) {
+  read_wanted_ = true;
+  ask_authority();
+}
+
+} // namespace warp::cluster::replication

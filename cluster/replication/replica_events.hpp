@@ -1,0 +1,170 @@
+#pragma once
+
+#include "cluster/replication/replica_messages.hpp"
+#include "cluster/replication/replica_options.hpp"
+#include "messages/status.hpp"
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace warp::cluster::replication {
+
+/// What the wiring tells a replica. All times are of the node's own clock, handed to step().
+namespace event {
+/// Time has passed; at least every 50 ms.
+struct tick {};
+struct received {
+  message what;
+};
+/// The write-ahead log is on disk up to this place.
+struct wal_synced {
+  std::uint64_t position = 0;
+};
+/// A linearizable read of the authority key has answered, or a compare-and-set of this copy has
+/// certainly succeeded with this revision.
+struct authority_read {
+  std::uint64_t revision = 0;
+  authority value;
+};
+/// The watch has rung: something may have changed. Never believed, only a reason to read.
+struct authority_doorbell {};
+/// etcd has answered that the compare did not hold. Proves nothing: an earlier try may have landed.
+struct compare_failed {
+  std::uint64_t compared_revision = 0;
+};
+/// The boots that are alive according to the keys `nodes/`: a hint, for deferral only.
+struct nodes_seen {
+  std::vector<member> live;
+};
+/// A write was executed against the table (the wiring has tagged what it changed as pending) and
+/// wants to be logged. `token` names it in the answer.
+struct client_write {
+  std::uint64_t token = 0;
+  ack_level level = ack_level::durable;
+  std::string body;
+};
+/// A value was read from the table *before* this event; `depends_on` is the LSN of the pending
+/// record that wrote it, 0 for a committed one.
+struct client_read {
+  std::uint64_t token = 0;
+  lsn_t depends_on = 0;
+};
+/// Placement asks the primary to hand over to a member (R12).
+struct move_requested {
+  node_id target;
+  bool leave = false; ///< and to give up the own seat, as when a shard moves away
+};
+/// Answer to draw_boot.
+struct boot_drawn {
+  boot_id boot;
+};
+/// A whole checkpoint has arrived and is verified, beside the copy it may replace.
+struct checkpoint_received {
+  epoch_t max_epoch = 0; ///< of its sender
+  log_position end;
+};
+/// What is at rest of this copy is damaged: a follower takes a checkpoint, and gives its seat up
+/// with its boot (R10). For others it is too early; tell it again.
+struct copy_damaged {};
+/// A checkpoint of this copy is published: the log up to its end may be forgotten.
+struct checkpoint_published {
+  lsn_t end_lsn = 0;
+};
+} // namespace event
+
+using replica_event =
+    std::variant<event::tick, event::received, event::wal_synced, event::authority_read,
+                 event::authority_doorbell, event::compare_failed, event::nodes_seen,
+                 event::client_write, event::client_read, event::move_requested, event::boot_drawn,
+                 event::checkpoint_received, event::checkpoint_published, event::copy_damaged>;
+
+/// What goes into the write-ahead log, in this order; each piece has the next place, from 1.
+namespace wal {
+struct fence { ///< R1
+  epoch_t max_epoch = 0;
+};
+struct record {
+  log_record what;
+};
+struct truncation { ///< everything from here on is cut off
+  lsn_t from = 0;
+};
+struct commit { ///< a lower bound that a restart may begin with
+  lsn_t lsn = 0;
+};
+/// R10: a checkpoint is on its way into this copy, until `complete`.
+struct incomplete {};
+struct complete {};
+/// The received checkpoint takes the place of table and log.
+struct installation {
+  log_position end;
+};
+} // namespace wal
+using wal_piece = std::variant<wal::fence, wal::record, wal::truncation, wal::commit,
+                               wal::incomplete, wal::complete, wal::installation>;
+
+/// What a replica wants done, in this order.
+namespace action {
+struct send {
+  node_id to;
+  message what;
+};
+struct write_wal {
+  std::uint64_t position = 0;
+  wal_piece what;
+};
+/// Everything written so far should get to disk; answered by wal_synced. Several make one sync.
+struct sync_wal {};
+struct read_authority {};
+/// Set the key to `value` if its revision is still the one compared; may be lost, late or done
+/// twice.
+struct compare_and_set {
+  std::uint64_t compared_revision = 0;
+  authority value;
+};
+/// The write has this LSN: what it changed waits for it. Comes before its answer.
+struct logged {
+  std::uint64_t token = 0;
+  lsn_t lsn = 0;
+};
+/// The answer to a client_write or client_read. ok; no_replicas, overloaded and unavailable:
+/// nothing was done; outcome_unknown: it may be done, a retry by request id is safe.
+struct answer {
+  std::uint64_t token = 0;
+  op_code code = op_code::ok;
+  lsn_t lsn = 0; ///< of a write
+};
+/// Committed up to here: a follower applies, a primary's pending entries stand.
+struct committed {
+  lsn_t lsn = 0;
+};
+/// R9: what is pending above this LSN did not happen, request ids included.
+struct undo_pending {
+  lsn_t above = 0;
+};
+/// R8: from now on this copy serves reads and writes, or does so no more.
+struct serving {
+  bool begins = false;
+  epoch_t epoch = 0;
+};
+struct draw_boot {};
+/// Send the newest checkpoint, with this max_epoch (R1).
+struct offer_checkpoint {
+  node_id to;
+  epoch_t max_epoch = 0;
+};
+/// A rule was broken that no fault explains: stop, keep everything for a look.
+struct broken_rule {
+  std::string what;
+};
+} // namespace action
+
+using replica_action =
+    std::variant<action::send, action::write_wal, action::sync_wal, action::read_authority,
+                 action::compare_and_set, action::logged, action::answer, action::committed,
+                 action::undo_pending, action::serving, action::draw_boot, action::offer_checkpoint,
+                 action::broken_rule>;
+
+} // namespace warp::cluster::replication

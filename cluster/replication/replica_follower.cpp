@@ -1,0 +1,128 @@
+#include "cluster/replication/planted.hpp"
+#include "cluster/replication/replica.hpp"
+
+#include <algorithm>
+
+namespace warp::cluster::replication {
+
+// R1: nothing is sent, acknowledged or applied in an epoch before it is on disk as max_epoch.
+
+void replica::raise_fence(epoch_t epoch) {
+  if (epoch <= max_epoch_) return;
+  max_epoch_ = epoch;
+  fence_position_ = write(wal::fence{epoch});
+  act(action::sync_wal{});
+}
+
+bool replica::fenced() const {
+  return wal_synced_ >= fence_position_ || planted(mistake::fence_not_synced);
+}
+
+void replica::on(const message& from, const append& m) {
+  if (m.epoch < max_epoch_ && !planted(mistake::lower_epoch_accepted)) {
+    if (fenced()) send(from.from.node, append_nack{max_epoch_, 0});
+    return;
+  }
+  if (stands_ != standing::follower) {
+    if (m.epoch <= std::max(reign_, max_epoch_)) {
+      if (from.from != self_ && m.epoch == reign_ && stands_ == standing::primary)
+        broken("two primaries in one epoch");
+      return;
+    }
+    step_down();
+  }
+  if (rebuilding_ != rebuilding::no) return; // there is no log that could fit
+  if (change_ && change_->settled_by_epoch(m.epoch)) change_.reset();
+  if (m.epoch > known_.epoch) {
+    read_wanted_ = true;
+    if (!read_asked_at_) ask_authority();
+  }
+  raise_fence(m.epoch);
+  if (!fenced()) {
+    held_ = from; // one is enough: what is lost is sent again
+    return;
+  }
+  accept(from, m);
+}
+
+void replica::accept(const message& from, const append& m) {
+  if (m.epoch < max_epoch_ && !planted(mistake::lower_epoch_accepted)) return;
+  if (stands_ != standing::follower || rebuilding_ != rebuilding::no) return;
+  // R2. What is committed is equal in all logs: a checkpoint may have taken the place of it.
+  const bool fits =
+      m.previous_lsn <= log_.base().lsn || log_.matches(m.previous_lsn, m.previous_epoch);
+  const bool blind = planted(mistake::no_match) && m.previous_lsn <= log_.last().lsn;
+  heard_at_ = now_;
+  primary_heard_ = from.from.node;
+  if (!fits && !blind) {
+    send(from.from.node, append_nack{max_epoch_, commit_lsn_ + 1});
+    return;
+  }
+  if (proved_epoch_ != m.epoch) {
+    proved_epoch_ = m.epoch;
+    proved_lsn_ = told_durable_ = 0;
+  }
+  if (!take_records(m)) return;
+  const auto end = m.records.empty() ? m.previous_lsn : m.records.back().lsn;
+  proved_lsn_ = std::max(proved_lsn_, end);
+  commit_up_to(std::min(m.commit_lsn, planted(mistake::commit_own_end) ? log_.last().lsn : end));
+  append_ack ack{m.epoch, planted(mistake::ack_own_end) ? log_.last().lsn : end, 0, {}};
+  ack.durable_lsn = std::min(log_.durable(wal_synced_), ack.appended_lsn);
+  // R6: a candidate grants nothing until its compare-and-set is settled. R7: the promise is raised
+  // before the Ack leaves.
+  if (!change_ || planted(mistake::candidate_grants)) {
+    promise_.raise(now_, options_.promise());
+    ack.granted = m.sent_at;
+  }
+  send(from.from.node, ack);
+}
+
+bool replica::take_records(const append& m) {
+  bool written = false;
+  auto previous = std::max(m.previous_lsn, log_.base().lsn);
+  for (const auto& record : m.records) {
+    if (record.lsn <= log_.base().lsn) continue;
+    if (!log_.matches(record.lsn, record.epoch)) {
+      // R2: only here, where the log goes on otherwise than the batch, is anything cut off.
+      if (log_.last().lsn > previous) {
+        if (commit_lsn_ > previous) {
+          broken("an Append of epoch " + std::to_string(m.epoch) + " with LSN " +
+                 std::to_string(record.lsn) + " would cut off what is committed up to " +
+                 std::to_string(commit_lsn_));
+          return false;
+        }
+        write(wal::truncation{previous + 1});
+        log_.truncate_from(previous + 1);
+      }
+      log_.append(record, write(wal::record{record}));
+      written = true;
+    }
+    previous = record.lsn;
+  }
+  const auto end = m.records.empty() ? m.previous_lsn : m.records.back().lsn;
+  if (planted(mistake::truncate_always) && end < log_.last().lsn && end > log_.base().lsn) {
+    write(wal::truncation{end + 1});
+    log_.truncate_from(end + 1);
+    commit_lsn_ = std::min(commit_lsn_, end);
+  }
+  if (written) act(action::sync_wal{});
+  return true;
+}
+
+void replica::commit_up_to(lsn_t lsn) {
+  const auto at = log_.at_or_below(lsn).lsn;
+  if (at <= commit_lsn_) return;
+  commit_lsn_ = at;
+  write(wal::commit{at});
+  act(action::committed{at});
+}
+
+void replica::tell_durable() {
+  if (proved_epoch_ != max_epoch_ || rebuilding_ != rebuilding::no) return;
+  const auto durable = std::min(log_.durable(wal_synced_), proved_lsn_);
+  if (durable <= told_durable_) return;
+  told_durable_ = durable;
+  send(primary_heard_, append_ack{proved_epoch_, proved_lsn_, durable, {}});
+}
+
+} // namespace warp::cluster::replication

@@ -1,0 +1,177 @@
+#include "cluster/replication/planted.hpp"
+#include "cluster/replication/replica.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace warp::cluster::replication {
+
+void replica::ask_authority() {
+  read_asked_at_ = now_;
+  act(action::read_authority{});
+}
+
+// R4: recorded before it is sent, made again with the same compare until the key has moved.
+
+void replica::propose(authority_change::purpose why, authority value) {
+  value.epoch = known_.epoch + 1;
+  change_ = {why, known_revision_, known_.epoch, std::move(value), now_, 1};
+  act(action::compare_and_set{change_->compared_revision, change_->value});
+}
+
+void replica::retry_change() {
+  if (!change_ || now_ - change_->sent_at < options_.authority_timeout) return;
+  ++change_->tries;
+  change_->sent_at = now_;
+  // A hand-over that does not get through is given up by a change that changes nothing (R12).
+  if (change_->why == authority_change::purpose::hand_over && change_->tries >= 4)
+    change_->value = {known_.epoch + 1, self_, known_.isr};
+  act(action::compare_and_set{change_->compared_revision, change_->value});
+  ask_authority();
+}
+
+void replica::on(const event::compare_failed& e) {
+  if (planted(mistake::failed_compare_settles) && change_ &&
+      change_->compared_revision == e.compared_revision) {
+    change_.reset();
+    move_.reset();
+    reads_stopped_ = false;
+    advance();
+  }
+  read_wanted_ = true;
+  ask_authority();
+}
+
+void replica::on(const event::authority_read& e) {
+  read_asked_at_.reset();
+  read_wanted_ = false;
+  known_at_ = now_;
+  if (e.revision <= known_revision_) {
+    if (planted(mistake::read_settles) && change_ && e.revision == change_->compared_revision &&
+        now_ > change_->sent_at) {
+      change_.reset();
+      move_.reset();
+      reads_stopped_ = false;
+      advance();
+    }
+    return;
+  }
+  known_ = e.value;
+  known_revision_ = e.revision;
+  if (change_ && change_->settled_by_revision(e.revision)) {
+    const auto settled = std::exchange(change_, {});
+    if (settled->why == authority_change::purpose::hand_over) {
+      if (known_.primary != self_) send(known_.primary.node, release{known_.epoch});
+      move_.reset();
+      reads_stopped_ = false; // by the role, if it was lost
+    }
+  }
+  obey_authority();
+}
+
+void replica::obey_authority() {
+  const bool mine = known_.primary == self_;
+  if (stands_ != standing::follower) {
+    if (!mine) {
+      if (known_.epoch > reign_) step_down();
+      return;
+    }
+    raise_fence(known_.epoch); // the reign goes on in the new epoch when that is on disk
+    advance();
+    return;
+  }
+  if (mine && known_.epoch >= max_epoch_ && rebuilding_ == rebuilding::no) {
+    stands_ = standing::fencing;
+    raise_fence(known_.epoch);
+    if (fenced()) begin_reign();
+    return;
+  }
+  if (incomplete_ && rebuilding_ == rebuilding::no && is_member()) {
+    incomplete_ = false;
+    write(wal::complete{});
+  }
+  promise_.raise(now_, options_.promise()); // the new primary gets the time to say so
+}
+
+// R5, R4: only the primary changes the members of its epoch, one change at a time.
+
+void replica::change_members() {
+  if (stands_ != standing::primary || change_ || move_ || known_.epoch != reign_ || !fenced())
+    return;
+  authority next{0, self_, {}};
+  for (const auto& m : known_.isr) {
+    const auto at = peers_.find(m.node);
+    const bool stays = m == self_ || (at != peers_.end() && at->second.boot == m.boot &&
+                                      now_ - at->second.progress_at <= options_.member_timeout);
+    if (stays) next.isr.push_back(m);
+  }
+  if (next.isr.size() == known_.isr.size()) {
+    const auto joins = std::ranges::find_if(peers_, [&](const auto& entry) {
+      return !known_.boot_of(entry.first) && may_join(entry.second);
+    });
+    if (joins == peers_.end()) return;
+    next.isr.push_back({joins->first, joins->second.boot});
+  }
+  propose(authority_change::purpose::members, std::move(next));
+  advance();
+}
+
+/// It has everything that may be committed, on disk at level durable: up to commit_lsn, and as long
+/// as that may be behind what earlier primaries committed, up to the no-op.
+bool replica::may_join(const peer& p) const {
+  const bool synced = options_.level == ack_level::durable && !planted(mistake::add_on_appended);
+  const auto has = synced ? p.durable : p.appended;
+  return has >= std::max(commit_lsn_, no_op_lsn_) && p.grant.is_valid(now_, options_.lease);
+}
+
+// R6
+
+void replica::try_take_over() {
+  if (change_ || rebuilding_ != rebuilding::no || known_.epoch == 0 || known_.epoch < max_epoch_ ||
+      known_.primary == self_)
+    return;
+  const auto place = std::ranges::find(known_.isr, self_);
+  if (place == known_.isr.end() && !planted(mistake::outsider_takes_over)) return;
+  auto since = promise_.until();
+  if (planted(mistake::no_promise)) since = heard_at_ + options_.heartbeat * 2;
+  if (now_ < since) return;
+  const auto rank =
+      std::count_if(known_.isr.begin(), place, [&](const auto& m) { return m != known_.primary; });
+  auto wait = rank * options_.rank_delay;
+  // If the old one still lives it should drop this member first, rather than both at once.
+  if (std::ranges::find(live_nodes_, known_.primary) != live_nodes_.end())
+    wait += options_.member_timeout;
+  if (now_ - since < wait) return;
+  authority next{0, self_, known_.isr};
+  std::erase(next.isr, known_.primary);
+  if (!next.lists(self_)) next.isr.push_back(self_);
+  propose(authority_change::purpose::take_over, std::move(next));
+}
+
+// R11: nobody that is listed lives, and no ack set that holds the old boot can complete.
+
+void replica::try_claim() {
+  if (change_ || incomplete_ || rebuilding_ != rebuilding::no || known_.epoch == 0 ||
+      known_.epoch < max_epoch_ || !promise_.has_passed(now_) || !nodes_known_)
+    return;
+  const auto seat = known_.boot_of(self_.node);
+  if (!seat || *seat >= self_.boot) return;
+  const bool all_on_disk = options_.level == ack_level::durable || stopped_boot_ == *seat ||
+                           planted(mistake::claim_at_replicated);
+  if (!all_on_disk) return;
+  for (const auto& m : live_nodes_)
+    if (known_.lists(m)) return;
+  if (somebody_has_more()) return;
+  propose(authority_change::purpose::take_over, {0, self_, {self_}});
+}
+
+bool replica::somebody_has_more() const {
+  const auto own = log_.last();
+  return std::ranges::any_of(others_, [&](const auto& entry) {
+    const auto& [hello, at] = entry.second;
+    return known_.boot_of(entry.first) && now_ - at < options_.member_timeout &&
+           std::pair{hello.last_epoch, hello.last_lsn} > std::pair{own.epoch, own.lsn};
+  });
+}
+
+} // namespace warp::cluster::replication

@@ -1,0 +1,53 @@
+#pragma once
+
+#include "cluster/replication/read_lease.hpp"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace warp::cluster::replication {
+
+/// What an acknowledged write has survived (R3), weakest first.
+enum class ack_level : std::uint8_t {
+  async,      ///< in the primary's log
+  sync,       ///< synced in the primary's log
+  replicated, ///< appended by the whole ack set
+  durable,    ///< synced by the whole ack set
+};
+
+struct replication_options {
+  /// What a record needs to be committed: `replicated` or `durable`.
+  ack_level level = ack_level::durable;
+  /// Below so many members (confirmed or proposed) writes are refused with no_replicas (R3).
+  std::size_t min_isr = 1;
+  /// L of R7: how long an Ack lets the primary read.
+  moment lease = 1 * seconds;
+  /// rho of R7: the ratio of any two clock rates is at most 1 + rho.
+  double clock_ratio = 0.05;
+  /// T_isr of R5: a member without progress for so long is dropped.
+  moment member_timeout = 1 * seconds;
+  /// R6: candidates wait so much for each place they stand behind the first.
+  moment rank_delay = 150 * milliseconds;
+  moment heartbeat = 200 * milliseconds;
+  /// After so long without an Ack what was sent is sent again.
+  moment resend = 300 * milliseconds;
+  /// After so long a request to etcd is made again.
+  moment authority_timeout = 500 * milliseconds;
+  /// The key is read again after so long without news, for watches that lose events.
+  moment authority_reread = 30 * seconds;
+  moment join_interval = 300 * milliseconds;
+  /// R12: a move that is not ready to be settled after so long goes on as if not asked for.
+  moment move_timeout = 1 * seconds;
+  /// LSNs that a primary may be ahead of what is committed: bounds memory and undo list (I12), and
+  /// is what a new primary leaves out so that no version repeats (R8).
+  lsn_t window = 65'536;
+  /// Records of one Append.
+  std::size_t batch_max = 256;
+
+  /// L(1 + rho): what an acker promises.
+  [[nodiscard]] moment promise() const {
+    return lease + static_cast<moment>(static_cast<double>(lease) * clock_ratio);
+  }
+};
+
+} // namespace warp::cluster::replication

@@ -1,0 +1,217 @@
+#include "cluster/replication/planted.hpp"
+#include "cluster/replication/replica.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+namespace warp::cluster::replication {
+
+// R8: a new primary trusts its own log, sends it, and serves when its no-op is committed.
+
+void replica::begin_reign() {
+  stands_ = standing::primary;
+  reign_ = max_epoch_;
+  peers_.clear();
+  const auto end = log_.last().lsn;
+  for (const auto& m : known_.isr) {
+    if (m.node == self_.node) continue;
+    auto& p = peers_[m.node];
+    p.boot = m.boot;
+    p.sent = end;
+    p.progress_at = p.acked_at = now_;
+  }
+  // Earlier primaries handed out versions up to `window` above what they had committed, which this
+  // log has: none of them repeats behind the no-op.
+  no_op_lsn_ = end + options_.window + 1;
+  log_record no_op{no_op_lsn_, reign_, true, {}};
+  const auto position = write(wal::record{no_op});
+  log_.append(std::move(no_op), position);
+  act(action::sync_wal{});
+  send_appends();
+  if (planted(mistake::serve_early)) begin_serving();
+  advance();
+}
+
+void replica::begin_serving() {
+  if (serving_) return;
+  serving_ = true;
+  act(action::serving{true, reign_});
+}
+
+// R9: what was under way may or may not have happened; what is pending here has not.
+void replica::step_down() {
+  if (serving_) act(action::serving{false, reign_});
+  for (const auto& w : std::exchange(writes_, {}))
+    act(action::answer{w.token, op_code::outcome_unknown, w.lsn});
+  for (const auto& r : std::exchange(reads_, {}))
+    act(action::answer{r.token, op_code::unavailable, 0});
+  if (stands_ == standing::primary) act(action::undo_pending{commit_lsn_});
+  stands_ = standing::follower;
+  serving_ = reads_stopped_ = false;
+  reign_ = 0;
+  peers_.clear();
+  move_.reset();
+  promise_.raise(now_, options_.promise()); // who comes next gets the time to say so
+  heard_at_ = now_;
+  read_wanted_ = true;
+}
+
+void replica::send_append(node_id to, peer& p) {
+  if (stands_ != standing::primary || !fenced()) return;
+  p.sent = std::max(p.sent, log_.base().lsn);
+  const auto from = log_.at_or_below(p.sent);
+  append m{reign_,      from.lsn, from.epoch,
+           commit_lsn_, now_,     log_.behind(from.lsn, options_.batch_max)};
+  p.sent = m.records.empty() ? from.lsn : m.records.back().lsn;
+  p.sent_at = now_;
+  send(to, std::move(m));
+}
+
+void replica::send_appends() {
+  for (auto& [node, p] : peers_) send_append(node, p);
+}
+
+void replica::on(const message& from, const append_ack& m) {
+  if (stands_ != standing::primary || m.epoch != reign_) return;
+  auto* found = peer_of(from.from);
+  if (found == nullptr) return;
+  auto& p = *found;
+  const auto end = log_.last().lsn;
+  const auto had = std::pair{p.appended, p.durable};
+  p.appended = std::max(p.appended, std::min(m.appended_lsn, end));
+  p.durable = std::max(p.durable, std::min(m.durable_lsn, end));
+  if (p.sent < p.appended) p.sent = p.appended;
+  if (m.granted) p.grant.take(planted(mistake::lease_from_receipt) ? now_ : *m.granted);
+  p.acked_at = now_;
+  const auto has = options_.level == ack_level::durable ? p.durable : p.appended;
+  if (has >= end || had != std::pair{p.appended, p.durable}) p.progress_at = now_;
+  advance();
+  if (p.sent < log_.last().lsn) send_append(from.from.node, p);
+  change_members();
+  go_on_moving();
+}
+
+void replica::on(const message& from, const append_nack& m) {
+  if (stands_ == standing::follower) return;
+  if (m.max_epoch > std::max(reign_, max_epoch_)) {
+    if (change_ && change_->settled_by_epoch(m.max_epoch)) change_.reset();
+    step_down();
+    ask_authority();
+    return;
+  }
+  if (stands_ != standing::primary || m.max_epoch != reign_ || m.need_from == 0) return;
+  auto* p = peer_of(from.from);
+  if (p == nullptr) return;
+  if (m.need_from <= log_.base().lsn) {
+    if (!known_.lists(from.from)) send(from.from.node, rebuild{reign_});
+    return; // a member will be dropped first
+  }
+  p->sent = m.need_from - 1;
+  send_append(from.from.node, *p);
+}
+
+/// What is known of the sender. R3: an older boot counts for nothing; a newer one that was not
+/// heard of begins anew.
+peer* replica::peer_of(member who) {
+  const auto at = peers_.find(who.node);
+  if (at == peers_.end()) return nullptr;
+  auto& p = at->second;
+  if (p.boot > who.boot && !planted(mistake::any_boot_counts)) return nullptr;
+  if (p.boot < who.boot && !planted(mistake::any_boot_counts)) {
+    p = {};
+    p.boot = who.boot;
+    p.sent = log_.last().lsn;
+    p.progress_at = now_;
+  }
+  return &p;
+}
+
+// R3
+
+lsn_t replica::held_by_all(bool synced) const {
+  const auto own = synced ? log_.durable(wal_synced_) : log_.last().lsn;
+  if (planted(mistake::ack_before_append)) return own;
+  auto least = std::numeric_limits<lsn_t>::max();
+  for (const auto& m : ack_set(known_, change_)) {
+    lsn_t has = 0;
+    if (m == self_) {
+      has = own;
+    } else if (const auto at = peers_.find(m.node);
+               at != peers_.end() &&
+               (at->second.boot == m.boot || planted(mistake::any_boot_counts))) {
+      has = synced ? at->second.durable : at->second.appended;
+    }
+    least = std::min(least, has);
+  }
+  return least;
+}
+
+void replica::advance() {
+  if (stands_ != standing::primary) return;
+  commit_up_to(std::min(held_by_all(options_.level == ack_level::durable), log_.last().lsn));
+  if (commit_lsn_ >= no_op_lsn_) begin_serving();
+  answer_waiting();
+}
+
+void replica::answer_waiting() {
+  if (!writes_.empty()) {
+    const lsn_t held[] = {log_.last().lsn, log_.durable(wal_synced_), held_by_all(false),
+                          held_by_all(true)};
+    std::erase_if(writes_, [&](const waiting_write& w) {
+      if (w.lsn > held[static_cast<std::size_t>(w.level)]) return false;
+      // It is logged, so it may not be refused any more: whether enough copies will have it is
+      // open.
+      const bool enough = w.level < ack_level::replicated || has_min_isr();
+      act(action::answer{w.token, enough ? op_code::ok : op_code::outcome_unknown, w.lsn});
+      return true;
+    });
+  }
+  std::erase_if(reads_, [&](const waiting_read& r) {
+    if (r.depends_on > commit_lsn_) return false;
+    act(action::answer{r.token, may_read(now_) ? op_code::ok : op_code::unavailable, 0});
+    return true;
+  });
+}
+
+bool replica::has_min_isr() const {
+  const auto proposed = change_ ? change_->value.isr.size() : known_.isr.size();
+  return std::min(known_.isr.size(), proposed) >= options_.min_isr;
+}
+
+void replica::on(const event::client_write& e) {
+  const auto refuse = [&](op_code why) { act(action::answer{e.token, why, 0}); };
+  if (!serving_ || move_) return refuse(op_code::unavailable);
+  if (!has_min_isr()) return refuse(op_code::no_replicas);
+  const auto lsn = log_.last().lsn + 1;
+  if (lsn - commit_lsn_ > options_.window) return refuse(op_code::overloaded);
+  log_record record{lsn, reign_, false, e.body};
+  const auto position = write(wal::record{record});
+  log_.append(std::move(record), position);
+  act(action::logged{e.token, lsn});
+  writes_.push_back({e.token, e.level, lsn});
+  act(action::sync_wal{});
+  send_appends();
+  advance();
+}
+
+// R7: the clock is looked at after the value was read.
+
+void replica::on(const event::client_read& e) {
+  if (!serving_ || reads_stopped_) return act(action::answer{e.token, op_code::unavailable, 0});
+  reads_.push_back({e.token, e.depends_on});
+  advance();
+}
+
+bool replica::may_read(moment now) const {
+  if (!serving_ || reads_stopped_) return false;
+  if (planted(mistake::lease_not_checked)) return true;
+  return std::ranges::all_of(lease_set(known_, change_), [&](const member& m) {
+    if (m == self_) return true;
+    const auto at = peers_.find(m.node);
+    return at != peers_.end() && at->second.boot == m.boot &&
+           at->second.grant.is_valid(now, options_.lease);
+  });
+}
+
+} // namespace warp::cluster::replication

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cluster/replication/read_lease.hpp"
+#include "messages/ids.hpp"
 
 #include <cstddef>
 #include <cstdint>

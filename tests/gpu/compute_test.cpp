@@ -283,8 +283,9 @@ TEST_CASE("batches go to a device from the measured crossover on, and small ones
   cpu->cost_a_work = 1e-7;
   device_list list;
   list.found.push_back(std::make_unique<fake_device>(script, "fake"));
-  compute door{
-      {.check_one_in = 0, .calibrate_up_to = 1 << 16}, std::move(list), std::make_unique<fake_device>(cpu, "slow CPU")};
+  compute door{{.check_one_in = 0, .calibrate_up_to = 1 << 16},
+               std::move(list),
+               std::make_unique<fake_device>(cpu, "slow CPU")};
   const sample_batch small{operation::evolution, 4096, 1}, large{operation::evolution, 16384, 1};
   CHECK(judged(door, large.batch(), now) == answer::by_cpu); // nothing was measured so far
 

@@ -226,8 +226,14 @@ bool run::is_whole() const {
          });
 }
 
-/// At level replicated a shard whose members have all ended waits for an operator (R11).
+/// A shard waits for an operator when the copies of all its members were damaged, and at level
+/// replicated when they have all ended (R11).
 bool run::can_go_on() const {
+  const bool any_whole = std::ranges::any_of(etcd_->value().isr, [&](const member& m) {
+    const auto& n = *world_->nodes[m.node.value];
+    return !n.is_up() || !n.machine().incomplete();
+  });
+  if (!any_whole) return false;
   if (world_->options.level == ack_level::durable) return true;
   return std::ranges::any_of(etcd_->value().isr, [&](const member& m) {
     const auto& n = *world_->nodes[m.node.value];

@@ -1,0 +1,206 @@
+#include "cluster/replication/replica.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+
+using namespace warp;
+using namespace warp::cluster::replication;
+
+namespace {
+
+constexpr member one{node_id{1}, boot_id{1}}, two{node_id{2}, boot_id{1}};
+
+template <class Action>
+std::vector<Action> of(const std::vector<replica_action>& actions) {
+  std::vector<Action> some;
+  for (const auto& a : actions)
+    if (const auto* found = std::get_if<Action>(&a)) some.push_back(*found);
+  return some;
+}
+
+/// The messages of one kind that are sent.
+template <class Body>
+std::vector<Body> said(const std::vector<replica_action>& actions) {
+  std::vector<Body> some;
+  for (const auto& s : of<action::send>(actions))
+    if (const auto* found = std::get_if<Body>(&s.what.body)) some.push_back(*found);
+  return some;
+}
+
+log_record record(lsn_t lsn, epoch_t epoch, std::string body = "x") {
+  return {lsn, epoch, false, std::move(body)};
+}
+event::received from_one(append m) {
+  return {{one, std::move(m)}};
+}
+/// The last place written in the log by these actions.
+event::wal_synced all_synced(const std::vector<replica_action>& actions) {
+  std::uint64_t end = 0;
+  for (const auto& w : of<action::write_wal>(actions)) end = w.position;
+  return {end};
+}
+
+/// Node 2 as a member of {1, 2} that has taken LSN 5 of epoch 3 from node 1 and synced it.
+struct follower {
+  replica machine{{}, two, {}, 0};
+  follower() {
+    (void)machine.step(event::authority_read{7, {3, one, {one, two}}}, 0);
+    const auto fence = machine.step(from_one({3, 0, 0, 0, 100, {record(5, 3)}}), 0);
+    const auto written = machine.step(all_synced(fence), 0);
+    (void)machine.step(all_synced(written), 0);
+  }
+};
+
+/// Node 1 as the primary of epoch 3 with node 2, its no-op at LSN 65,537 not yet acknowledged.
+struct primary {
+  replica machine{{}, one, {}, 0};
+  primary() {
+    const auto fence = machine.step(event::authority_read{7, {3, one, {one, two}}}, 0);
+    const auto no_op = machine.step(all_synced(fence), 0);
+    (void)machine.step(all_synced(no_op), 0);
+  }
+  auto ack(lsn_t lsn, moment sent_at, moment now, member from = two) {
+    return machine.step(event::received{{from, append_ack{3, lsn, lsn, sent_at}}}, now);
+  }
+};
+
+} // namespace
+
+TEST_CASE("nothing is acknowledged in an epoch before it is on disk (R1)", "[replication]") {
+  replica machine{{}, two, {}, 0};
+  const auto first = machine.step(from_one({3, 0, 0, 0, 100, {record(5, 3)}}), 0);
+  CHECK(said<append_ack>(first).empty());
+  CHECK(machine.log().last().lsn == 0);
+  REQUIRE(of<action::sync_wal>(first).size() == 1);
+  const auto then = machine.step(all_synced(first), 0);
+  REQUIRE(said<append_ack>(then).size() == 1);
+  CHECK(said<append_ack>(then)[0].appended_lsn == 5);
+  CHECK(said<append_ack>(then)[0].durable_lsn == 0);
+}
+
+TEST_CASE("an Append of an epoch that is over is refused with the one that is known (R1)",
+          "[replication]") {
+  follower f;
+  const auto answer = f.machine.step(from_one({2, 0, 0, 0, 100, {}}), 0);
+  REQUIRE(said<append_nack>(answer).size() == 1);
+  CHECK(said<append_nack>(answer)[0].max_epoch == 3);
+}
+
+TEST_CASE("records that do not fit are refused with what is needed (R2)", "[replication]") {
+  follower f;
+  const auto answer = f.machine.step(from_one({3, 8, 3, 0, 100, {record(9, 3)}}), 0);
+  REQUIRE(said<append_nack>(answer).size() == 1);
+  CHECK(said<append_nack>(answer)[0].need_from == 1);
+}
+
+TEST_CASE("a late or repeated Append cuts nothing off, another epoch's record does (R2)",
+          "[replication]") {
+  follower f;
+  (void)f.machine.step(from_one({3, 5, 3, 0, 100, {record(6, 3), record(7, 3)}}), 0);
+  (void)f.machine.step(from_one({3, 5, 3, 0, 100, {record(6, 3)}}), 0);
+  CHECK(f.machine.log().last().lsn == 7);
+  const auto fence = f.machine.step(from_one({4, 5, 3, 0, 100, {record(8, 4)}}), 0);
+  (void)f.machine.step(all_synced(fence), 0);
+  CHECK(f.machine.log().find(6) == nullptr);
+  CHECK(f.machine.log().find(7) == nullptr);
+  CHECK(f.machine.log().last().lsn == 8);
+}
+
+TEST_CASE("to cut off what is committed is a broken rule and is not done (R2)", "[replication]") {
+  follower f;
+  (void)f.machine.step(from_one({3, 5, 3, 5, 100, {}}), 0);
+  REQUIRE(f.machine.commit_lsn() == 5);
+  const auto fence = f.machine.step(from_one({4, 0, 0, 0, 100, {record(6, 4)}}), 0);
+  const auto answer = f.machine.step(all_synced(fence), 0);
+  CHECK(of<action::broken_rule>(answer).size() == 1);
+  CHECK(f.machine.log().last().lsn == 5);
+}
+
+TEST_CASE("a member takes over when its promise has passed, and grants nothing meanwhile (R6)",
+          "[replication]") {
+  follower f;
+  const replication_options options;
+  CHECK(of<action::compare_and_set>(f.machine.step(event::tick{}, options.promise() - 1)).empty());
+  const auto wants = of<action::compare_and_set>(f.machine.step(event::tick{}, options.promise()));
+  REQUIRE(wants.size() == 1);
+  CHECK(wants[0].compared_revision == 7);
+  CHECK(wants[0].value == authority{4, two, {two}});
+  const auto acks =
+      said<append_ack>(f.machine.step(from_one({3, 5, 3, 0, 200, {}}), options.promise()));
+  REQUIRE(acks.size() == 1);
+  CHECK_FALSE(acks[0].granted);
+}
+
+TEST_CASE("neither a read of the old revision nor a failed compare settles a change (R4)",
+          "[replication]") {
+  follower f;
+  const auto late = replication_options{}.promise();
+  REQUIRE(of<action::compare_and_set>(f.machine.step(event::tick{}, late)).size() == 1);
+  (void)f.machine.step(event::authority_read{7, {3, one, {one, two}}}, late + 1);
+  (void)f.machine.step(event::compare_failed{7}, late + 2);
+  const auto acks = said<append_ack>(f.machine.step(from_one({3, 5, 3, 0, 200, {}}), late + 3));
+  REQUIRE(acks.size() == 1);
+  CHECK_FALSE(acks[0].granted);
+  const auto again =
+      of<action::compare_and_set>(f.machine.step(event::tick{}, late + 600 * milliseconds));
+  REQUIRE(again.size() == 1);
+  CHECK(again[0].compared_revision == 7);
+}
+
+TEST_CASE("a new primary serves only after its no-op is on every member's disk (R8)",
+          "[replication]") {
+  primary p;
+  CHECK(p.machine.log().last().lsn == 65'537);
+  CHECK_FALSE(p.machine.serves());
+  CHECK(of<action::serving>(p.ack(65'537, 0, 10)).size() == 1);
+  CHECK(p.machine.serves());
+}
+
+TEST_CASE("a lease runs from when the message was sent, not from its Ack (R7)", "[replication]") {
+  primary p;
+  (void)p.ack(65'537, 0, 900 * milliseconds);
+  CHECK(p.machine.may_read(999 * milliseconds));
+  CHECK_FALSE(p.machine.may_read(1'000 * milliseconds));
+}
+
+TEST_CASE("an Ack of another boot counts for nothing (R3)", "[replication]") {
+  primary p;
+  (void)p.ack(65'537, 0, 10, {node_id{2}, boot_id{0}});
+  CHECK_FALSE(p.machine.serves());
+}
+
+TEST_CASE("a silent member is waited for until its removal is settled (R4, R5)", "[replication]") {
+  primary p;
+  (void)p.ack(65'537, 0, 10);
+  const auto logged = p.machine.step(event::client_write{1, ack_level::durable, "x"}, 20);
+  CHECK(of<action::answer>(p.machine.step(all_synced(logged), 30)).empty());
+  const auto wants = of<action::compare_and_set>(p.machine.step(event::tick{}, 2 * seconds));
+  REQUIRE(wants.size() == 1);
+  CHECK(wants[0].value == authority{4, one, {one}});
+  CHECK(of<action::answer>(p.machine.step(event::compare_failed{7}, 2 * seconds)).empty());
+  const auto settled = p.machine.step(event::authority_read{8, wants[0].value}, 2 * seconds);
+  REQUIRE(of<action::answer>(settled).size() == 1);
+  CHECK(of<action::answer>(settled)[0].code == op_code::ok);
+}
+
+TEST_CASE("a planned hand-over stops reads before it asks etcd (R12)", "[replication]") {
+  primary p;
+  (void)p.ack(65'537, 0, 10);
+  REQUIRE(p.machine.may_read(20));
+  const auto asked = p.machine.step(event::move_requested{node_id{2}}, 20);
+  REQUIRE(of<action::compare_and_set>(asked).size() == 1);
+  CHECK(of<action::compare_and_set>(asked)[0].value.primary == two);
+  CHECK_FALSE(p.machine.may_read(20));
+}
+
+TEST_CASE("a clean stop keeps the seat of the boot that stopped, and no older one (R11)",
+          "[replication]") {
+  for (const std::uint64_t stopped : {1, 2}) {
+    replication_options options;
+    options.level = ack_level::replicated;
+    replica machine{options, {node_id{2}, boot_id{3}}, {.stopped_boot = boot_id{stopped}}, 0};
+    (void)machine.step(event::authority_read{7, {3, two, {two}}}, 0);
+    (void)machine.step(event::nodes_seen{}, 0);
+    const auto wants = of<action::compare_and_set>(machine.step(event::tick{}, 3 * seconds));
+    CHECK(wants.size() == (stopped == 1 ? 1 : 0));
+  }
+}

@@ -87,8 +87,7 @@ void engine::execute_unsynced(std::span<const operation> operations, std::span<o
       execute_reads(scratch, part, answers, arena, when);
     else
       execute_chunk(scratch, part, answers, arena, when);
-    if (observer.to)
-      observer.show(part, answers, scratch.hashes());
+    if (observer.to) observer.show(part, answers, scratch.hashes());
   }
   scratch.forget_large();
 }

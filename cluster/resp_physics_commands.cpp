@@ -173,6 +173,11 @@ void shards(resp_call& c) {
   }
 }
 
+/// Groups that live away from their home shard: none, as nothing is moved while there is one node.
+void wormholes(resp_call& c) {
+  c.out.array(0);
+}
+
 using namespace command_flags;
 
 constexpr std::string_view of_ours = "of WarpEngine";
@@ -221,6 +226,15 @@ constexpr resp_command rows[] = {
      .syntax = {},
      .summary = "Keys, load and mass of each shard.",
      .note = of_ours},
+    {.name = "warp.wormholes",
+     .arity = 1,
+     .flags = fast | no_multi,
+     .run = wormholes,
+     .group = "warp",
+     .since = "7.0.0",
+     .syntax = {},
+     .summary = "Where groups of keys live that were moved away from their home shard.",
+     .note = "of WarpEngine; one node moves nothing: empty"},
 };
 
 } // namespace

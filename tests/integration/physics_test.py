@@ -149,6 +149,7 @@ class PhysicsTest(ProgramTest):
         self.assertGreater(max(s["mass"] for s in shards), 0)
         self.assertEqual(len(client.ask("WARP.SHARDS")), 8)
         self.assertEqual(client.ask("WARP.ENTROPY")[:2], ["shards", 8])
+        self.assertEqual(client.ask("WARP.WORMHOLES"), [])
         plan = self.tool_json(server, "rebalance", "--dry-run")
         self.assertTrue(plan["called_for"])
         self.assertLessEqual(plan["max_over_mean"]["after"], plan["max_over_mean"]["before"])

@@ -34,7 +34,9 @@ random_batch::random_batch(operation kind, std::uint32_t size, mixed_sequence& r
   std::visit(
       [&](auto& b) {
         fill(b, size, random);
-        for_each_output(b, [](auto& out) { std::memset(out.data(), 0xff, out.size_bytes()); });
+        for_each_output(b, [](auto& out) {
+          if (!out.empty()) std::memset(out.data(), 0xff, out.size_bytes());
+        });
       },
       batch_);
 }

@@ -54,7 +54,7 @@ public:
     for_each_output(batch, [&](auto& out) {
       using value = typename std::remove_reference_t<decltype(out)>::element_type;
       auto& memory = memory_.emplace_back(out.size() + 1); // of 8 bytes each: room for any of them
-      std::memset(memory.data(), 0xff, memory.size() * sizeof(memory[0]));
+      if (!memory.empty()) std::memset(memory.data(), 0xff, memory.size() * sizeof(memory[0]));
       out = {reinterpret_cast<value*>(memory.data()), out.size()};
     });
   }

@@ -234,6 +234,7 @@ TEST_CASE("large values are moved from key to key and logged whole", "[storage][
               return transaction_end::commit;
             }) == op_code::ok);
     CHECK(db.get(keys[1]) == large);
+    REQUIRE(db.stop().ok());
   }
   running_engine again{small_options(folder.path())};
   CHECK(again.get(names[0]) == large + "more");

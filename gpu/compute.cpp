@@ -158,8 +158,8 @@ bool compute::run_on_device(const Batch& b, const ticket& t, double now_s) noexc
     }
   }
   const auto what = d.driver->run(b);
-  turn.unlock();
   {
+    // Before the next one's turn: that one has to hear of a device that has gone.
     const std::lock_guard lock{state_};
     --d.seen.waiting;
     ++d.seen.batches;
@@ -172,6 +172,7 @@ bool compute::run_on_device(const Batch& b, const ticket& t, double now_s) noexc
       return true;
     }
   }
+  turn.unlock();
   return check(b, d, now_s);
 }
 

@@ -172,25 +172,42 @@ async function a_cluster_of_one_node() {
   await cluster.close();
 }
 
+/// Whether the client saw that the server is gone. A process that dies may accept a connection for a moment after its others are closed,
+/// and node-redis forgets an error that comes between "connect" and "ready": it calls itself ready then, on a dead socket, for ever.
+function noticed(client) {
+  return new Promise((resolve) => {
+    client.on("error", (error) => error.code === "ECONNREFUSED" && resolve(true));
+    client.once("ready", () => resolve(false));
+  });
+}
+
 async function a_server_that_was_killed() {
-  const client = await connected({ socket: { reconnectStrategy: 20 } });
-  const subscriber = await connected({ socket: { reconnectStrategy: 20 } });
-  const heard = awaited();
-  await subscriber.subscribe("news", heard.resolve);
-  assert.equal(await client.sendCommand(["WARP.DURABILITY", "sync"]), "OK");
-  assert.equal(await client.set("survives", "yes"), "OK");
-  const lost = new Promise((resolve) => client.once("reconnecting", resolve));
-  await harness("kill");
-  await lost;
-  const answer = client.get("survives"); // waits in the client until the server is back
-  const listens = new Promise((resolve) => subscriber.once("ready", resolve));
-  await harness("restart");
-  assert.equal(await answer, "yes");
-  await listens;
-  // The client has subscribed anew by itself; its own event may come before the server knows.
-  while ((await client.publish("news", "back")) === 0);
-  assert.equal(await heard.promise, "back");
-  await Promise.all([client.close(), subscriber.close()]);
+  for (let both = false; !both; ) {
+    const client = await connected({ socket: { reconnectStrategy: 20 } });
+    const subscriber = await connected({ socket: { reconnectStrategy: 20 } });
+    const heard = awaited();
+    await subscriber.subscribe("news", heard.resolve);
+    assert.equal(await client.sendCommand(["WARP.DURABILITY", "sync"]), "OK");
+    assert.equal(await client.set("survives", "yes"), "OK");
+    const seen = Promise.all([noticed(client), noticed(subscriber)]);
+    await harness("kill");
+    both = (await seen).every((one) => one);
+    if (!both) {
+      await harness("restart");
+      client.destroy();
+      subscriber.destroy();
+      continue;
+    }
+    const answer = client.get("survives"); // waits in the client until the server is back
+    const listens = new Promise((resolve) => subscriber.once("ready", resolve));
+    await harness("restart");
+    assert.equal(await answer, "yes");
+    await listens;
+    // The client has subscribed anew by itself; its own event may come before the server knows.
+    while ((await client.publish("news", "back")) === 0);
+    assert.equal(await heard.promise, "back");
+    await Promise.all([client.close(), subscriber.close()]);
+  }
 }
 
 await run([strings_and_keys, pipelines, pools, transactions, what_is_refused, published_messages, a_cluster_of_one_node, a_server_that_was_killed]);

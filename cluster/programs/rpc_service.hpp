@@ -21,7 +21,8 @@ class rpc_service final : public actors::service {
 public:
   rpc_service(cluster::rpc_server_options options, universe& u,
               universe_admin::backup_rules backups)
-      : options_(std::move(options)), universe_(u), admin_(u, std::move(backups)), physics_(u), gpu_(u) {}
+      : options_(std::move(options)), universe_(u), admin_(u, std::move(backups)), physics_(u),
+        gpu_(u) {}
 
   [[nodiscard]] std::string name() const override { return "rpc"; }
   op_status start() override;

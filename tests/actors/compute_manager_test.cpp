@@ -15,7 +15,7 @@ using namespace warp::testing;
 using actors::compute_answer;
 using actors::compute_mode;
 using actors::compute_rank;
-using gpu::operation;
+using op = gpu::operation;
 using gpu::outcome;
 
 namespace {
@@ -25,7 +25,7 @@ using futures = std::vector<std::future<compute_answer>>;
 
 /// A job, the answer, and the same batch computed by the judge: within the tolerances?
 struct judged_job {
-  explicit judged_job(operation kind, std::uint64_t seed)
+  explicit judged_job(op kind, std::uint64_t seed)
       : asked(std::make_shared<gpu::sample_batch>(kind, 3'000, seed)), right(kind, 3'000, seed) {}
 
   void check() {
@@ -48,7 +48,7 @@ struct judged_job {
 compute_answer compute_all(compute_fixture& f) {
   compute_answer last;
   for (std::size_t k = 0; k < gpu::operations; ++k) {
-    judged_job j{static_cast<operation>(k), k};
+    judged_job j{static_cast<op>(k), k};
     auto answered = f.manager->submit(
         {.batch = j.asked->batch(), .memory = {}, .rank = compute_rank::interactive});
     f.turn();
@@ -112,7 +112,7 @@ TEST_CASE("with mode cpu no device is asked, with mode off nobody is", "[actors]
   CHECK_FALSE(compute_all(f).by_device);
   CHECK(f.report().why.find("gpu.mode is cpu") != std::string::npos);
   f.open({.mode = compute_mode::off});
-  CHECK(f.manager->submit(job_of(operation::heat)).get().status == op_code::not_supported);
+  CHECK(f.manager->submit(job_of(op::heat)).get().status == op_code::not_supported);
   CHECK(f.manager->bench(1'000).status() == op_code::not_supported);
   CHECK(f.manager->calibrate().status() == op_code::not_supported);
   CHECK(f.report().why == "gpu.mode is off");
@@ -125,7 +125,7 @@ TEST_CASE("background jobs of one kind share a batch, by number or after the win
   futures answers;
   const auto submit = [&](std::uint64_t n) {
     for (std::uint64_t i = 0; i < n; ++i) {
-      jobs.emplace_back(operation::entropy, jobs.size());
+      jobs.emplace_back(op::entropy, jobs.size());
       answers.push_back(f.manager->submit({.batch = jobs.back().asked->batch(), .memory = {}}));
     }
   };
@@ -143,7 +143,7 @@ TEST_CASE("background jobs of one kind share a batch, by number or after the win
   f.turn();
   CHECK(answered() == 5);
   CHECK(f.report().batches == 2);
-  CHECK(f.report().operations[static_cast<std::size_t>(operation::entropy)].jobs == 5);
+  CHECK(f.report().operations[static_cast<std::size_t>(op::entropy)].jobs == 5);
   for (auto& a : answers) CHECK(a.get().status.ok());
   for (auto& j : jobs) j.check();
 }
@@ -153,12 +153,12 @@ TEST_CASE("a full queue refuses at once, background jobs first, and loses none t
   compute_fixture f{0, {.queue_max = 8}};
   futures taken;
   for (int i = 0; i < 6; ++i)
-    taken.push_back(f.manager->submit(job_of(operation::heat, 100, compute_rank::background)));
-  auto refused = f.manager->submit(job_of(operation::heat, 100, compute_rank::background));
+    taken.push_back(f.manager->submit(job_of(op::heat, 100, compute_rank::background)));
+  auto refused = f.manager->submit(job_of(op::heat, 100, compute_rank::background));
   REQUIRE(is_ready(refused));
   CHECK(refused.get().status == op_code::overloaded);
-  for (int i = 0; i < 2; ++i) taken.push_back(f.manager->submit(job_of(operation::heat, 100)));
-  refused = f.manager->submit(job_of(operation::heat, 100));
+  for (int i = 0; i < 2; ++i) taken.push_back(f.manager->submit(job_of(op::heat, 100)));
+  refused = f.manager->submit(job_of(op::heat, 100));
   REQUIRE(is_ready(refused));
   CHECK(refused.get().status == op_code::overloaded);
   CHECK(f.report().refused == 2);
@@ -176,12 +176,12 @@ TEST_CASE("a full queue refuses at once, background jobs first, and loses none t
 
 TEST_CASE("jobs that wait are bounded in bytes too, but one is always taken", "[actors][gpu]") {
   compute_fixture f{0, {.queue_bytes_max = 1'000}};
-  auto large = f.manager->submit(job_of(operation::column, 100'000));
+  auto large = f.manager->submit(job_of(op::column, 100'000));
   CHECK_FALSE(is_ready(large));
-  CHECK(f.manager->submit(job_of(operation::column, 10)).get().status == op_code::overloaded);
+  CHECK(f.manager->submit(job_of(op::column, 10)).get().status == op_code::overloaded);
   f.turn();
   CHECK(large.get().status.ok());
-  auto small = f.manager->submit(job_of(operation::column, 10));
+  auto small = f.manager->submit(job_of(op::column, 10));
   f.turn();
   CHECK(small.get().status.ok());
 }
@@ -189,14 +189,14 @@ TEST_CASE("jobs that wait are bounded in bytes too, but one is always taken", "[
 TEST_CASE("interactive jobs go first, but a background job waits for a second at most",
           "[actors][gpu]") {
   compute_fixture f;
-  auto background = f.manager->submit(job_of(operation::heat, 100, compute_rank::background));
+  auto background = f.manager->submit(job_of(op::heat, 100, compute_rank::background));
   f.pass(0.5);
-  auto interactive = f.manager->submit(job_of(operation::column, 100));
+  auto interactive = f.manager->submit(job_of(op::column, 100));
   f.turn();
   CHECK(is_ready(interactive));
   CHECK_FALSE(is_ready(background));
   f.pass(0.5);
-  interactive = f.manager->submit(job_of(operation::column, 100));
+  interactive = f.manager->submit(job_of(op::column, 100));
   f.turn();
   CHECK(is_ready(background));
   CHECK_FALSE(is_ready(interactive));
@@ -250,11 +250,11 @@ TEST_CASE("a slow device holds up nobody who submits, and the queue stays bounde
     gone.wait();
   };
   futures taken;
-  taken.push_back(f.manager->submit(job_of(operation::heat)));
+  taken.push_back(f.manager->submit(job_of(op::heat)));
   worker w{f};
   begun.get_future().wait();
-  for (int i = 0; i < 4; ++i) taken.push_back(f.manager->submit(job_of(operation::heat)));
-  auto refused = f.manager->submit(job_of(operation::heat));
+  for (int i = 0; i < 4; ++i) taken.push_back(f.manager->submit(job_of(op::heat)));
+  auto refused = f.manager->submit(job_of(op::heat));
   CHECK(refused.get().status == op_code::overloaded);
   CHECK_FALSE(is_ready(taken[0]));
   CHECK(f.report().ranks[0].queued == 4);
@@ -264,11 +264,11 @@ TEST_CASE("a slow device holds up nobody who submits, and the queue stays bounde
 
 TEST_CASE("a job whose sizes do not fit fails alone", "[actors][gpu]") {
   compute_fixture f;
-  auto broken = job_of(operation::entropy);
+  auto broken = job_of(op::entropy);
   std::get<gpu::entropy_batch>(broken.batch).evenness = {};
-  auto good = f.manager->submit(job_of(operation::entropy));
+  auto good = f.manager->submit(job_of(op::entropy));
   auto bad = f.manager->submit(std::move(broken));
-  auto better = f.manager->submit(job_of(operation::entropy));
+  auto better = f.manager->submit(job_of(op::entropy));
   f.turn();
   CHECK(good.get().status.ok());
   CHECK(bad.get().status == op_code::invalid_argument);
@@ -279,10 +279,10 @@ TEST_CASE("a job whose sizes do not fit fails alone", "[actors][gpu]") {
 
 TEST_CASE("the end answers what waits, and what comes later", "[actors][gpu]") {
   compute_fixture f;
-  auto waiting = f.manager->submit(job_of(operation::heat));
+  auto waiting = f.manager->submit(job_of(op::heat));
   f.manager->close();
   CHECK(waiting.get().status == op_code::shutting_down);
-  CHECK(f.manager->submit(job_of(operation::heat)).get().status == op_code::shutting_down);
+  CHECK(f.manager->submit(job_of(op::heat)).get().status == op_code::shutting_down);
   CHECK(f.manager->bench(1'000).status() == op_code::shutting_down);
   f.turn();
 }
@@ -295,12 +295,12 @@ TEST_CASE("a search for devices that fails is answered, and tried again", "[acto
     if (broken) throw std::bad_alloc{};
     return {};
   }});
-  auto job = f.manager->submit(job_of(operation::heat));
+  auto job = f.manager->submit(job_of(op::heat));
   f.turn();
   CHECK(job.get().status == op_code::unavailable);
   CHECK(f.report().why.find("could not be set up") != std::string::npos);
   broken = false;
-  job = f.manager->submit(job_of(operation::heat));
+  job = f.manager->submit(job_of(op::heat));
   f.turn();
   CHECK(job.get().status.ok());
 }
@@ -356,7 +356,7 @@ TEST_CASE("a bench runs each operation on both sides, beside jobs", "[actors][gp
   f.fakes.scripts[0]->clock = &f.now_s;
   f.fakes.scripts[0]->cost_s = 0.5;
   worker w{f};
-  auto job = f.manager->submit(job_of(operation::heat));
+  auto job = f.manager->submit(job_of(op::heat));
   const auto timings = f.manager->bench(2'000);
   REQUIRE(timings.ok());
   REQUIRE(timings->size() == gpu::operations);

@@ -9,7 +9,6 @@
 #include <variant>
 #include <vector>
 
-using namespace warp;
 using namespace warp::gpu;
 using warp::actors::bytes_of;
 using warp::actors::can_join;

@@ -144,11 +144,12 @@ ours measure(report& out, std::uint64_t keys, const values& v, int repeats) {
   // The records live in memory that the process must get first: on a machine that is a guest this
   // may take longer than to read them.
   const auto bytes = keys * 192;
-  figure touch{.name = fmt::format("first touch of {} MiB, which is about what they take, 1 thread",
-                                   bytes >> 20),
-               .unit = "s"};
-  if (out.wanted(touch.name)) {
-    for (int i = 0; i < repeats; ++i) touch.runs.push_back(first_touch_s(bytes, false));
+  for (const bool huge : {false, true}) {
+    figure touch{.name = fmt::format("first touch of {} MiB, about what they take, {} pages",
+                                     bytes >> 20, huge ? "2 MiB" : "4 KiB"),
+                 .unit = "s"};
+    if (!out.wanted(touch.name)) continue;
+    for (int i = 0; i < repeats; ++i) touch.runs.push_back(first_touch_s(bytes, huge));
     out.add(std::move(touch));
   }
   series(true, 2);

@@ -346,6 +346,7 @@ void compute_manager::ask_for_devices() {
   gpu::compute_options options;
   options.cpu.threads = std::max(1u, settings_.threads);
   options.check_one_in = settings_.check_one_in;
+  options.calibrate_up_to = settings_.calibrate_up_to;
   auto door = std::make_unique<gpu::compute>(options, std::move(list));
   const auto took_s = std::chrono::duration<double>(steady::now() - begun).count();
   std::string text;
@@ -356,8 +357,11 @@ void compute_manager::ask_for_devices() {
         kept.ok())
       text = *kept;
   const auto calibrated = calibrate(*door, text);
-  spdlog::info("gpu: {} device{}{}{}; {}", devices, devices == 1 ? "" : "s",
-               said.empty() ? "" : ", ", said, calibrated.said);
+  if (devices == 0)
+    spdlog::info("gpu: {}: the CPU computes what is computed beside the data path", said);
+  else
+    spdlog::info("gpu: {} device{}{}{}; {}", devices, devices == 1 ? "" : "s",
+                 said.empty() ? "" : ", ", said, calibrated.said);
   std::lock_guard hold{mutex_};
   opened_s_ = took_s;
   said_ = std::move(said);

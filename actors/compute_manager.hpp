@@ -26,7 +26,7 @@ namespace warp::actors {
 
 /// The file in the data folder that keeps from which size on a device beats the CPU
 /// (gpu/calibration.hpp). A start reads it; without it, or when it is damaged or of other
-/// hardware, it is measured anew, in about a second beside everything else. Nothing else depends
+/// hardware, it is measured anew, in some seconds beside everything else. Nothing else depends
 /// on it, and no backup has it. A machine without a device has none.
 inline constexpr std::string_view compute_calibration_file = "gpu-calibration";
 

@@ -25,6 +25,8 @@ struct compute_settings {
   std::uint32_t batch_max = 64;         ///< jobs in one batch, >= 1
   std::uint32_t workers = 1;            ///< batches at the same time, >= 1
   std::uint32_t threads = 1;            ///< of the CPU for one batch, >= 1
+  /// Largest work that a crossover is looked for at (gpu/compute.hpp): some seconds.
+  std::uint64_t calibrate_up_to = 1 << 20;
   /// Where devices come from; empty: gpu::find_devices.
   std::function<gpu::device_list()> devices;
 };

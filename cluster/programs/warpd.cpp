@@ -178,8 +178,7 @@ actors::compute_settings compute_settings_of(const cluster::server_config& c) {
           .window = g.window,
           .batch_max = g.batch_max,
           .workers = g.workers,
-          .threads = g.threads,
-          .devices = {}};
+          .threads = g.threads};
 }
 
 struct command_line {

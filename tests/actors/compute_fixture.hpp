@@ -8,6 +8,7 @@
 #include "tests/support/memory_file_system.hpp"
 
 #include <catch2/catch_test_macros.hpp>
+#include <spdlog/spdlog.h>
 
 #include <chrono>
 #include <future>
@@ -55,6 +56,7 @@ struct faked_devices {
 struct compute_fixture {
   explicit compute_fixture(std::size_t devices = 0, actors::compute_settings settings = {})
       : fakes(devices) {
+    spdlog::set_level(spdlog::level::off);
     REQUIRE(files.create_folder("data").ok());
     if (devices != 0) fakes.calibrate(files);
     settings.devices = fakes.finder();
@@ -65,6 +67,11 @@ struct compute_fixture {
     manager.reset();
     manager = std::make_unique<actors::compute_manager>(std::move(settings), files, "data",
                                                         [this] { return now_s; });
+  }
+
+  ~compute_fixture() {
+    manager.reset();
+    spdlog::set_level(spdlog::level::info);
   }
 
   /// Computes what is due, if anything is.

@@ -186,6 +186,14 @@ compute_manager::tickets compute_manager::take(queue& from) {
 }
 
 void compute_manager::turn(std::uint32_t worker, std::chrono::milliseconds wait_max) {
+  try {
+    next(worker, wait_max);
+  } catch (const std::bad_alloc&) {
+    // What was in hand has answered that its worker has ended.
+  }
+}
+
+void compute_manager::next(std::uint32_t worker, std::chrono::milliseconds wait_max) {
   const bool opened = settings_.mode == compute_mode::off || open();
   tickets taken;
   std::shared_ptr<order> ordered;
@@ -199,15 +207,15 @@ void compute_manager::turn(std::uint32_t worker, std::chrono::milliseconds wait_
         orders_.pop_front();
         break;
       }
-      const auto next = opened ? next_source(now_s_()) : source{.wait_s = 3600};
-      if (next.from) {
-        taken = take(*next.from);
+      const auto found = opened ? next_source(now_s_()) : source{.wait_s = 3600};
+      if (found.from) {
+        taken = take(*found.from);
         break;
       }
       const auto now = steady::now();
       if (now >= until) return;
       const auto sooner = now + std::chrono::ceil<steady::duration>(
-                                    std::chrono::duration<double>(std::max(0.0, next.wait_s)));
+                                    std::chrono::duration<double>(std::max(0.0, found.wait_s)));
       changed_.wait_until(hold, std::min(until, sooner));
     }
   }

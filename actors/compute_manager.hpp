@@ -62,7 +62,7 @@ public:
   // -- whoever wants something computed ----------------------------------------------------------
 
   /// Never blocks. The future is ready when the outputs are filled, or at once when refused;
-  /// dropping it does not take the job back.
+  /// dropping it does not take the job back. Throws std::bad_alloc: nothing was taken.
   [[nodiscard]] std::future<compute_answer> submit(compute_job job);
 
   // -- operators: block until a worker has done it, a minute at most -----------------------------
@@ -103,6 +103,7 @@ private:
     double wait_s = 0;     ///< until one is, if nothing comes
   };
 
+  void next(std::uint32_t worker, std::chrono::milliseconds wait_max);
   bool open();
   void ask_for_devices();
   [[nodiscard]] gpu_calibration_report calibrate(gpu::compute& door, std::string_view text);

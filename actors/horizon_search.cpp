@@ -42,6 +42,10 @@ horizon_search::horizon_search(compute_manager* manager) : manager_(manager) {
 
 void horizon_search::see(std::uint64_t key_hash, std::uint32_t bytes) {
   if (!manager_) return;
+  if (hashes_.capacity() == 0) {
+    bytes_.reserve(accesses_max);
+    hashes_.reserve(accesses_max);
+  }
   if (hashes_.size() < accesses_max) {
     hashes_.push_back(key_hash);
     bytes_.push_back(bytes);
@@ -60,7 +64,16 @@ void horizon_search::forget() {
 }
 
 bool horizon_search::turn(std::uint64_t capacity, double now_s) {
-  if (!manager_) return false;
+  try {
+    return manager_ && go_on(capacity, now_s);
+  } catch (const std::bad_alloc&) {
+    trial_.reset();
+    report_.trouble = "no memory for it";
+    return true;
+  }
+}
+
+bool horizon_search::go_on(std::uint64_t capacity, double now_s) {
   if (trial_) {
     if (answer_.wait_for(std::chrono::seconds{0}) != std::future_status::ready) return false;
     const auto answered = answer_.get();
@@ -69,21 +82,16 @@ bool horizon_search::turn(std::uint64_t capacity, double now_s) {
   }
   if (new_ < new_accesses_min || now_s < due_s_) return false;
   due_s_ = now_s + every_s;
-  try {
-    trial_ = std::make_shared<trial>();
-    trial_->hashes = hashes_;
-    trial_->bytes = bytes_;
-    const auto oldest = static_cast<std::ptrdiff_t>(next_);
-    std::rotate(trial_->hashes.begin(), trial_->hashes.begin() + oldest, trial_->hashes.end());
-    std::rotate(trial_->bytes.begin(), trial_->bytes.begin() + oldest, trial_->bytes.end());
-    trial_->settings = tried();
-    trial_->capacity = capacity;
-    new_ = 0;
-    order(false);
-  } catch (const std::bad_alloc&) {
-    trial_.reset();
-    report_.trouble = "no memory for it";
-  }
+  trial_ = std::make_shared<trial>();
+  trial_->hashes = hashes_;
+  trial_->bytes = bytes_;
+  const auto oldest = static_cast<std::ptrdiff_t>(next_);
+  std::rotate(trial_->hashes.begin(), trial_->hashes.begin() + oldest, trial_->hashes.end());
+  std::rotate(trial_->bytes.begin(), trial_->bytes.begin() + oldest, trial_->bytes.end());
+  trial_->settings = tried();
+  trial_->capacity = capacity;
+  new_ = 0;
+  order(false);
   return true;
 }
 

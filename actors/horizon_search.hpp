@@ -50,6 +50,7 @@ public:
 
 private:
   struct trial; ///< what the jobs of a search work on
+  bool go_on(std::uint64_t capacity, double now_s);
   void order(bool proving);
   void take(const op_status& answer, bool by_device);
 

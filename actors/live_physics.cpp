@@ -295,9 +295,9 @@ void live_physics::look_after_tier() {
   if (loads) add_loads();
 }
 
-/// What an answer is waited for by the manager's threads, not by this one.
+/// The manager's threads compute; this one looks for the answer each time it comes by.
 void live_physics::search() {
-  if (!searches_) return;
+  if (!searches_ || advice_.store_bytes() == 0) return;
   const auto kept =
       physics::advice_options{}.fit_share * static_cast<double>(advice_.store_bytes());
   const auto capacity = static_cast<std::uint64_t>(std::max(1.0, kept / advice_.one_in()));

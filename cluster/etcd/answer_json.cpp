@@ -124,9 +124,8 @@ op_result<Answer> read(std::string_view body, std::string_view what, Take take) 
   field_taker taker;
   Answer answer = take(taker, parsed);
   if (!taker.wrong().empty())
-    return op_status{op_code::corruption,
-                     fmt::format("in the answer to a {} {}: \"{}\"", what, taker.wrong(),
-                                 shown(body))};
+    return op_status{op_code::corruption, fmt::format("in the answer to a {} {}: \"{}\"", what,
+                                                      taker.wrong(), shown(body))};
   return answer;
 }
 
@@ -203,7 +202,8 @@ op_result<lease_answer> read_lease_keepalive(std::string_view body) {
 
 op_result<member_status> read_status(std::string_view body) {
   return read<member_status>(body, "status", [](field_taker& taker, const json& from) {
-    member_status status{taker.header(from), taker.text(from, "version"),
+    member_status status{taker.header(from),
+                         taker.text(from, "version"),
                          taker.number<std::uint64_t>(from, "leader"),
                          taker.number<std::uint64_t>(from, "dbSize"),
                          {}};

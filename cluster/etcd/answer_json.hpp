@@ -13,7 +13,8 @@ namespace warp::cluster::etcd {
 /// field of a wrong type, a number that does not fit, missing headers and anything that is no JSON:
 /// `corruption`, with the place. No reader believes more than it has checked; none throws.
 [[nodiscard]] op_result<range_answer> read_range(std::string_view body);
-/// `done` or `compare_failed`; a failure is of the text alone, and says nothing about what was done.
+/// `done` or `compare_failed`; a failure is of the text alone, and says nothing about what was
+/// done.
 [[nodiscard]] op_result<txn_result> read_txn(std::string_view body);
 [[nodiscard]] op_result<put_answer> read_put(std::string_view body);
 [[nodiscard]] op_result<delete_answer> read_delete(std::string_view body);

@@ -72,7 +72,7 @@ struct lease_answer {
 /// How one etcd member is.
 struct member_status {
   answer_header header;
-  std::string version; ///< "3.4.23"
+  std::string version;      ///< "3.4.23"
   std::uint64_t leader = 0; ///< member that leads; 0: none, so it can neither read nor write
   std::uint64_t database_bytes = 0;
   std::vector<std::string> alarms; ///< "NOSPACE", ...: it refuses writes until they are disarmed

@@ -18,8 +18,7 @@ Result wait_for(Start start) {
 } // namespace
 
 op_result<range_answer> range_now(client& via, const range_request& request) {
-  return wait_for<op_result<range_answer>>(
-      [&](auto done) { via.range(request, std::move(done)); });
+  return wait_for<op_result<range_answer>>([&](auto done) { via.range(request, std::move(done)); });
 }
 
 txn_result txn_now(client& via, const txn_request& request) {

@@ -45,8 +45,7 @@ auto to_callback(client::callback<Answer> done) {
 
 } // namespace
 
-client::client(client_options options) : worker_(std::make_unique<worker>(std::move(options))) {
-}
+client::client(client_options options) : worker_(std::make_unique<worker>(std::move(options))) {}
 
 client::~client() = default;
 
@@ -57,7 +56,8 @@ op_result<std::unique_ptr<client>> client::create(client_options options) {
   } catch (const std::bad_alloc&) {
     return op_status{op_code::overloaded, "no memory for a client of etcd"};
   } catch (const std::system_error& e) {
-    return op_status{op_code::overloaded, std::string{"no thread for a client of etcd: "} + e.what()};
+    return op_status{op_code::overloaded,
+                     std::string{"no thread for a client of etcd: "} + e.what()};
   }
 }
 

@@ -27,9 +27,9 @@ client::worker::worker(client_options options)
   flights_.push_back(std::make_unique<flight>(options_.connection)); // initializes curl
   multi_ = curl_multi_init();
   if (multi_ == nullptr) throw std::bad_alloc{};
-  curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS,
-                    static_cast<long>(options_.in_flight_max +
-                                      options_.connection.endpoints.size()));
+  curl_multi_setopt(
+      multi_, CURLMOPT_MAXCONNECTS,
+      static_cast<long>(options_.in_flight_max + options_.connection.endpoints.size()));
   thread_ = std::thread{[this] {
     ::pthread_setname_np(::pthread_self(), "etcd-client");
     run();
@@ -158,8 +158,7 @@ op_status client::worker::read_answer(flight& in) {
   const auto& where = options_.connection.endpoints[in.endpoint];
   answer_header header;
   auto status = in.job->read(in.way.body(), header);
-  if (!status.ok())
-    return {status.code(), fmt::format("etcd at {}: {}", where, status.message())};
+  if (!status.ok()) return {status.code(), fmt::format("etcd at {}: {}", where, status.message())};
   if (cluster_ == 0) cluster_ = header.cluster;
   if (cluster_ != header.cluster)
     return {op_code::corruption,
@@ -177,8 +176,8 @@ void client::worker::ended(flight& in, int curl_code) {
   if (status.ok() && end.http_status != 200) {
     auto error = read_error(end.http_status, in.way.body());
     refused = error.refused;
-    status = {error.code, fmt::format("etcd at {}: {}",
-                                      options_.connection.endpoints[in.endpoint], error.message)};
+    status = {error.code, fmt::format("etcd at {}: {}", options_.connection.endpoints[in.endpoint],
+                                      error.message)};
   } else if (status.ok()) {
     status = read_answer(in);
   }
@@ -203,8 +202,9 @@ bool client::worker::again(const client_job& job, const op_status& failure) cons
   switch (failure.code()) {
   case op_code::unauthorized: // the same certificates may do at another endpoint, not here
     return job.attempts < options_.connection.endpoints.size();
+  case op_code::corruption: // an answer that was cut off, or there is no etcd
+    return job.attempts < options_.connection.endpoints.size() + 2;
   case op_code::overloaded:
-  case op_code::corruption:
     return false;
   default:
     return true; // until the deadline

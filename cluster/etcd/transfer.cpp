@@ -35,16 +35,22 @@ op_code code_of(CURLcode code) {
   }
 }
 
-/// What to look at when a handshake fails, beside what the library says.
-std::string_view advice_for(CURLcode code, std::string_view message) {
+/// Whether the other side broke TLS off because of what this side has shown. With TLS 1.3 that is
+/// heard only when an answer is read.
+bool refuses_certificate(std::string_view said) {
+  for (const auto* part : {"alert certificate required", "alert bad certificate",
+                           "alert unknown ca", "alert certificate unknown"})
+    if (said.find(part) != std::string_view::npos) return true;
+  return false;
+}
+
+/// What to look at when there is no answer, beside what the library says.
+std::string_view advice_for(CURLcode code, std::string_view said, bool verified, bool tls) {
   const auto says = [&](std::string_view part) {
-    return message.find(part) != std::string_view::npos;
+    return said.find(part) != std::string_view::npos;
   };
-  if (says("certificate required") || says("bad certificate") || says("alert unknown ca") ||
-      says("handshake failure"))
+  if (refuses_certificate(said))
     return ": it refuses the client's certificate: one that its CA has signed must be set";
-  if (says("wrong version number") || says("packet length too long"))
-    return ": it does not speak TLS: say http:// or switch TLS on there";
   switch (code) {
   case CURLE_PEER_FAILED_VERIFICATION:
     return says("subject name") ? ": its certificate is for another host name"
@@ -53,6 +59,11 @@ std::string_view advice_for(CURLcode code, std::string_view message) {
     return ": the client's certificate and key cannot be used together";
   case CURLE_SSL_CACERT_BADFILE:
     return ": the CA file holds no certificate";
+  case CURLE_SSL_CONNECT_ERROR:
+    return verified ? ": maybe it does not speak TLS: http://, or switch TLS on there"
+                    : ": its certificate is not signed by the CA that is set";
+  case CURLE_GOT_NOTHING:
+    return tls ? "" : ": if it speaks TLS, say https://";
   default:
     return "";
   }
@@ -183,9 +194,13 @@ transfer_end transfer::end(int curl_code) const {
     return result;
   }
   const std::string_view said = error_[0] != '\0' ? error_ : curl_easy_strerror(code);
-  result.status = {code_of(code),
-                   sent_ > 1 ? fmt::format("etcd at {}: the connection ended before an answer", where)
-                             : fmt::format("etcd at {}: {}{}", where, said, advice_for(code, said))};
+  long verdict = 0; // of the certificate; 0: none, or a good one
+  curl_easy_getinfo(handle_, CURLINFO_SSL_VERIFYRESULT, &verdict);
+  const auto advice = advice_for(code, said, verdict == 0, where.starts_with("https://"));
+  result.status = {refuses_certificate(said) ? op_code::unauthorized : code_of(code),
+                   sent_ > 1
+                       ? fmt::format("etcd at {}: the connection ended before an answer", where)
+                       : fmt::format("etcd at {}: {}{}", where, said, advice)};
   return result;
 }
 

@@ -24,7 +24,8 @@ struct transfer_end {
 
 /// One HTTP POST over libcurl: an easy handle with all that it points to, used again and again. At
 /// most one request at a time; curl's own retry over a connection that turned out dead is refused
-/// once the request was sent, so that it arrives at most once. One thread at a time. Handles of curl are void pointers here, as in its own header.
+/// once the request was sent, so that it arrives at most once. One thread at a time. Handles of
+/// curl are void pointers here, as in its own header.
 class transfer {
 public:
   /// `options` must outlive it.

@@ -72,15 +72,15 @@ op_result<shard_record> read_shard_record(std::string_view key, std::string_view
   record.learners = read_members(key, reader, "learners", learners_max, status);
   record.reset_epoch = reader.number("reset_epoch", 0, epoch_max);
   reader.finish();
-  if (!authority.lists(authority.primary))
-    reader.refuse("primary", "is not among those of \"isr\", with this boot");
-  if (record.reset_epoch >= authority.epoch) reader.refuse("reset_epoch", "is not below \"epoch\"");
   std::vector<replication::node_id> nodes;
   for (const auto* list : {&authority.isr, &record.learners})
     for (const auto& who : *list) nodes.push_back(who.node);
   std::ranges::sort(nodes);
   if (const auto twice = std::ranges::adjacent_find(nodes); twice != nodes.end())
     reader.refuse("isr", fmt::format("and \"learners\" name node {} twice", twice->value));
+  if (!authority.lists(authority.primary))
+    reader.refuse("primary", "is not among those of \"isr\", with this boot");
+  if (record.reset_epoch >= authority.epoch) reader.refuse("reset_epoch", "is not below \"epoch\"");
   if (!status.ok()) return status;
   return record;
 }

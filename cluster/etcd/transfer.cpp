@@ -194,9 +194,9 @@ transfer_end transfer::end(int curl_code) const {
     return result;
   }
   const std::string_view said = error_[0] != '\0' ? error_ : curl_easy_strerror(code);
-  long verdict = 0; // of the certificate; 0: none, or a good one
+  long verdict = 0; // of the certificate; 0: good, 1: there was none to judge
   curl_easy_getinfo(handle_, CURLINFO_SSL_VERIFYRESULT, &verdict);
-  const auto advice = advice_for(code, said, verdict == 0, where.starts_with("https://"));
+  const auto advice = advice_for(code, said, verdict <= 1, where.starts_with("https://"));
   result.status = {refuses_certificate(said) ? op_code::unauthorized : code_of(code),
                    sent_ > 1
                        ? fmt::format("etcd at {}: the connection ended before an answer", where)

@@ -5,6 +5,7 @@
 #include "tests/support/etcd_process.hpp"
 
 #include <catch2/catch_test_macros.hpp>
+#include <cstdlib>
 #include <future>
 
 using namespace warp;

@@ -30,6 +30,11 @@ public:
               std::find(ring.keys.begin(), ring.keys.end(), key) != ring.keys.end());
     });
   }
+  /// Until there were so many.
+  [[nodiscard]] bool wait_for_rings(std::size_t count) {
+    std::unique_lock lock{mutex_};
+    return changed_.wait_for(lock, std::chrono::minutes{5}, [&] { return rings_.size() >= count; });
+  }
   /// Until there was a ring without names.
   [[nodiscard]] bool wait_for_any() {
     return wait([](const cluster::etcd::doorbell& ring) { return ring.keys.empty(); });

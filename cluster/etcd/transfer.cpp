@@ -45,7 +45,7 @@ bool refuses_certificate(std::string_view said) {
 }
 
 /// What to look at when there is no answer, beside what the library says.
-std::string_view advice_for(CURLcode code, std::string_view said, bool verified, bool tls) {
+std::string_view advice_for(CURLcode code, std::string_view said, bool tls) {
   const auto says = [&](std::string_view part) {
     return said.find(part) != std::string_view::npos;
   };
@@ -60,8 +60,10 @@ std::string_view advice_for(CURLcode code, std::string_view said, bool verified,
   case CURLE_SSL_CACERT_BADFILE:
     return ": the CA file holds no certificate";
   case CURLE_SSL_CONNECT_ERROR:
-    return verified ? ": maybe it does not speak TLS: http://, or switch TLS on there"
-                    : ": its certificate is not signed by the CA that is set";
+    if (says("SSL_ERROR_SYSCALL") || says("wrong version number") || says("unexpected eof"))
+      return ": maybe it does not speak TLS: http://, or switch TLS on there";
+    // A signature that does not fit its CA: one of the same name, as of a set-up before this one.
+    return says("asn1") ? ": its certificate is not signed by the CA that is set" : "";
   case CURLE_GOT_NOTHING:
     return tls ? "" : ": if it speaks TLS, say https://";
   default:
@@ -194,9 +196,7 @@ transfer_end transfer::end(int curl_code) const {
     return result;
   }
   const std::string_view said = error_[0] != '\0' ? error_ : curl_easy_strerror(code);
-  long verdict = 0; // of the certificate; 0: good, 1: there was none to judge
-  curl_easy_getinfo(handle_, CURLINFO_SSL_VERIFYRESULT, &verdict);
-  const auto advice = advice_for(code, said, verdict <= 1, where.starts_with("https://"));
+  const auto advice = advice_for(code, said, where.starts_with("https://"));
   result.status = {refuses_certificate(said) ? op_code::unauthorized : code_of(code),
                    sent_ > 1
                        ? fmt::format("etcd at {}: the connection ended before an answer", where)

@@ -17,6 +17,7 @@ namespace warp::storage {
 
 /// What a log record does. The numbers stand in files.
 enum class log_op : std::uint8_t {
+  nothing = 0, ///< no change: takes an LSN, as the beginning of an epoch; has no key
   put = 1,   ///< the key has this value and meta now
   erase = 2, ///< the key is gone
   meta = 3,  ///< the key's meta is this now, its value untouched

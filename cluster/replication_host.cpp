@@ -134,11 +134,16 @@ op_status replication_host::read_tail(recovered_copy& found) {
 }
 
 void replication_host::stop() {
-  if (!halted_) shard_->note_commit(shard_->applied().lsn, true);
-  halted_ = true;
+  if (halted_) return;
+  shard_->note_commit(shard_->applied().lsn, true);
+  halted_ = stopped_ = true;
+  drain();
 }
 
 op_status replication_host::mark_stopped() {
+  if (!stopped_)
+    return {op_code::invalid_argument,
+            fmt::format("shard {}: this copy did not stop, it halted", id_.value)};
   marks_.stopped_boot = machine_->self().boot;
   return write_marks(files_, engine_.options().folder, id_, marks_);
 }
@@ -452,8 +457,7 @@ void replication_host::execute(const operation& op, completion done) {
   try {
     storage::write_effect effect;
     const bool writes = is_write(op.kind);
-    const bool repeated =
-        writes && op.request && shard_->answer_retry(op, call.reply, effect);
+    const bool repeated = writes && op.request && shard_->answer_retry(op, call.reply, effect);
     if (!repeated) {
       if (writes)
         if (const auto code = admit(op); code != op_code::ok) {
@@ -508,9 +512,9 @@ void replication_host::sweep(std::size_t keys_max) {
 
 void replication_host::on(const action::logged& a) {
   if (a.lsn != executed_lsn_)
-    halt({op_code::corruption,
-          fmt::format("shard {}: what was executed for LSN {} was logged at {}", id_.value,
-                      executed_lsn_, a.lsn)});
+    halt(
+        {op_code::corruption, fmt::format("shard {}: what was executed for LSN {} was logged at {}",
+                                          id_.value, executed_lsn_, a.lsn)});
 }
 
 void replication_host::on(const action::answer& a) {

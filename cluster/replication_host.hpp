@@ -104,9 +104,9 @@ public:
   // -- clients
   // ------------------------------------------------------------------------------------------------------
 
-  /// Executes an operation on a key of this shard. op.level of a write says what its answer is worth
-  /// (R3; `memory` is as `async`); of a read it says nothing: every answer is of what is committed,
-  /// and linearizable. Codes beside those of engine::execute():
+  /// Executes an operation on a key of this shard. op.level of a write says what its answer is
+  /// worth (R3; `memory` is as `async`); of a read it says nothing: every answer is of what is
+  /// committed, and linearizable. Codes beside those of engine::execute():
   ///   unavailable      this copy is not, or no longer, the one to ask; nothing was done
   ///   no_replicas      too few copies for a write; nothing was done
   ///   overloaded       too much waits for its commit; nothing was done
@@ -128,9 +128,10 @@ public:
   [[nodiscard]] op_status checkpoint_arrived(epoch_t max_epoch, const std::string& path);
 
   /// Before engine::close(): what a start may put into the table gets to disk. Nothing is handled
-  /// any more.
+  /// any more; who waits is answered outcome_unknown.
   void stop();
-  /// After engine::close() was ok: a start may take up its seat (R11).
+  /// After stop(), and engine::close() that was ok: a start may take up its seat (R11).
+  /// invalid_argument: the copy had halted before.
   [[nodiscard]] op_status mark_stopped();
 
   // -- observers
@@ -213,7 +214,7 @@ private:
   std::unique_ptr<replication::replica> machine_;
   replica_marks marks_;
   std::uint64_t boot_ = 0; ///< the last one drawn
-  bool halted_ = false, draining_ = false;
+  bool halted_ = false, stopped_ = false, draining_ = false;
 
   std::deque<replication::replica_event> events_;
   std::deque<logged_piece> pieces_; ///< not known to be on disk

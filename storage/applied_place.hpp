@@ -26,8 +26,8 @@ struct applied_place {
 /// The inverse; empty for bytes of another length.
 [[nodiscard]] std::optional<applied_place> decode_place(std::string_view bytes) noexcept;
 
-/// Of a checkpoint; one that knows none, of a shard that was not replicated then, ends at its end LSN
-/// with hash 0.
+/// Of a checkpoint; one that knows none, of a shard that was not replicated then, ends at its end
+/// LSN with hash 0.
 [[nodiscard]] op_status read_place(checkpoint_reader& checkpoint, applied_place& place);
 
 } // namespace warp::storage

@@ -100,8 +100,7 @@ bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noex
   const auto op = static_cast<log_op>(first & op_mask);
   const std::size_t key_size = has_key(op) ? std::size_t{load_le<std::uint16_t>(at + 2)} + 1 : 0;
   const std::size_t value_size = load_le<std::uint32_t>(at + 4);
-  if (!has_key(op) &&
-      ((first & ~(op_mask | has_skip)) != 0 || load_le<std::uint16_t>(at + 2) != 0))
+  if (!has_key(op) && ((first & ~(op_mask | has_skip)) != 0 || load_le<std::uint16_t>(at + 2) != 0))
     return false;
   bytes.remove_prefix(record_head_bytes);
 

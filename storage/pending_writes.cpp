@@ -94,9 +94,9 @@ void pending_writes::write(const operation& op, std::uint64_t hash, lsn_t lsn, v
   order_.push_back({lsn, &*at});
   overlay_.begin_staging(staged_);
   try {
-    overlay_.apply({op, hash, is_large ? &large : nullptr,
-                    std::max<std::uint64_t>(time_.now_ms(), 1), arena},
-                   reply);
+    overlay_.apply(
+        {op, hash, is_large ? &large : nullptr, std::max<std::uint64_t>(time_.now_ms(), 1), arena},
+        reply);
     if (!staged_.empty()) effect.body = body_of(staged_.front().logged);
     overlay_.reserve_to_settle(nullptr);
   } catch (const std::bad_alloc&) {

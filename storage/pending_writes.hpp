@@ -27,8 +27,9 @@ struct write_effect {
 /// among them is as the table has it. So to undo is to forget, and restores value, expiry, version
 /// and request ids exactly.
 ///
-/// What throws std::bad_alloc has changed nothing. Its memory is taken from the universe's budget; how much may be pending is the caller's to
-/// bound. One thread at a time; `home`, the shard beside which it is, is locked where it is read.
+/// What throws std::bad_alloc has changed nothing. Its memory is taken from the universe's budget;
+/// how much may be pending is the caller's to bound. One thread at a time; `home`, the shard beside
+/// which it is, is locked where it is read.
 class pending_writes {
 public:
   /// All borrowed.

@@ -31,8 +31,9 @@ struct recovered {
 };
 
 /// Fills empty shards from a data folder: for each its newest good checkpoint, then the log above
-/// it (options.replicated: what is known to be committed of that), on `threads` threads. Changes nothing on disk but to sync what it has read. corruption, with
-/// file, offset and cause, when acknowledged data would be missing; the shards are then of no use.
+/// it (options.replicated: what is known to be committed of that), on `threads` threads. Changes
+/// nothing on disk but to sync what it has read. corruption, with file, offset and cause, when
+/// acknowledged data would be missing; the shards are then of no use.
 op_result<recovered> recover(file_system& files, const data_folder& folder,
                              const engine_options& options, std::uint32_t threads,
                              const std::vector<std::unique_ptr<shard>>& shards);

@@ -121,8 +121,8 @@ op_status replicated_shard::apply(const applied_place& to, std::string_view body
 
 op_status replicated_shard::install(const std::string& path, const applied_place& end) {
   undo();
-  if (auto status = unless_no_memory(
-          "checkpoint", [&] { return engine_.replace_copy(shard_.id(), path, end); });
+  if (auto status = unless_no_memory("checkpoint",
+                                     [&] { return engine_.replace_copy(shard_.id(), path, end); });
       !status.ok())
     return status;
   cut(end.lsn);

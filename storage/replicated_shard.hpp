@@ -79,9 +79,9 @@ public:
   /// The record at `to`, the next above applied(), is committed. corruption, no_space: it is not
   /// applied; the copy is not to be used on.
   [[nodiscard]] op_status apply(const applied_place& to, std::string_view body);
-  /// The checkpoint file of another copy, which ends at `end`, takes the place of table and log, and
-  /// a checkpoint of this copy is made of it. Blocks. Whatever it returns but ok, the copy is of no
-  /// use until it succeeds. The file stays the caller's.
+  /// The checkpoint file of another copy, which ends at `end`, takes the place of table and log,
+  /// and a checkpoint of this copy is made of it. Blocks. Whatever it returns but ok, the copy is
+  /// of no use until it succeeds. The file stays the caller's.
   [[nodiscard]] op_status install(const std::string& path, const applied_place& end);
 
   // -- a primary
@@ -90,10 +90,10 @@ public:
   /// For a write with a request id: true, and the reply says how it went, when it was done before,
   /// or may have been.
   [[nodiscard]] bool answer_retry(const operation& op, op_reply& reply, write_effect& effect);
-  /// Executes an operation, which answer_retry() does not know, on what is committed and, above it, pending. A change is pending with
-  /// `lsn`, which is above all before: `effect.body` is the record to log. Without a body nothing
-  /// was changed. The reply may be told when `effect.depends_on` (0: at once) and the record are
-  /// committed.
+  /// Executes an operation, which answer_retry() does not know, on what is committed and, above it,
+  /// pending. A change is pending with `lsn`, which is above all before: `effect.body` is the
+  /// record to log. Without a body nothing was changed. The reply may be told when
+  /// `effect.depends_on` (0: at once) and the record are committed.
   void execute(const operation& op, lsn_t lsn, value_arena& arena, op_reply& reply,
                write_effect& effect);
   /// Is the record of the key there, and past its time? Nobody may be told that it is gone before

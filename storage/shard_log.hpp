@@ -117,8 +117,8 @@ public:
   /// batch.
   void cut(lsn_t last);
 
-  /// Of a replicated shard: everything up to `lsn` is committed. The frames from now on say so; with
-  /// `at_once` one is written for it.
+  /// Of a replicated shard: everything up to `lsn` is committed. The frames from now on say so;
+  /// with `at_once` one is written for it.
   void note_commit(lsn_t lsn, bool at_once = false);
 
   /// An empty copy takes over a checkpoint: the count goes on where the checkpoint ends. What the

@@ -149,7 +149,8 @@ void replica::on(const event::log_read& e) {
   if (p.sent != e.after) return; // something has come between
   if (e.records.empty()) {
     p.sent = log_.last().lsn;
-    if (!known_.lists({e.to, p.boot})) send(e.to, rebuild{reign_}); // a member will be dropped first
+    if (!known_.lists({e.to, p.boot}))
+      send(e.to, rebuild{reign_}); // a member will be dropped first
     return;
   }
   p.sent = e.records.back().lsn;

@@ -65,8 +65,8 @@ struct checkpoint_received {
   epoch_t max_epoch = 0; ///< of its sender
   log_position end;
 };
-/// Answer to read_log: what comes behind `after`, and the epoch of the record there. No records: the
-/// log no longer reaches back so far.
+/// Answer to read_log: what comes behind `after`, and the epoch of the record there. No records:
+/// the log no longer reaches back so far.
 struct log_read {
   node_id to;
   lsn_t after = 0;
@@ -76,8 +76,8 @@ struct log_read {
 /// What is at rest of this copy is damaged: a follower takes a checkpoint, and gives its seat up
 /// with its boot (R10). For others it is too early; tell it again.
 struct copy_damaged {};
-/// The log up to here may be forgotten: a published checkpoint of this copy has it, or the wiring can
-/// read it back.
+/// The log up to here may be forgotten: a published checkpoint of this copy has it, or the wiring
+/// can read it back.
 struct checkpoint_published {
   lsn_t end_lsn = 0;
 };

@@ -192,8 +192,7 @@ op_code replica::may_write() const {
 }
 
 void replica::on(const event::client_write& e) {
-  if (const auto why = may_write(); why != op_code::ok)
-    return act(action::answer{e.token, why, 0});
+  if (const auto why = may_write(); why != op_code::ok) return act(action::answer{e.token, why, 0});
   const auto lsn = log_.last().lsn + 1;
   log_record record{lsn, reign_, false, e.body};
   const auto position = write(wal::record{record});

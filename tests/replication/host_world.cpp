@@ -18,9 +18,7 @@ public:
   moment now() override { return world_.now_; }
   void send(node_id to, message what) override { world_.send(number_, to.value, std::move(what)); }
   void read_authority() override {
-    later([this] {
-      host->handle(event::authority_read{world_.revision_, world_.key_});
-    });
+    later([this] { host->handle(event::authority_read{world_.revision_, world_.key_}); });
   }
   void compare_and_set(std::uint64_t compared, const authority& value) override {
     later([this, compared, value] {
@@ -236,8 +234,7 @@ bool host_world::heal() {
 std::shared_ptr<host_world::call> host_world::ask(std::size_t number, const operation& op) {
   auto call = std::make_shared<host_world::call>();
   nodes_[number]->host->execute(op, [call](const storage::op_reply& reply) {
-    call->answer =
-        host_answer{reply.code, reply.version, reply.number, std::string{reply.value}};
+    call->answer = host_answer{reply.code, reply.version, reply.number, std::string{reply.value}};
   });
   return call;
 }

@@ -317,17 +317,19 @@ TEST_CASE("what has expired is removed by the log of the primary, before anybody
   world.cut_off(1);
   const auto read = world.ask(0, get("a"));
   world.settle();
-  CHECK_FALSE(read->answer.has_value()); // the removal is not committed
-  CHECK(world.table(0).contains("a"));
+  CHECK_FALSE(read->answer.has_value());    // the removal is not committed
+  const auto keys = [&](std::size_t node) { // a scan shows none that has expired
+    return world.engine(node).stats(shard_id{0}).table.keys;
+  };
+  CHECK(keys(0) == 2);
   world.connect(1);
   world.pass(500 * milliseconds);
   REQUIRE(read->answer.has_value());
   CHECK(read->answer->code == op_code::not_found);
-  CHECK_FALSE(world.table(0).contains("a"));
-  CHECK(world.table(0).contains("b"));
+  CHECK(keys(0) == 1);
   world.host(0).sweep(10);
   check_equal(world);
-  CHECK(world.table(2).empty());
+  for (std::size_t i = 0; i < 3; ++i) CHECK(keys(i) == 0);
 }
 
 TEST_CASE("too much that waits for its commit is refused, and answered when it has room again",
@@ -370,13 +372,16 @@ TEST_CASE("a log that fails halts its copy, and the others go on", "[replication
   CHECK(world.insist(put("b", "1")).code == op_code::ok);
 }
 
-TEST_CASE("records that are malformed are refused before the log has them",
-          "[replication][host]") {
+TEST_CASE("records that are malformed are refused before the log has them", "[replication][host]") {
   host_world world;
   formed(world);
   const auto& m = world.host(1).machine();
   const auto last = m.log().last();
-  const append bad{m.max_epoch(), last.lsn, last.epoch, 0, 0,
+  const append bad{m.max_epoch(),
+                   last.lsn,
+                   last.epoch,
+                   0,
+                   0,
                    {{last.lsn + 1, m.max_epoch(), false, "nonsense"}}};
   world.host(1).handle(event::received{{world.host(0).machine().self(), bad}});
   CHECK(world.host(1).stats().records_refused == 1);
@@ -412,7 +417,6 @@ TEST_CASE("counters of clients that retry are exact through crashes, cuts and re
     std::uint64_t id = 0, number = 0;
     std::shared_ptr<host_world::call> call; ///< under way
     std::string key;
-    std::int64_t before = 0; ///< of the key's counter, when nobody else counts on it
   };
   std::vector<client> clients(4);
   std::map<std::string, std::int64_t> model;
@@ -426,7 +430,7 @@ TEST_CASE("counters of clients that retry are exact through crashes, cuts and re
     for (std::size_t i = 0; i < 3; ++i) n += world.is_up(i);
     return n;
   };
-  std::size_t answered = 0, retried = 0;
+  std::size_t answered = 0;
   for (int step = 0; step < 250; ++step) {
     for (std::size_t i = 0; i < clients.size(); ++i) {
       auto& c = clients[i];
@@ -437,8 +441,6 @@ TEST_CASE("counters of clients that retry are exact through crashes, cuts and re
           ++model[c.key];
           ++answered;
           c.key.clear();
-        } else {
-          ++retried;
         }
         c.call.reset();
       }
@@ -490,5 +492,4 @@ TEST_CASE("counters of clients that retry are exact through crashes, cuts and re
     if (count != 0) expected[key] = std::to_string(count);
   CHECK(world.table(0) == expected);
   CHECK(answered > 50);
-  INFO(answered << " answered, " << retried << " retried");
 }

@@ -2,6 +2,7 @@
 
 #include "messages/packed_fields.hpp"
 #include "storage/engine.hpp"
+#include "storage/log_cursor.hpp"
 #include "storage/log_record.hpp"
 #include "tests/support/engine_fixture.hpp"
 #include "tests/support/faulty_file_system.hpp"
@@ -63,8 +64,7 @@ public:
     return write(lsn, {.kind = op_kind::put, .key = key, .value = value});
   }
   void commit(lsn_t lsn) {
-    for (auto at = bodies.begin(); at != bodies.end() && at->first <= lsn;
-         at = bodies.erase(at))
+    for (auto at = bodies.begin(); at != bodies.end() && at->first <= lsn; at = bodies.erase(at))
       REQUIRE(copy->apply({at->first, 1, at->first}, at->second).ok());
     copy->note_commit(lsn);
   }
@@ -77,10 +77,10 @@ public:
     write_effect effect;
     copy->execute({.kind = op_kind::get, .key = key}, 0, arena, reply, effect);
     depends_on = effect.depends_on;
-    return reply.code == op_code::ok ? std::string{reply.value} + "@" +
-                                           std::to_string(reply.version) + "/" +
-                                           std::to_string(reply.expires_at_ms)
-                                     : std::string{to_string(reply.code)};
+    return reply.code == op_code::ok
+               ? std::string{reply.value} + "@" + std::to_string(reply.version) + "/" +
+                     std::to_string(reply.expires_at_ms)
+               : std::string{to_string(reply.code)};
   }
   /// What is committed.
   std::map<std::string, std::string> table() {
@@ -89,10 +89,9 @@ public:
     do {
       REQUIRE(db->scan(page.next_cursor, "", 100, page).ok());
       for (const auto& e : page.entries)
-        all[std::string{e.key}] = (e.type == value_type::hash ? testing::text_of(e.fields())
-                                                              : std::string{e.value}) +
-                                  "@" + std::to_string(e.version) + "/" +
-                                  std::to_string(e.expires_at_ms);
+        all[std::string{e.key}] =
+            (e.type == value_type::hash ? testing::text_of(e.fields()) : std::string{e.value}) +
+            "@" + std::to_string(e.version) + "/" + std::to_string(e.expires_at_ms);
     } while (page.next_cursor != 0);
     return all;
   }
@@ -151,8 +150,7 @@ TEST_CASE("a failed compare and a missing key tell which pending record they dep
   CHECK(c.depends_on == 3);
 }
 
-TEST_CASE("undo restores value, expiry, version and request ids exactly",
-          "[storage][replicated]") {
+TEST_CASE("undo restores value, expiry, version and request ids exactly", "[storage][replicated]") {
   faulty_file_system files;
   one_copy c{files};
   const std::uint64_t later = c.clock->now_ms() + 60'000;
@@ -234,8 +232,7 @@ TEST_CASE("a change of part of a hash is pending as that part, and commits to th
   }
   c.commit(lsn);
   std::string all = "{";
-  for (const auto& [name, value] : model)
-    all += (all.size() == 1 ? "" : ", ") + name + "=" + value;
+  for (const auto& [name, value] : model) all += (all.size() == 1 ? "" : ", ") + name + "=" + value;
   CHECK(c.table().at("h") == all + "}@" + std::to_string(lsn) + "/0");
 }
 
@@ -243,10 +240,9 @@ TEST_CASE("what has expired is there until its removal is pending, and gone when
           "[storage][replicated]") {
   faulty_file_system files;
   one_copy c{files};
-  c.write(1, {.kind = op_kind::put,
-              .key = "a",
-              .value = "1",
-              .expires_at_ms = c.clock->now_ms() + 1'000});
+  c.write(
+      1,
+      {.kind = op_kind::put, .key = "a", .value = "1", .expires_at_ms = c.clock->now_ms() + 1'000});
   c.put(2, "b", "1");
   c.commit(2);
   CHECK_FALSE(c.copy->has_expired("a"));
@@ -261,13 +257,15 @@ TEST_CASE("what has expired is there until its removal is pending, and gone when
   CHECK_FALSE(c.copy->has_expired("a"));
   CHECK(c.seen("a") == "not_found");
   CHECK(c.depends_on == 3);
-  CHECK(c.table().contains("a"));
+  const auto keys = [&] { return c.db->stats(shard_id{0}).table.keys; }; // a scan hides it
+  CHECK(keys() == 2);
   REQUIRE(c.copy->apply({3, 1, 0}, effect.body).ok());
-  CHECK_FALSE(c.table().contains("a"));
+  CHECK(keys() == 1);
 }
 
-TEST_CASE("a start puts into the table what is known to be committed, and keeps the rest in the log",
-          "[storage][replicated]") {
+TEST_CASE(
+    "a start puts into the table what is known to be committed, and keeps the rest in the log",
+    "[storage][replicated]") {
   faulty_file_system files;
   lsn_t last = 0;
   {
@@ -390,7 +388,7 @@ TEST_CASE("an installed checkpoint takes the place of table and log, whatever th
   from.sync();
   REQUIRE(from.db->checkpoint(shard_id{0}).ok());
   const auto path = from.db->newest_checkpoint(shard_id{0});
-  here.memory().create_folder("in");
+  REQUIRE(here.create_folder("in").ok());
   here.memory().set_bytes("in/checkpoint", there.memory().bytes(path));
   // Shorter and longer than what comes.
   const lsn_t own = GENERATE(lsn_t{0}, lsn_t{10}, lsn_t{30}, lsn_t{50});
@@ -436,8 +434,8 @@ TEST_CASE("writes past the replica are refused, and a sweep removes nothing",
 TEST_CASE("a malformed body is refused and nothing is logged", "[storage][replicated]") {
   faulty_file_system files;
   one_copy c{files};
-  for (const std::string body : {std::string("\x01", 1), std::string(8, '\0'),
-                                 std::string("\x04\0\0\0\0\0\0\0", 8), std::string(30, '\xff')})
+  for (const auto& body : {std::string("\x01", 1), std::string(8, '\0'),
+                           std::string("\x04\0\0\0\0\0\0\0", 8), std::string(30, '\xff')})
     CHECK(c.copy->append(1, 1, body).code() == op_code::corruption);
   const log_record r{.op = log_op::put, .lsn = 1, .key = "a", .value = "1"};
   CHECK(c.copy->append(1, 1, body_of(r) + "x").code() == op_code::corruption);
@@ -475,7 +473,8 @@ TEST_CASE("random writes, commits, undos and crashes leave what a model has",
     const auto what = below(100);
     if (what < 70) {
       const auto key = "k" + std::to_string(below(12));
-      const auto value = std::string(below(20) == 0 ? 9'000 : 10, static_cast<char>('a' + below(26)));
+      const auto value =
+          std::string(below(20) == 0 ? 9'000 : 10, static_cast<char>('a' + below(26)));
       const bool erases = below(5) == 0;
       const auto now = table_at(last);
       const auto seen = c->seen(key);

@@ -149,7 +149,8 @@ struct hardest {
 
   /// All lanes of a team together: each offers one place, higher lanes later ones.
   WARP_ON_DEVICE void offer(bool any, float force, std::uint32_t at) noexcept {
-    auto waiting = simt::ballot(any && force > simt::shuffle(pull, team_lanes - 1));
+    const float least = simt::shuffle(pull, team_lanes - 1);
+    auto waiting = simt::ballot(any && force > least);
     while (waiting != 0) {
       const unsigned from = simt::lowest_of(waiting);
       waiting &= waiting - 1;
@@ -170,7 +171,7 @@ struct hardest {
 };
 
 /// All attractions and the `top` hardest: a team a row, which goes along it once for every 32.
-WARP_KERNEL(threads, 5)
+WARP_KERNEL(threads, 4)
 field_of_rows(gravity_job j) {
   WARP_SHARED float memory[2 * tile];
   constexpr unsigned rows_of_block = threads / team_lanes;

@@ -64,8 +64,10 @@ public:
     used_ += bytes;
     ++residents_;
     put(key, {end | resident_bit, bytes << 2 | (ghost ? no_hit : too_young)});
-    push(ghost ? main_ : small_, key, bytes);
-    if (!ghost) {
+    if (ghost) { // not one call for either queue: their places would have to be in memory
+      push(main_, key, bytes);
+    } else {
+      push(small_, key, bytes);
       if (window_count_++ == 0) window_ = key;
       window_bytes_ += bytes;
       age_window();

@@ -96,8 +96,8 @@ TEST_CASE("the column kernels answer as the judge does, run on the CPU", "[gpu][
 TEST_CASE("a device names the hardest of many places in order, of equals the first",
           "[gpu][kernels]") {
   device d{{}};
-  for (const std::size_t places : {1u, 31u, 33u, 64u, 1024u, 1025u, 2052u, 3001u})
-    for (const std::size_t top : {0u, 1u, 32u, 33u, 70u})
+  for (const std::size_t places : {1u, 33u, 64u, 1025u, 2052u})
+    for (const std::size_t top : {0u, 1u, 33u, 70u})
       for (const bool field : {false, true}) {
         constexpr std::size_t groups = 3;
         std::vector<float> mass{2, 0, 1e-40f}, all(groups, 100), weight(groups * places);
@@ -139,7 +139,7 @@ TEST_CASE("segments of any length next to each other keep their sums apart", "[g
 
 TEST_CASE("a node with thousands of links is no different", "[gpu][kernels]") {
   device d{{}};
-  const std::uint32_t leaves = 5000;
+  const std::uint32_t leaves = 4200;
   std::vector<std::uint64_t> first{0};
   std::vector<std::uint32_t> to;
   std::vector<float> weight;
@@ -171,14 +171,14 @@ TEST_CASE("a node with thousands of links is no different", "[gpu][kernels]") {
 TEST_CASE("the greatest of a column come in order, few or many, whatever order they are in",
           "[gpu][kernels]") {
   device d{{}};
-  const std::size_t n = 40'001; // three stripes
+  const std::size_t n = 17'001; // two stripes
   std::vector<float> value(n);
   for (const int style : {0, 1, 2}) {
     for (std::size_t i = 0; i < n; ++i)
       value[i] = style == 0   ? static_cast<float>(i) // each is greater than all before
                  : style == 1 ? (i % 2 ? 0.f : -0.f)  // all alike
                               : static_cast<float>(i * 7919 % 101) - 50;
-    for (const std::size_t top : {1u, 32u, 33u, 300u}) {
+    for (const std::size_t top : {1u, 32u, 33u}) {
       std::vector<std::uint32_t> at(top), passed(n);
       std::vector<float> at_value(top);
       std::vector<std::uint64_t> count(1);
@@ -266,7 +266,7 @@ TEST_CASE("the parts that a batch is sent in change no bit of its answer", "[gpu
 TEST_CASE("a device that fails at any call says so, and the next batch is right", "[gpu][device]") {
   mixed_sequence random{Catch::getSeed()};
   for (std::size_t k = 0; k < operations; ++k) {
-    const random_batch original{static_cast<operation>(k), 17, random};
+    const random_batch original{static_cast<operation>(k), 13, random};
     for (const auto trouble : {outcome::failed, outcome::out_of_memory, outcome::lost}) {
       CAPTURE(to_string(static_cast<operation>(k)), static_cast<int>(trouble));
       device d{{.slot_bytes = 256}};
@@ -278,7 +278,7 @@ TEST_CASE("a device that fails at any call says so, and the next batch is right"
             },
             original.batch());
       };
-      for (int call = 0;; ++call) {
+      for (int call = 0;; call += 1 + call / 4) { // all of the first ones, then ever fewer
         d.script->fails_at = call;
         d.script->fails_with = trouble;
         const auto what = run();

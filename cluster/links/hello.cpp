@@ -1,14 +1,13 @@
 #include "cluster/links/hello.hpp"
 
 #include "cluster/links/flat_message.hpp"
+#include "cluster/links/identity_conversion.hpp"
 #include "messages/conversion.hpp"
 #include "messages/replication.capnp.h"
 
 #include <capnp/message.h>
 
 namespace warp::cluster::links {
-
-namespace {
 
 void write(const node_identity& from, wire::NodeIdentity::Builder to) {
   to.setFormat(from.format);
@@ -33,8 +32,6 @@ op_result<node_identity> read(wire::NodeIdentity::Reader from) {
     to.cluster_name += static_cast<unsigned char>(c) < ' ' ? '?' : c;
   return to;
 }
-
-} // namespace
 
 std::vector<char> encode_hello(const node_identity& self) {
   capnp::MallocMessageBuilder message;

@@ -20,8 +20,9 @@ struct link_event {
 };
 
 /// Who gets what links bring. Called by the link's actor: for one peer one call at a time and in
-/// order, for several at the same time. While a call lasts, its peer's window is what waits, so it
-/// may wait for room a moment, but not for an answer of that peer. Must not throw.
+/// order, for two at the same time. While a call lasts, its peer's window is what waits, so it may
+/// wait for room a moment, but for nothing that another message has to bring: all links share two
+/// threads. Must not throw.
 class link_listener {
 public:
   /// Messages of one envelope, whole and in order. Loss and repetition are not hidden: what was on

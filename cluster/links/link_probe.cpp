@@ -135,6 +135,7 @@ private:
     const std::unique_ptr<SSL, void (*)(SSL*)> ssl{SSL_new(context->get()), SSL_free};
     if (!ssl) return failed(tls_error_text());
     SSL_set_fd(ssl.get(), fd);
+    SSL_set1_host(ssl.get(), files.name.c_str());
     if (auto result = drive(*ssl, fd, "TLS", [&] { return SSL_connect(ssl.get()); });
         !result.status.ok())
       return result;

@@ -53,7 +53,7 @@ void tell(const std::shared_ptr<link_state>& state, caf::message what) {
 } // namespace
 
 struct peer_network::running {
-  std::mutex mutex; ///< guards root: set_peer() adds to it while stop() takes it away
+  std::mutex mutex; ///< guards root and registry: others use them while start() and stop() set them
   std::unique_ptr<caf::actor_system_config> config;
   std::unique_ptr<caf::actor_system> system;
   std::shared_ptr<actors::tree_registry> registry;
@@ -148,12 +148,21 @@ std::uint16_t peer_network::port() const {
   return core_->port();
 }
 
+std::vector<actors::tree_node> peer_network::tree() const {
+  std::lock_guard guard{running_->mutex};
+  return running_->registry ? running_->registry->snapshot() : std::vector<actors::tree_node>{};
+}
+
+bool peer_network::kill(std::string_view path) {
+  std::lock_guard guard{running_->mutex};
+  return running_->root && running_->registry->kill(path);
+}
+
 // -- the service --------------------------------------------------------------------------------
 
 op_status peer_network::start() {
   auto& r = *running_;
   core_->forget_listening();
-  r.registry = std::make_shared<actors::tree_registry>();
   auto ended = std::make_shared<std::promise<void>>();
   r.root_ended = ended->get_future();
   op_status failed;
@@ -162,6 +171,7 @@ op_status peer_network::start() {
   std::thread{[&] {
     try {
       std::lock_guard guard{r.mutex};
+      r.registry = std::make_shared<actors::tree_registry>();
       r.config = make_config(core_->options);
       r.system = std::make_unique<caf::actor_system>(*r.config);
       actors::supervisor_spec tree{.registry = r.registry,

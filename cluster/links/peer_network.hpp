@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/service.hpp"
+#include "actors/tree.hpp"
 #include "cluster/links/envelope.hpp"
 #include "cluster/links/link_listener.hpp"
 #include "cluster/links/link_options.hpp"
@@ -11,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace warp::cluster::links {
@@ -77,6 +79,10 @@ public:
   [[nodiscard]] std::vector<link_report> report() const;
   /// That is listened on; 0: not started.
   [[nodiscard]] std::uint16_t port() const;
+  /// The actors of the network: "node-links", "node-links/agent", "node-links/link-2", ...
+  [[nodiscard]] std::vector<actors::tree_node> tree() const;
+  /// Ends one of them on purpose; its supervisor starts it again. False: nothing alive there.
+  bool kill(std::string_view path);
 
   // -- actors::service --------------------------------------------------------------------------
 

@@ -10,11 +10,14 @@ extern "C" struct ssl_ctx_st; // OpenSSL's SSL_CTX
 namespace warp::cluster::links {
 
 /// With which certificates nodes talk to each other: PEM files. Whoever has a certificate of this
-/// authority is a node, under whatever name: use an authority of its own for each cluster.
+/// authority is let in: use an authority of its own for each cluster. Whoever connects also looks
+/// for `name` among the certificate's DNS names (subjectAltName); it is the same for all nodes,
+/// since addresses change.
 struct tls_files {
   std::string certificate; ///< this node's, with those between it and the authority
   std::string key;         ///< of the certificate, without a passphrase
   std::string authority;   ///< who signed the certificates of all nodes
+  std::string name = "warpengine-node";
 
   friend bool operator==(const tls_files&, const tls_files&) = default;
 };

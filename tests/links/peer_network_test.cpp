@@ -3,6 +3,7 @@
 #include "tests/links/link_fixture.hpp"
 #include "tests/links/tcp_forwarder.hpp"
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <random>
 
@@ -208,6 +209,26 @@ TEST_CASE("a forgotten node is let in no more, and again when it is named again"
   }));
   b.knows(a);
   REQUIRE(a.seen.wait_linked(b.self.node));
+}
+
+TEST_CASE("an agent or a link that dies comes back, and the nodes with it", "[links][network]") {
+  test_node a{test_identity(2)}, b{test_identity(3)};
+  require_linked(a, b);
+  REQUIRE(b.network->kill("node-links/link-2"));
+  REQUIRE(
+      a.seen.wait([&] { return std::ranges::count_if(a.seen.events, &link_event::linked) == 2; }));
+  REQUIRE(b.network->kill("node-links/agent"));
+  // Those who are linked do not notice; those who come find the new agent.
+  REQUIRE(a.network->send(b.self.node, {a.record(1)}).ok());
+  REQUIRE(b.seen.wait([&] { return b.seen.got.size() == 1; }));
+  test_node c{test_identity(1)};
+  b.knows(c);
+  c.knows(b);
+  REQUIRE(c.seen.wait_linked(b.self.node));
+  std::uint64_t restarts = 0;
+  for (const auto& n : b.network->tree()) restarts += n.restarts;
+  CHECK(restarts >= 1);
+  CHECK_FALSE(b.network->kill("node-links/nobody"));
 }
 
 // -- refusals -----------------------------------------------------------------------------------

@@ -159,8 +159,7 @@ std::string printable(std::string_view bytes) {
 }
 
 std::string json_bytes(std::string_view name, std::string_view bytes) {
-  if (!cluster::is_utf8(bytes))
-    return fmt::format("\"{}_base64\": \"{}\"", name, to_base64(bytes));
+  if (!cluster::is_utf8(bytes)) return fmt::format("\"{}_base64\": \"{}\"", name, to_base64(bytes));
   auto text = fmt::format("\"{}\": ", name);
   cluster::append_json_string(text, bytes);
   return text;

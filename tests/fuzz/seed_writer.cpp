@@ -5,6 +5,8 @@
 #include "cluster/etcd/desired_placement.hpp"
 #include "cluster/etcd/node_record.hpp"
 #include "cluster/etcd/shard_record.hpp"
+#include "cluster/links/envelope.hpp"
+#include "cluster/links/hello.hpp"
 #include "messages/conversion.hpp"
 #include "messages/packed_fields.hpp"
 #include "messages/warp.capnp.h"
@@ -17,6 +19,7 @@
 #include "storage/transaction.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
 #include "tests/fuzz/seals.hpp"
+#include "tests/links/random_messages.hpp"
 #include "tests/support/memory_file_system.hpp"
 
 #include <capnp/message.h>
@@ -383,6 +386,29 @@ std::string put_call() {
   return flat(message);
 }
 
+// -- between nodes
+// -------------------------------------------------------------------------------------------------------------
+
+void envelope_seeds() {
+  using namespace cluster::links;
+  const auto self = test_identity(2, 7);
+  const auto text = [](const std::vector<char>& bytes) {
+    return std::string{bytes.begin(), bytes.end()};
+  };
+  random_messages make{5};
+  for (int n = 0; n < 4; ++n) {
+    std::vector<shard_message> messages;
+    for (int i = 0; i < 3 * n; ++i) messages.push_back(make.next(self.node));
+    const auto bytes = encode_envelope(self, messages);
+    must(bytes.ok() ? op_status{} : bytes.status());
+    seed("envelope", "messages" + std::to_string(n), with_choice(4, text(*bytes)));
+    if (n == 1) seed("envelope", "as_it_is", with_choice(0, text(*bytes)));
+  }
+  seed("envelope", "hello", with_choice(6, text(encode_hello(self))));
+  seed("envelope", "answer",
+       with_choice(7, text(encode_answer({{op_code::unauthorized, "another cluster"}, self}))));
+}
+
 std::string compressed(std::string_view text) {
   std::string bytes(ZSTD_compressBound(text.size()), '\0');
   bytes.resize(ZSTD_compress(bytes.data(), bytes.size(), text.data(), text.size(), 1));
@@ -466,6 +492,7 @@ void write_all() {
   seed("operations", "answers", with_choice(2, answers()));
   seed("operations", "put", with_choice(3, put_call()));
   etcd_seeds();
+  envelope_seeds();
   using namespace std::string_view_literals;
   seed("resp", "pipeline",
        "\x03*3\r\n$3\r\nSET\r\n$1\r\na\r\n$5\r\nvalue\r\n*2\r\n$3\r\nGET\r\n$1\r\na\r\n");

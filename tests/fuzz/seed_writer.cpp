@@ -1,6 +1,10 @@
 // Writes the seeds of the fuzzers: seed_writer FOLDER makes FOLDER/TARGET/NAME. They are made by
 // the code that writes such files, small, and the same at each run.
 
+#include "cluster/etcd/cluster_config.hpp"
+#include "cluster/etcd/desired_placement.hpp"
+#include "cluster/etcd/node_record.hpp"
+#include "cluster/etcd/shard_record.hpp"
 #include "cluster/links/envelope.hpp"
 #include "cluster/links/hello.hpp"
 #include "messages/conversion.hpp"
@@ -411,6 +415,40 @@ std::string compressed(std::string_view text) {
   return bytes;
 }
 
+// -- etcd
+// ----------------------------------------------------------------------------------------------------------------
+
+void etcd_seeds() {
+  using namespace cluster::etcd;
+  using namespace cluster::replication;
+  cluster_config config;
+  config.shards = 4;
+  config.slots = equal_slots(4);
+  seed("etcd", "config", with_choice(0, to_value(config)));
+  seed("etcd", "node",
+       with_choice(1, to_value(node_record{boot_id{42}, "a", "h:1", "[::1]:2", "", "h:3"})));
+  const member one{node_id{1}, boot_id{42}}, two{node_id{2}, boot_id{43}};
+  seed("etcd", "shard", with_choice(2, to_value(shard_record{{7, one, {one}}, {two}, 3})));
+  seed("etcd", "placement",
+       with_choice(3, to_value(desired_placement{{{node_id{1}, node_id{2}}, {node_id{3}}}})));
+  const std::string header = R"("header":{"cluster_id":"7","member_id":"1","revision":"5"})";
+  const std::string keys =
+      R"("kvs":[{"key":"YQ==","create_revision":"2","mod_revision":"3","version":"2","value":"Yg==","lease":"9"}],"count":"1")";
+  seed("etcd", "range", with_choice(4, "{" + header + "," + keys + "}"));
+  seed("etcd", "txn",
+       with_choice(5, "{" + header + R"(,"succeeded":false,"responses":[{"response_range":{)" +
+                          keys + "}}]}"));
+  seed("etcd", "watch",
+       with_choice(6, R"({"result":{)" + header +
+                          R"(,"created":true,"compact_revision":"4","canceled":true,"events":[)"
+                          R"({"type":"DELETE","kv":{"key":"YQ==","mod_revision":"4"}}]}})"));
+  seed("etcd", "lease", with_choice(8, R"({"result":{)" + header + R"(,"ID":"9","TTL":"10"}})"));
+  seed("etcd", "status",
+       with_choice(9, "{" + header +
+                          R"(,"version":"3.4.23","leader":"1","dbSize":"4096","errors":["x"]})"));
+  seed("etcd", "error", with_choice(11, R"({"error":"etcdserver: no","message":"x","code":5})"));
+}
+
 void write_all() {
   log_seeds();
   seed("checkpoint", "full", with_choice(1, checkpoint(true, false)));
@@ -453,6 +491,7 @@ void write_all() {
   seed("operations", "one", with_choice(1, one_operation()));
   seed("operations", "answers", with_choice(2, answers()));
   seed("operations", "put", with_choice(3, put_call()));
+  etcd_seeds();
   envelope_seeds();
   using namespace std::string_view_literals;
   seed("resp", "pipeline",

@@ -1,16 +1,16 @@
 #include "cluster/links/tls_files.hpp"
 
+#include "tests/links/link_certificates.hpp"
 #include "tests/links/link_fixture.hpp"
 #include "tests/links/tcp_forwarder.hpp"
-#include "tests/links/test_certificates.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <thread>
 
 using namespace warp;
 using namespace warp::cluster::links;
+using testing::link_certificates;
 using testing::loopback_socket;
-using testing::test_certificates;
 
 namespace {
 
@@ -32,7 +32,7 @@ bool says(test_node& node, node_id peer, const std::string& text) {
 } // namespace
 
 TEST_CASE("nodes with certificates of one authority link by TLS", "[links][tls]") {
-  test_certificates make;
+  link_certificates make;
   test_node a{test_identity(1), with(make.make("a", "one"))};
   test_node b{test_identity(2), with(make.make("b", "one"))};
   a.knows(b);
@@ -54,7 +54,7 @@ TEST_CASE("nodes with certificates of one authority link by TLS", "[links][tls]"
 
 TEST_CASE("somebody without a certificate gets nowhere, and links by TLS outlive it",
           "[links][tls]") {
-  test_certificates make;
+  link_certificates make;
   test_node a{test_identity(1), with(make.make("a", "one"))};
   test_node b{test_identity(2), with(make.make("b", "one"))};
   a.knows(b);
@@ -81,7 +81,7 @@ TEST_CASE("somebody without a certificate gets nowhere, and links by TLS outlive
 }
 
 TEST_CASE("a certificate of another authority is refused, and both sides say why", "[links][tls]") {
-  test_certificates make;
+  link_certificates make;
   test_node a{test_identity(1), with(make.make("a", "one"))};
   test_node b{test_identity(2), with(make.make("b", "two"))};
   a.knows(b);
@@ -94,7 +94,7 @@ TEST_CASE("a certificate of another authority is refused, and both sides say why
 }
 
 TEST_CASE("a certificate for another name is refused", "[links][tls]") {
-  test_certificates make;
+  link_certificates make;
   test_node a{test_identity(1), with(make.make("a", "one"))};
   test_node b{test_identity(2), with(make.make("b", "one", "somebody-else"))};
   a.knows(b);
@@ -103,7 +103,7 @@ TEST_CASE("a certificate for another name is refused", "[links][tls]") {
 }
 
 TEST_CASE("a node with TLS and one without do not link, and both say so", "[links][tls]") {
-  test_certificates make;
+  link_certificates make;
   test_node a{test_identity(1), with(make.make("a", "one"))};
   test_node b{test_identity(2), with({})};
   a.knows(b);
@@ -114,7 +114,7 @@ TEST_CASE("a node with TLS and one without do not link, and both say so", "[link
 }
 
 TEST_CASE("a key that does not fit its certificate stops the start, and is named", "[links][tls]") {
-  test_certificates make;
+  link_certificates make;
   auto files = make.make("a", "one");
   files.key = make.make("b", "one").key;
   noting_listener seen;

@@ -139,10 +139,13 @@ private:
     if (auto result = drive(*ssl, fd, "TLS", [&] { return SSL_connect(ssl.get()); });
         !result.status.ok())
       return result;
-    // By TLS 1.3 a peer that does not like our certificate says so only now.
-    char byte;
-    return drive(*ssl, fd, "the peer refuses our certificate or closes the connection",
-                 [&] { return SSL_read(ssl.get(), &byte, 1); });
+    // By TLS 1.3 a peer that does not like our certificate says so only now. All of what it says is
+    // read, and the end is announced: a connection that just breaks disturbs others at its side.
+    char bytes[4096];
+    auto result = drive(*ssl, fd, "the peer refuses our certificate or closes the connection",
+                        [&] { return SSL_read(ssl.get(), bytes, sizeof bytes); });
+    if (result.status.ok()) SSL_shutdown(ssl.get());
+    return result;
   }
 
   template <class Step>

@@ -7,6 +7,7 @@
 #include <caf/io/all.hpp>
 #include <caf/openssl/all.hpp>
 #include <fmt/format.h>
+#include <openssl/err.h>
 #include <spdlog/spdlog.h>
 
 namespace warp::cluster::links {
@@ -38,6 +39,11 @@ op_status judge(network_core& core, const frame& hello, node_identity& peer, caf
                                               core.self.node.value, peer.node.value)};
   return state->accept(peer);
 }
+
+/// CAF 0.17 leaves what OpenSSL complained about in the list of its network thread when a
+/// connection fails, and takes it for the failure of the next one that merely has nothing to read.
+/// So the list is emptied all the time; a link that is hit before comes back by itself.
+constexpr std::chrono::milliseconds forget_tls_errors{10};
 
 } // namespace
 
@@ -79,21 +85,27 @@ actors::child_spec node_agent(std::shared_ptr<network_core> core) {
       self->request(door, caf::infinite, caf::close_atom_v, old_port)
           .then([listen] { listen(); }, [listen](const caf::error&) { listen(); });
     }
-    return {[self, core](hello_atom, std::uint64_t session,
+    if (core->options.tls) self->delayed_send(self, forget_tls_errors, beat_atom_v);
+    const auto forget = [self](beat_atom) {
+      self->system().middleman().backend().post([] { ERR_clear_error(); });
+      self->delayed_send(self, forget_tls_errors, beat_atom_v);
+    };
+    return {forget,
+            [self, core](hello_atom, std::uint64_t session,
                          const frame& hello) -> caf::result<frame, caf::actor> {
-      node_identity peer;
-      caf::actor own_link;
-      const auto status = judge(*core, hello, peer, own_link);
-      const auto answer = to_frame(encode_answer({status, core->self}));
-      if (!status.ok()) {
-        spdlog::warn("a node is refused: {}", status.message());
-        return {answer, caf::actor{}};
-      }
-      // In its mailbox before any message of the peer can be.
-      self->send(own_link, attach_atom_v, session, to_frame(encode_hello(peer)),
-                 caf::actor_cast<caf::actor>(self->current_sender()));
-      return {answer, own_link};
-    }};
+              node_identity peer;
+              caf::actor own_link;
+              const auto status = judge(*core, hello, peer, own_link);
+              const auto answer = to_frame(encode_answer({status, core->self}));
+              if (!status.ok()) {
+                spdlog::warn("a node is refused: {}", status.message());
+                return {answer, caf::actor{}};
+              }
+              // In its mailbox before any message of the peer can be.
+              self->send(own_link, attach_atom_v, session, to_frame(encode_hello(peer)),
+                         caf::actor_cast<caf::actor>(self->current_sender()));
+              return {answer, own_link};
+            }};
   };
   return {.name = "agent", .body = body, .wait_ready = true};
 }

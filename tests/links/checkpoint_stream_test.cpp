@@ -1,9 +1,9 @@
 #include "cluster/links/checkpoint_fetch.hpp"
 
 #include "cluster/links/checkpoint_server.hpp"
+#include "tests/links/link_certificates.hpp"
 #include "tests/links/random_messages.hpp"
 #include "tests/links/tcp_forwarder.hpp"
-#include "tests/links/test_certificates.hpp"
 #include "tests/storage/checkpoint_fixture.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -195,7 +195,7 @@ TEST_CASE("garbage at the bulk port ends its connection alone", "[links][checkpo
 
 TEST_CASE("checkpoints travel by TLS, and not to somebody with another authority",
           "[links][checkpoint_stream][tls]") {
-  test_certificates make;
+  link_certificates make;
   stream_fixture f{make.make("a", "one")};
   f.server->offer(node_id{2}, shard, 7, source);
   auto w = f.wish();

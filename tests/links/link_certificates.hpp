@@ -11,7 +11,7 @@
 namespace warp::testing {
 
 /// Authorities and certificates of nodes, made by the openssl tool in a folder of their own.
-class test_certificates {
+class link_certificates {
 public:
   /// A certificate that `authority` has signed, for this DNS name.
   cluster::links::tls_files make(const std::string& node, const std::string& authority,

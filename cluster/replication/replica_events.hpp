@@ -65,10 +65,19 @@ struct checkpoint_received {
   epoch_t max_epoch = 0; ///< of its sender
   log_position end;
 };
+/// Answer to read_log: what comes behind `after`, and the epoch of the record there. No records:
+/// the log no longer reaches back so far.
+struct log_read {
+  node_id to;
+  lsn_t after = 0;
+  epoch_t after_epoch = 0;
+  std::vector<log_record> records;
+};
 /// What is at rest of this copy is damaged: a follower takes a checkpoint, and gives its seat up
 /// with its boot (R10). For others it is too early; tell it again.
 struct copy_damaged {};
-/// A checkpoint of this copy is published: the log up to its end may be forgotten.
+/// The log up to here may be forgotten: a published checkpoint of this copy has it, or the wiring
+/// can read it back.
 struct checkpoint_published {
   lsn_t end_lsn = 0;
 };
@@ -78,7 +87,8 @@ using replica_event =
     std::variant<event::tick, event::received, event::wal_synced, event::authority_read,
                  event::authority_doorbell, event::compare_failed, event::nodes_seen,
                  event::client_write, event::client_read, event::move_requested, event::boot_drawn,
-                 event::checkpoint_received, event::checkpoint_published, event::copy_damaged>;
+                 event::checkpoint_received, event::checkpoint_published, event::log_read,
+                 event::copy_damaged>;
 
 /// What goes into the write-ahead log, in this order; each piece has the next place, from 1.
 namespace wal {
@@ -155,6 +165,12 @@ struct offer_checkpoint {
   node_id to;
   epoch_t max_epoch = 0;
 };
+/// Somebody needs records that this machine has forgotten, about so many; answered by log_read.
+struct read_log {
+  node_id to;
+  lsn_t after = 0;
+  std::size_t count_max = 0;
+};
 /// A rule was broken that no fault explains: stop, keep everything for a look.
 struct broken_rule {
   std::string what;
@@ -165,6 +181,6 @@ using replica_action =
     std::variant<action::send, action::write_wal, action::sync_wal, action::read_authority,
                  action::compare_and_set, action::logged, action::answer, action::committed,
                  action::undo_pending, action::serving, action::draw_boot, action::offer_checkpoint,
-                 action::broken_rule>;
+                 action::read_log, action::broken_rule>;
 
 } // namespace warp::cluster::replication

@@ -2,7 +2,6 @@
 // what the machine does meanwhile meets both. The processor time is that of all threads, the one
 // that learns and the log's included.
 #include "actors/universe.hpp"
-#include "tests/bench/instruction_counter.hpp"
 #include "tests/bench/load.hpp"
 #include "tests/bench/random.hpp"
 #include "tests/bench/report.hpp"
@@ -14,7 +13,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace {
@@ -55,7 +53,6 @@ int main(int argc, char** argv) {
                             "random order");
   out.setting("threads", std::to_string(threads));
 
-  const instruction_counter instructions; // before there are threads
   const testing::temp_folder folder;
   auto opened = universe::open({.engine = {.folder = folder.path()}});
   if (!opened) {
@@ -97,11 +94,8 @@ int main(int argc, char** argv) {
       workers.push_back(std::make_unique<load_thread>(what, t));
     const auto slice = [&](physics_tier tier) {
       db.set_physics_tier(tier);
-      const auto before = instructions.now();
-      const auto run = run_threads(threads, slice_s,
-                                   [&](unsigned t) { return workers[t]->calls(db.engine(), 16); });
-      return std::pair{run, static_cast<double>(instructions.now() - before) /
-                                static_cast<double>(run.operations)};
+      return run_threads(threads, slice_s,
+                         [&](unsigned t) { return workers[t]->calls(db.engine(), 16); });
     };
     slice(physics_tier::t3); // warm
     const auto before = db.physics_status();
@@ -112,11 +106,6 @@ int main(int argc, char** argv) {
                .runs = {},
                .bar = 2,
                .at_most = true};
-    figure code{.name = "instructions of an operation gained, all threads",
-                .unit = "%",
-                .runs = {},
-                .bar = 2,
-                .at_most = true};
     double rates = 0;
     // By chance: checkpoints come round every few seconds, and turns of a fixed length would meet
     // them with one tier more than with the other for minutes.
@@ -126,11 +115,10 @@ int main(int argc, char** argv) {
       const bool off_first = order.below(2) == 0;
       const auto first = slice(off_first ? physics_tier::t0 : physics_tier::t3);
       const auto second = slice(off_first ? physics_tier::t3 : physics_tier::t0);
-      const auto& [off, off_code] = off_first ? first : second;
-      const auto& [on, on_code] = off_first ? second : first;
+      const auto& off = off_first ? first : second;
+      const auto& on = off_first ? second : first;
       rate.runs.push_back(100 * (1 - on.rate_m() / off.rate_m()));
       cpu.runs.push_back(100 * (on.cpu_ns() / off.cpu_ns() - 1));
-      if (instructions.works()) code.runs.push_back(100 * (on_code / off_code - 1));
       rates += off.rate_m() / static_cast<double>(pairs);
     }
     const auto after = db.physics_status();
@@ -142,10 +130,6 @@ int main(int argc, char** argv) {
              middle_and_error(cpu.runs));
     out.add(std::move(rate));
     out.add(std::move(cpu));
-    if (instructions.works()) {
-      out.note("instructions: " + middle_and_error(code.runs));
-      out.add(std::move(code));
-    }
   }
   return 0;
 }

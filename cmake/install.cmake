@@ -24,7 +24,7 @@ endforeach()
 
 # Headers keep their folders: #include "actors/universe.hpp", as in the tree.
 install(DIRECTORY messages physics gpu storage actors cluster DESTINATION ${header_folder}
-  FILES_MATCHING PATTERN "*.hpp" PATTERN "*.capnp" PATTERN "programs" EXCLUDE)
+  FILES_MATCHING PATTERN "*.hpp" PATTERN "*.cuh" PATTERN "*.capnp" PATTERN "programs" EXCLUDE)
 
 configure_package_config_file(cmake/warpengine-config.cmake.in warpengine-config.cmake INSTALL_DESTINATION ${package_folder})
 write_basic_package_version_file(warpengine-config-version.cmake COMPATIBILITY SameMinorVersion)

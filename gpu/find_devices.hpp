@@ -14,8 +14,8 @@ struct device_list {
   std::string said; ///< "no device: the driver is older than the runtime", ...
 };
 
-/// Looks for devices that this build can use. There is no device backend in it yet, so it finds
-/// none and says that; one for CUDA belongs behind this call.
+/// Looks for devices that this build can use: CUDA's (cuda/cuda_devices.hpp) where it was built
+/// with a CUDA compiler. None: `said` is why. Costs a call of the driver, no more.
 [[nodiscard]] device_list find_devices();
 
 } // namespace warp::gpu

@@ -1,6 +1,6 @@
 // The batches of gpu/: the CPU reference against its own scalar versions on one core, the graph
 // operations against the rate of random 4-byte gathers, and what a start without a device costs.
-// There is no device backend yet, so --cpu is all it can do.
+// Devices are measured by tests/bench/gpu_on_device.
 
 #include "gpu/answer_check.hpp"
 #include "gpu/batch_rules.hpp"
@@ -29,7 +29,7 @@ using namespace warp::bench;
 using namespace warp::gpu;
 
 constexpr std::string_view usage = R"(gpu_bench [--cpu] [OPTION...]
-  --cpu           the CPU reference (all there is so far)
+  --cpu           the CPU reference: all that is measured here
   --only PATTERN  only figures whose "section: name" matches the regular expression
   --quick         smaller: does it run at all?
   --json FILE     all figures and runs for programs

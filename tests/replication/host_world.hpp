@@ -83,7 +83,12 @@ public:
   /// What the table of a node holds, that is committed.
   [[nodiscard]] std::map<std::string, std::string> table(std::size_t node);
 
-  cluster::replication::authority& key() { return key_; }
+  [[nodiscard]] const cluster::replication::authority& key() const { return key_; }
+  /// By somebody else.
+  void change_key(const cluster::replication::authority& value) {
+    key_ = value;
+    ++revision_;
+  }
   std::size_t checkpoints_sent = 0;
   std::vector<std::string> halted;
   bool hold_checkpoints = false;

@@ -200,6 +200,30 @@ TEST_CASE("an old primary that was cut off takes back what was never committed",
   CHECK(world.insist(add("n", 5, 2)).number == 2);
 }
 
+TEST_CASE(
+    "a primary that hears of another one has nothing pending any more, though nothing commits",
+    "[replication][host]") {
+  host_world world;
+  formed(world);
+  REQUIRE(world.run(0, put("a", "old")).code == op_code::ok);
+  world.cut_off(0, false); // etcd answers
+  const auto lost = world.ask(0, put("a", "never"));
+  world.pass(900 * milliseconds);
+  CHECK(world.host(0).copy().pending() == 1);
+  auto key = world.key();
+  const auto applied = world.host(0).copy().applied();
+  key.epoch += 5;
+  key.primary = world.host(1).machine().self();
+  world.change_key(key);
+  world.host(0).handle(event::authority_doorbell{});
+  world.settle();
+  CHECK(world.host(0).copy().pending() == 0);
+  CHECK(world.host(0).copy().applied() == applied);
+  REQUIRE(lost->answer.has_value());
+  CHECK(lost->answer->code == op_code::outcome_unknown);
+  CHECK(world.table(0).at("a") == "old");
+}
+
 TEST_CASE("a copy that was away catches up from the log, also from what memory has forgotten",
           "[replication][host]") {
   host_world world{{.nodes = 3, .host = {.machine = {}, .kept_bytes = 4'000}}};

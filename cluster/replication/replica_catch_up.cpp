@@ -16,7 +16,7 @@ void replica::seek_primary() {
   joined_at_ = now_;
   const auto end = log_.last();
   for (const auto& m : known_.isr)
-    if (m.node != self_.node) send(m.node, join{end.lsn, end.epoch, commit_lsn_});
+    if (m.node != self_.node) send(m.node, join{end.lsn, end.epoch, commit_lsn_, 0});
 }
 
 void replica::on(const message& from, const join& m) {

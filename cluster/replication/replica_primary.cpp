@@ -61,8 +61,13 @@ void replica::send_append(node_id to, peer& p) {
   if (stands_ != standing::primary || !fenced()) return;
   p.sent = std::max(p.sent, log_.base().lsn);
   const auto from = log_.at_or_below(p.sent);
-  append m{reign_,      from.lsn, from.epoch,
-           commit_lsn_, now_,     log_.behind(from.lsn, options_.batch_max)};
+  append m{reign_,
+           from.lsn,
+           from.epoch,
+           commit_lsn_,
+           now_,
+           log_.behind(from.lsn, options_.batch_max),
+           known_.reset_epoch};
   p.sent = m.records.empty() ? from.lsn : m.records.back().lsn;
   p.sent_at = now_;
   send(to, std::move(m));

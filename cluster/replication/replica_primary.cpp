@@ -24,6 +24,7 @@ void replica::begin_reign() {
   // Earlier primaries handed out versions up to `window` above what they had committed, which this
   // log has: none of them repeats behind the no-op.
   no_op_lsn_ = end + options_.window + 1;
+  if (log_.last().epoch < known_.reset_epoch) no_op_lsn_ += options_.loss_leap;
   log_record no_op{no_op_lsn_, reign_, true, {}};
   const auto position = write(wal::record{no_op});
   log_.append(std::move(no_op), position);

@@ -305,6 +305,13 @@ void model_copy::receive(std::size_t from, const transfer_message& m) {
     }
     return send_transfer(from, transfer::gone{asked->id});
   }
+  world_.note([&] {
+    return fmt::format("{} gets {} of a checkpoint from node {}, {} chunks missing", name(),
+                       std::holds_alternative<transfer::offer>(m)   ? "the offer"
+                       : std::holds_alternative<transfer::chunk>(m) ? "a chunk"
+                                                                    : "word of the end",
+                       from, receiver_->chunks_missing());
+  });
   if (machine_->incomplete()) do_transfer(receiver_->received(node_of(from), m, node_.clock()));
 }
 

@@ -23,7 +23,7 @@ public:
   /// What a start would find.
   struct image {
     epoch_t max_epoch = 0;
-    std::shared_ptr<const model_checkpoint> base = std::make_shared<model_checkpoint>();
+    std::shared_ptr<const model_checkpoint> base = make_checkpoint({}, model_table{});
     std::vector<cluster::replication::log_record> records; ///< behind the base
     lsn_t commit_lsn = 0;
     bool incomplete = false;

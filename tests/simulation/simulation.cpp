@@ -223,6 +223,7 @@ simulation_result simulation_run::go() {
   result.violation = violation();
   result.trace = std::move(trace_);
   result.fingerprint = world_->fingerprint;
+  result.shards = shards_;
   result.events = queue_.count();
   for (const auto& c : clients_) result.answers += c->answers();
   for (std::size_t s = 0; s < shards_; ++s) {

@@ -53,9 +53,10 @@ struct simulation_result {
   std::string setting;   ///< nodes, level, ... in words
   std::vector<std::string> trace;
   std::uint64_t fingerprint = 0; ///< the same for the same run
-  std::uint64_t events = 0, commits = 0, answers = 0, reigns = 0, epochs = 0, checkpoints = 0,
-                chunks = 0, chunks_resumed = 0, outdated = 0, moves = 0, losses = 0,
-                lost_requests = 0, packets = 0, messages = 0, syncs = 0, syncs_wanted = 0;
+  std::uint64_t shards = 0, events = 0, commits = 0, answers = 0, reigns = 0, epochs = 0,
+                checkpoints = 0, chunks = 0, chunks_resumed = 0, outdated = 0, moves = 0,
+                losses = 0, lost_requests = 0, packets = 0, messages = 0, syncs = 0,
+                syncs_wanted = 0;
   std::uint64_t stale = 0;     ///< keys whose reads were stale, with clocks beyond rho (I16)
   std::uint64_t undecided = 0; ///< keys for whose history the search for an order was given up
 };

@@ -19,15 +19,16 @@ TEST_CASE("the same seed gives the same run, another seed another", "[simulation
 }
 
 TEST_CASE("a cluster without trouble has one reign and answers everybody", "[simulation]") {
-  std::uint64_t reigns = 0, answers = 0;
+  std::uint64_t reigns = 0, shards = 0, answers = 0;
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
-    const auto r = simulate({.seed = seed, .without = ~0u});
+    const auto r = simulate({.seed = seed, .without = ~0u, .about = scenario::mixed});
     INFO("seed " << seed << ": " << r.setting);
     CHECK(r.violation.empty());
     reigns += r.reigns;
+    shards += r.shards;
     answers += r.answers;
   }
-  CHECK(reigns == 10);
+  CHECK(reigns == shards);
   CHECK(answers > 10 * 100);
 }
 
@@ -98,7 +99,7 @@ TEST_CASE("an etcd that revokes leases and loses and repeats watch events breaks
 TEST_CASE("copies from before an accepted loss are rebuilt, and the loss is counted (R11)",
           "[simulation]") {
   const auto sum = sum_of({.about = scenario::losses}, 80);
-  CHECK(sum.losses > 40);
+  CHECK(sum.losses > 15);
   CHECK(sum.lost_requests > 0);
 }
 

@@ -162,7 +162,7 @@ private:
                                   : static_cast<double>(resident) / static_cast<double>(m.used)));
     row("mem_allocator", "warp");
     row("active_defrag_running", 0);
-    row("lazyfree_pending_objects", 0);
+    row("lazyfree_pending_objects", shared_.engine.keys_being_freed());
   }
 
   void persistence() {

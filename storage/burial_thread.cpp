@@ -20,6 +20,7 @@ bool burial_thread::take(shard& at, std::unique_ptr<table>& cleared, std::uint64
     std::lock_guard hold{mutex_};
     waiting_.reserve(waiting_.size() + 1);
     if (!thread_.joinable()) thread_ = std::thread{[this] { work(); }};
+    pending_keys_.fetch_add(cleared->stats().keys, std::memory_order_relaxed);
     waiting_.push_back({&at, std::move(cleared), bytes});
   } catch (const std::bad_alloc&) {
     return false;
@@ -37,7 +38,11 @@ void burial_thread::work() {
     if (waiting_.empty()) return;
     auto now = std::exchange(waiting_, {});
     hold.unlock();
-    for (auto& b : now) b.at->bury(std::move(b.cleared), b.bytes);
+    for (auto& b : now) {
+      const auto keys = b.cleared->stats().keys;
+      b.at->bury(std::move(b.cleared), b.bytes);
+      pending_keys_.fetch_sub(keys, std::memory_order_relaxed);
+    }
     hold.lock();
   }
 }

@@ -3,6 +3,7 @@
 #include "storage/shard.hpp"
 #include "storage/table.hpp"
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -25,6 +26,10 @@ public:
   /// Has shard::bury() called with it soon. False, and `cleared` stays: there is no memory, or no
   /// thread, for that. `at` must outlive this.
   [[nodiscard]] bool take(shard& at, std::unique_ptr<table>& cleared, std::uint64_t bytes) noexcept;
+  /// Keys that were taken and are not freed yet.
+  [[nodiscard]] std::uint64_t pending_keys() const noexcept {
+    return pending_keys_.load(std::memory_order_relaxed);
+  }
 
 private:
   struct burial {
@@ -38,6 +43,7 @@ private:
   std::condition_variable changed_;
   std::vector<burial> waiting_;
   bool ends_ = false;
+  std::atomic<std::uint64_t> pending_keys_{0};
   std::thread thread_;
 };
 

@@ -298,6 +298,8 @@ public:
   /// ok, or why a stream refuses writes: no_space, io_error. Cheap.
   [[nodiscard]] op_status condition_of_stream(std::uint32_t stream) const;
   [[nodiscard]] log_stats stats_of_log() const; ///< zeros in memory only
+  /// Keys that a clear has removed and whose memory is still on its way back.
+  [[nodiscard]] std::uint64_t keys_being_freed() const noexcept;
   [[nodiscard]] const recovery_report& recovery() const noexcept;
 
   struct state; // engine_state.hpp

@@ -145,6 +145,10 @@ op_status engine::condition_of_stream(std::uint32_t stream) const {
   return state_->streams[stream]->condition();
 }
 
+std::uint64_t engine::keys_being_freed() const noexcept {
+  return state_->burials.pending_keys();
+}
+
 log_stats engine::stats_of_log() const {
   if (!state_->segments) return {};
   const auto& store = *state_->segments;

@@ -1,6 +1,7 @@
 #include "tests/bench/machine_probes.hpp"
 
 #include "tests/bench/random.hpp"
+#include "tests/bench/stopwatch.hpp"
 #include "tests/bench/threads.hpp"
 
 #include <algorithm>
@@ -88,6 +89,12 @@ double independent_reads_m(std::size_t bytes, unsigned threads, double seconds) 
                        return 4'096;
                      })
       .rate_m();
+}
+
+double first_touch_s(std::size_t bytes, bool huge_pages) {
+  const auto begin = std::chrono::steady_clock::now();
+  const pages memory{bytes, huge_pages};
+  return seconds_since(begin);
 }
 
 double copy_gb(std::size_t bytes, unsigned threads, double seconds) {

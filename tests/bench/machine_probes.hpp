@@ -18,6 +18,10 @@ double independent_reads_m(std::size_t bytes, unsigned threads, double seconds);
 /// memcpy between large buffers, GB copied a second, all threads together.
 double copy_gb(std::size_t bytes, unsigned threads, double seconds);
 
+/// Writing over memory that the process never had, s: what the kernel takes
+/// to hand it out, and the host too where that has taken it back meanwhile.
+double first_touch_s(std::size_t bytes, bool huge_pages);
+
 /// An atomic increment of a line that the thread has to itself, ns.
 double own_increment_ns(double seconds);
 

@@ -461,6 +461,27 @@ TEST_CASE("a clear removes everything before it and nothing behind it, now and a
   CHECK(contents(again) == left);
 }
 
+TEST_CASE("keys whose memory is freed behind a clear are counted until it is back",
+          "[storage][transaction][clear]") {
+  temp_folder folder;
+  running_engine db{small_options(folder.path())};
+  for (int i = 0; i < 3'000; ++i)
+    REQUIRE(db.put("key" + std::to_string(i), std::string(200, 'v')).code == op_code::ok);
+  REQUIRE(transact(db, {},
+                   [](transaction& t) {
+                     t.clear(durability::unspecified, transaction::freeing::behind);
+                     return transaction_end::commit;
+                   },
+                   {.all_shards = true}) == op_code::ok);
+  for (std::uint64_t last = 3'000; last != 0;) {
+    const auto now = db->keys_being_freed();
+    REQUIRE(now <= last);
+    last = now;
+    std::this_thread::yield();
+  }
+  CHECK(contents(db).empty());
+}
+
 TEST_CASE("a clear among readers and writers is a moment for all of them",
           "[storage][transaction][clear][threads]") {
   running_engine db{small_options("")};

@@ -23,11 +23,12 @@ void model_client::start() {
 }
 
 void model_client::think() {
-  queue_.after(random_.between(1'000, random_.chance(0.1) ? 200'000 : 30'000), [this] {
+  const auto at_most = reader_ ? 10'000 : random_.chance(0.1) ? 200'000 : 30'000;
+  queue_.after(random_.between(1'000, at_most), [this] {
     if (stopped_ || open_) return;
     client_request r;
     r.shard = random_.below(shards_);
-    const auto kind = random_.below(100);
+    const auto kind = reader_ ? 12 + random_.below(38) : random_.below(100);
     if (kind < 12) {
       r.key = "n";
       r.call = kind < 8 ? register_call::increment : register_call::get;
@@ -76,7 +77,7 @@ void model_client::attempt() {
   send_(targets_[request_.shard], request_);
   queue_.after(try_us, [this, mine = ++attempt_] {
     if (!open_ || attempt_ != mine) return;
-    targets_[request_.shard] = random_.below(nodes_);
+    if (!reader_ || random_.chance(0.4)) targets_[request_.shard] = random_.below(nodes_);
     attempt();
   });
 }

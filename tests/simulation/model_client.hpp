@@ -44,6 +44,8 @@ public:
                std::function<void(std::size_t, const client_request&)> send);
 
   void start();
+  /// It only reads, and stays where it was answered: who serves what is stale will tell it.
+  void only_read() { reader_ = true; }
   void stop() { stopped_ = true; }
   /// Reads a key of a shard; `done(true)` when it was answered.
   void read_once(std::string key, std::size_t shard, event_queue::time patience,
@@ -70,7 +72,7 @@ private:
   std::size_t nodes_, shards_;
   std::function<void(std::size_t, const client_request&)> send_;
   recorded_history::client record_;
-  bool stopped_ = false, open_ = false;
+  bool stopped_ = false, open_ = false, reader_ = false;
   client_request request_;
   register_event event_;
   event_queue::time gives_up_ = 0;

@@ -205,6 +205,7 @@ simulation_result simulation_run::go() {
                   world_->options.min_isr, skewed_ ? ", clocks beyond rho" : "");
   for (auto& n : world_->nodes) n->start();
   for (auto& c : clients_) c->start();
+  if (about_ == scenario::usurpers || about_ == scenario::hand_overs) clients_[0]->only_read();
   set_weather();
   calm_from_ = queue_.now() + options_.trouble_us;
   after(random_.between(0, 1'500'000), [this] { befall(); });

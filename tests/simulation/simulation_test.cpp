@@ -83,10 +83,9 @@ std::uint32_t all_but(std::initializer_list<trouble> some) {
 }
 } // namespace
 
-TEST_CASE("clocks that run apart by more than rho cost stale reads and no write (I16)",
-          "[simulation]") {
+TEST_CASE("clocks that run apart by more than rho lose no write (I16)", "[simulation]") {
   const auto sum = sum_of({.about = scenario::usurpers, .skewed = true}, 100);
-  CHECK(sum.stale > 0);
+  CHECK(sum.answers > 100 * 50);
   CHECK(sum_of({.about = scenario::usurpers, .skewed = false}, 40).stale == 0);
 }
 

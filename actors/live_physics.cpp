@@ -48,17 +48,20 @@ load_evenness evenness_of(const physics::load_balance& b) noexcept {
 
 } // namespace
 
-live_physics::live_physics(storage::engine& engine, physics_settings settings)
+live_physics::live_physics(storage::engine& engine, physics_settings settings,
+                           compute_manager* compute)
     : engine_(engine), settings_(std::move(settings)), state_({.shards = engine.shard_count()}),
       governor_(settings_.tier, settings_.cpu_share_max),
-      keys_one_in_(engine.options().observation.keys_one_in), used_(engine.shard_count()),
-      counted_(engine.shard_count()) {
+      keys_one_in_(engine.options().observation.keys_one_in), search_(compute),
+      used_(engine.shard_count()), counted_(engine.shard_count()) {
   told_.loaded = "nothing";
   load();
   for (const auto& rule : settings_.rules)
     if (!state_.add_rule(rule)) spdlog::error("physics: '{}' is no rule", rule);
   saved_at_ = looked_at_ = counted_at_ = steady::now();
   advice_.begin(std::max(1u, keys_one_in_));
+  searches_ = settings_.tier >= physics_tier::t3;
+  told_.horizon.search = search_.report();
   apply_tier();
 }
 
@@ -139,6 +142,7 @@ void live_physics::turn(std::chrono::milliseconds wait_max) {
   const auto begun_s = thread_cpu_s();
   learn();
   look_after_tier();
+  search();
   save_if_due();
   const auto took_s = thread_cpu_s() - begun_s;
   cpu_s_ += took_s;
@@ -185,6 +189,9 @@ void live_physics::learn_watched(std::span<const physics::access_sample> samples
     if (!s.watched || s.key_hash >= below) continue;
     ++watched_;
     const auto bytes = std::uint64_t{s.key_length} + s.bytes;
+    if (searches_ && s.kind != physics::access_kind::remove)
+      search_.see(s.key_hash, static_cast<std::uint32_t>(std::clamp<std::uint64_t>(
+                                  bytes, 1, physics::event_horizon::bytes_max)));
     if (s.kind == physics::access_kind::read)
       advice_.read(s.key_hash, bytes);
     else if (s.kind == physics::access_kind::write)
@@ -214,6 +221,7 @@ void live_physics::watch_fewer(double per_s, std::uint64_t keys) {
     std::unique_lock hold{mutex_};
     advice_.begin(one_in);
   }
+  search_.forget();
   std::lock_guard hold{tier_mutex_};
   keys_one_in_ = one_in;
   apply_tier();
@@ -282,8 +290,20 @@ void live_physics::look_after_tier() {
     }
     apply_tier();
     loads = governor_.tier() >= physics_tier::t2;
+    searches_ = governor_.tier() >= physics_tier::t3;
   }
   if (loads) add_loads();
+}
+
+/// What an answer is waited for by the manager's threads, not by this one.
+void live_physics::search() {
+  if (!searches_) return;
+  const auto kept =
+      physics::advice_options{}.fit_share * static_cast<double>(advice_.store_bytes());
+  const auto capacity = static_cast<std::uint64_t>(std::max(1.0, kept / advice_.one_in()));
+  if (!search_.turn(capacity, seconds_of(steady::now().time_since_epoch()))) return;
+  std::lock_guard hold{tier_mutex_};
+  told_.horizon.search = search_.report();
 }
 
 void live_physics::apply_tier() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/horizon_search.hpp"
 #include "actors/physics_governor.hpp"
 #include "actors/physics_settings.hpp"
 #include "messages/physics.hpp"
@@ -32,8 +33,9 @@ inline constexpr std::string_view physics_file_name = "physics";
 /// learned at most some tens of microseconds.
 class live_physics {
 public:
-  /// Borrows the engine. Reads the file, and begins to observe.
-  live_physics(storage::engine& engine, physics_settings settings);
+  /// Borrows both. Reads the file, and begins to observe. Null: nothing is searched at T3.
+  live_physics(storage::engine& engine, physics_settings settings,
+               compute_manager* compute = nullptr);
 
   // -- by the thread that learns -----------------------------------------------------------------
 
@@ -71,6 +73,7 @@ private:
   void add_loads();
   void watch_fewer(double per_s, std::uint64_t keys);
   void look_after_tier();
+  void search();
   void save_if_due();
   void save();
   void apply_tier();
@@ -93,6 +96,8 @@ private:
   physics_report told_;
 
   // By the thread that learns
+  horizon_search search_;
+  bool searches_ = false; ///< the tier is T3
   std::vector<physics::access_sample> samples_;
   std::vector<physics::shard_use> used_, counted_; ///< by shard: since the last time, ever
   steady::time_point looked_at_{}, counted_at_{}, saved_at_{};

@@ -1,5 +1,6 @@
 #include "actors/metrics.hpp"
 
+#include "actors/compute_metrics.hpp"
 #include "actors/metric_family.hpp"
 
 #include <fmt/format.h>
@@ -458,6 +459,7 @@ std::vector<prometheus::MetricFamily> node_metrics::Collect() const {
   add_recovery(out, node_.engine->recovery());
   add_actors(out, node_);
   add_physics(out, *node_.physics);
+  add_compute_metrics(out, *node_.compute);
   add_services(out, node_);
   return out;
 }

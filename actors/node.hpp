@@ -3,6 +3,7 @@
 #include "actors/backup_gate.hpp"
 #include "actors/change_bell.hpp"
 #include "actors/checkpoint_gate.hpp"
+#include "actors/compute_manager.hpp"
 #include "actors/live_physics.hpp"
 #include "actors/scrub.hpp"
 #include "actors/service_slot.hpp"
@@ -39,7 +40,9 @@ struct node {
   std::unique_ptr<scrub> scrubs;                    ///< null in memory only
   checkpoint_gate checkpoints;
   backup_gate backups;
-  std::unique_ptr<live_physics> physics; ///< set by the universe before anything runs
+  // Set by the universe before anything runs
+  std::unique_ptr<compute_manager> compute;
+  std::unique_ptr<live_physics> physics; ///< borrows compute
   /// Per shard: the last sweep found something, so the next one should not wait for its turn.
   std::vector<std::atomic<bool>> sweep_again;
   service_list services;

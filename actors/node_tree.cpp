@@ -2,6 +2,7 @@
 
 #include "actors/backup_making.hpp"
 #include "actors/checkpointer.hpp"
+#include "actors/computing.hpp"
 #include "actors/observer.hpp"
 #include "actors/scrubbing.hpp"
 #include "actors/segment_making.hpp"
@@ -29,6 +30,14 @@ std::vector<child_spec> storage_children(node& n) {
   return children;
 }
 
+std::vector<child_spec> physics_children(node& n) {
+  std::vector<child_spec> children{observer(n)};
+  const auto& settings = n.compute->settings();
+  if (settings.mode != compute_mode::off)
+    for (std::uint32_t i = 0; i < settings.workers; ++i) children.push_back(computing(n, i));
+  return children;
+}
+
 std::vector<child_spec> front_children(node& n) {
   std::vector<child_spec> children;
   for (auto& slot : n.services.all()) children.push_back(service_actor(slot));
@@ -47,9 +56,7 @@ supervisor_spec node_tree(node& n, const node_tree_options& options) {
   supervisor_spec root{
       .intensity = options.intensity, .registry = n.registry, .on_give_up = options.on_give_up};
   root.children.push_back(branch("storage", storage_children));
-  if (options.physics)
-    root.children.push_back(
-        branch("physics", [](node& m) { return std::vector<child_spec>{observer(m)}; }));
+  if (options.physics) root.children.push_back(branch("physics", physics_children));
   root.children.push_back(branch("front", front_children));
   return root;
 }

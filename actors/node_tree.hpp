@@ -21,7 +21,7 @@ struct node_tree_options {
 ///     universe                one_for_one
 ///     ├── storage             one_for_one: wal-writer-0.., segment-maker, watch-pump, shard-0..,
 ///     │                       checkpointer, upkeep
-///     ├── physics             one_for_one: observer
+///     ├── physics             one_for_one: observer, gpu-manager-0..
 ///     └── front               one_for_one: the services, in the order they were added
 ///
 /// Storage is ready before the others start, and stops after them; within it the log writers stop

@@ -133,6 +133,7 @@ op_status universe::state::shut_down(const stop_options& how,
     root = {};
   }
   system.reset(); // waits for every actor, so from here on nobody else drives a stream
+  node.compute->close();
   node.physics->close();
   for (auto& stream : node.streams) stream->wait_free();
   note(node.engine->close());

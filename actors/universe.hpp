@@ -1,11 +1,13 @@
 #pragma once
 
 #include "actors/backup_gate.hpp"
+#include "actors/compute_settings.hpp"
 #include "actors/physics_settings.hpp"
 #include "actors/scrub_status.hpp"
 #include "actors/service.hpp"
 #include "actors/tree.hpp"
 #include "actors/universe_watch.hpp"
+#include "messages/gpu.hpp"
 #include "messages/ids.hpp"
 #include "messages/operations.hpp"
 #include "messages/physics.hpp"
@@ -43,6 +45,7 @@ struct universe_options {
   /// The physics branch; the data path does not notice when it is absent.
   bool physics = true;
   actors::physics_settings learning; ///< without the branch nothing is learned, as at tier T0
+  actors::compute_settings compute;  ///< without the branch nothing is computed, as with mode off
   /// Called once, on an actor thread, when the root of the tree has given up: `cause` is a sentence
   /// for people. The universe can still be read, stopped and destroyed, but nothing drives its log
   /// any more. Must not stop it itself: tell another thread. Empty: logs it and ends the process.
@@ -264,6 +267,18 @@ public:
   /// In force at once, until the next start.
   void set_physics_tier(physics_tier tier);
   [[nodiscard]] physics_report physics_status() const;
+
+  // -- what is computed beside the data path, on a GPU where there is one
+  // (actors/compute_manager.hpp)
+  // -------------------------------------------------------------------------------------------------------------
+
+  /// Who computes and why, and what was computed.
+  [[nodiscard]] gpu_report gpu_status() const;
+  /// What a sample of about so much work of each operation takes, on the CPU and on the first
+  /// device; blocks for seconds. invalid_argument, not_supported, timed_out: see compute_manager.
+  [[nodiscard]] op_result<std::vector<gpu_timing>> gpu_bench(std::uint64_t work);
+  /// Measures from which size on a device is faster, and keeps it for the next start; the same.
+  op_result<gpu_calibration_report> gpu_calibrate();
 
   // -- operation
   // --------------------------------------------------------------------------------------------------------

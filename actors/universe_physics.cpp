@@ -54,4 +54,16 @@ physics_report universe::physics_status() const {
   return state_->node.physics->report();
 }
 
+gpu_report universe::gpu_status() const {
+  return state_->node.compute->report();
+}
+
+op_result<std::vector<gpu_timing>> universe::gpu_bench(std::uint64_t work) {
+  return state_->node.compute->bench(work);
+}
+
+op_result<gpu_calibration_report> universe::gpu_calibrate() {
+  return state_->node.compute->calibrate();
+}
+
 } // namespace warp

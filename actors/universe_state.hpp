@@ -48,7 +48,15 @@ struct universe::state {
     node.backups.configure(options.backups);
     auto learning = options.learning;
     if (!options.physics) learning.tier = physics_tier::t0;
-    node.physics = std::make_unique<actors::live_physics>(*node.engine, std::move(learning));
+    auto computing = options.compute;
+    if (!options.physics) computing.mode = actors::compute_mode::off;
+    const auto& engine_options = node.engine->options();
+    node.compute = std::make_unique<actors::compute_manager>(
+        std::move(computing),
+        engine_options.files ? *engine_options.files : storage::posix_file_system(),
+        engine_options.folder);
+    node.physics = std::make_unique<actors::live_physics>(*node.engine, std::move(learning),
+                                                          node.compute.get());
   }
 
   /// Spawns the tree and waits until it is up.

@@ -4,6 +4,7 @@
 #include "cluster/client_types.hpp"
 #include "cluster/client_watch.hpp"
 #include "cluster/put_stream.hpp"
+#include "messages/gpu.hpp"
 #include "messages/physics.hpp"
 #include "messages/status.hpp"
 #include "messages/watch.hpp"
@@ -209,6 +210,13 @@ public:
   op_status set_physics_tier(physics_tier tier);
   /// A pattern rule; strength 0 takes it back, and not_found says that there was none.
   op_status set_physics_rule(std::string_view rule, double strength);
+
+  // What the server computes beside its data path; the last two take seconds and are never retried
+  [[nodiscard]] op_result<gpu_report> gpu();
+  [[nodiscard]] op_result<std::vector<gpu_timing>>
+  gpu_bench(std::uint64_t work, std::chrono::milliseconds deadline = std::chrono::minutes{2});
+  [[nodiscard]] op_result<gpu_calibration_report>
+  gpu_calibrate(std::chrono::milliseconds deadline = std::chrono::minutes{2});
 
 private:
   friend class client;

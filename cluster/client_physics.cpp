@@ -1,6 +1,7 @@
 // What a server knows of itself.
 
 #include "cluster/client.hpp"
+#include "cluster/client_admin_call.hpp"
 #include "cluster/client_calls.hpp"
 #include "messages/conversion.hpp"
 
@@ -10,22 +11,9 @@ namespace warp {
 
 namespace {
 
-struct nothing {};
+using cluster::ask_admin;
 
-/// Sends a call of the operator's capability. `fill(request)` before, `take(answer)` after it.
-template <class Make, class Take>
-kj::Promise<op_status> ask_admin(wire::Session::Client session, Make make, Take take) {
-  return session.adminRequest().send().then(
-      [make = std::move(make), take = std::move(take)](
-          capnp::Response<wire::Session::AdminResults>&& admin) mutable -> kj::Promise<op_status> {
-        if (admin.hasStatus()) return read_status(admin.getStatus());
-        return make(admin.getAdmin()).send().then([take = std::move(take)](auto&& answer) mutable {
-          if (answer.hasStatus()) return read_status(answer.getStatus());
-          take(answer);
-          return op_status{};
-        });
-      });
-}
+struct nothing {};
 
 load_evenness read_evenness(wire::LoadEvenness::Reader from) {
   return {from.getEntropyBits(), from.getEvenness(), from.getDivergenceBits(),
@@ -51,6 +39,17 @@ void read_horizon(wire::HorizonAdvice::Reader from, horizon_report& to) {
   to.proof_reads = from.getProofReads();
   to.miss_ratio_fitted = from.getMissRatioFitted();
   to.miss_ratio_default = from.getMissRatioDefault();
+  const auto search = from.getSearch();
+  to.search = {.searches = search.getSearches(),
+               .settings = search.getSettings(),
+               .trouble = std::string{as_view(search.getTrouble())},
+               .by_device = search.getByDevice(),
+               .small_share = search.getSmallShare(),
+               .ghost_share = search.getGhostShare(),
+               .hits_to_stay = search.getHitsToStay(),
+               .accesses = search.getAccesses(),
+               .miss_ratio = search.getMissRatio(),
+               .miss_ratio_default = search.getMissRatioDefault()};
 }
 
 void read_physics(wire::PhysicsState::Reader from, physics_report& to) {

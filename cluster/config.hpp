@@ -65,6 +65,17 @@ struct server_config {
     std::chrono::milliseconds save_interval{60'000};
   } physics;
 
+  struct {
+    std::string mode = "auto";
+    std::uint32_t check_one_in = 100;
+    std::uint32_t queue_max = 256;
+    std::uint64_t queue_bytes_max = 256u << 20;
+    std::chrono::milliseconds window{10};
+    std::uint32_t batch_max = 64;
+    std::uint32_t workers = 1;
+    std::uint32_t threads = 1;
+  } gpu;
+
   bool insecure = false;
 
   /// What the engine is opened with.

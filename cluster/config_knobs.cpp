@@ -20,6 +20,7 @@ constexpr std::string_view huge_pages_names[] = {"auto", "always", "never"};
 constexpr std::string_view level_names[] = {"trace", "debug", "info", "warn", "error"};
 constexpr std::string_view tier_names[] = {"T0", "T1", "T2", "T3"};
 constexpr std::string_view format_names[] = {"text", "json"};
+constexpr std::string_view gpu_mode_names[] = {"auto", "off", "cpu"};
 
 template <class T>
 knob_value to_value(const T& field) {
@@ -555,8 +556,9 @@ const std::vector<knob>& table() {
            .key = "tier",
            .kind = choice,
            .explanation = "What the universe observes of itself: T0 nothing, T1 which keys belong "
-                          "together, T2 how the load lies on the shards too, T3 the same as T2 for "
-                          "now; steps down by itself under overload",
+                          "together, T2 how the load lies on the shards too, T3 which settings "
+                          "would serve memory best, with section gpu; steps down by itself "
+                          "under overload",
            .choices = tier_names}),
       bind<WARP_FIELD(physics.rules)>(
           {.section = "physics",
@@ -609,6 +611,72 @@ const std::vector<knob>& table() {
            .min = 20,
            .max = 1'000'000,
            .unit = "samples"}),
+      // -- gpu --
+      bind<WARP_FIELD(gpu.mode)>(
+          {.section = "gpu",
+           .key = "mode",
+           .kind = choice,
+           .explanation =
+               "Who computes: auto a GPU where there is one and it is faster, else the CPU; cpu "
+               "the CPU in any case; off nobody, and what wanted it goes without",
+           .choices = gpu_mode_names}),
+      bind<WARP_FIELD(gpu.check_one_in)>(
+          {.section = "gpu",
+           .key = "check_one_in",
+           .kind = count,
+           .explanation = "One batch of a device in so many is computed by the CPU too; if they "
+                          "differ the CPU's answer counts and the device is left alone for 30 s",
+           .min = 1,
+           .max = 1'000'000'000,
+           .unit = "batches",
+           .zero_means = "none"}),
+      bind<WARP_FIELD(gpu.queue_max)>(
+          {.section = "gpu",
+           .key = "queue_max",
+           .kind = count,
+           .explanation = "Jobs that may wait; more are refused. Background jobs fill three "
+                          "quarters of it at most, as of gpu.queue_memory",
+           .min = 4,
+           .max = 1'000'000,
+           .unit = "jobs"}),
+      bind<WARP_FIELD(gpu.queue_bytes_max)>(
+          {.section = "gpu",
+           .key = "queue_memory",
+           .kind = size,
+           .explanation = "Inputs and outputs of the jobs that may wait; more are refused",
+           .min = mib,
+           .max = tib}),
+      bind<WARP_FIELD(gpu.window)>(
+          {.section = "gpu",
+           .key = "window",
+           .kind = duration,
+           .explanation = "How long a background job waits for others that can share its batch",
+           .min = 1,
+           .max = minute,
+           .zero_means = "not at all"}),
+      bind<WARP_FIELD(gpu.batch_max)>({.section = "gpu",
+                                       .key = "batch_max",
+                                       .kind = count,
+                                       .explanation = "Jobs that share a batch at most",
+                                       .min = 1,
+                                       .max = 65'536,
+                                       .unit = "jobs"}),
+      bind<WARP_FIELD(gpu.workers)>(
+          {.section = "gpu",
+           .key = "workers",
+           .kind = count,
+           .explanation = "Batches computed at the same time: as many as there are devices",
+           .min = 1,
+           .max = 64,
+           .unit = "threads"}),
+      bind<WARP_FIELD(gpu.threads)>(
+          {.section = "gpu",
+           .key = "threads",
+           .kind = count,
+           .explanation = "Threads of the CPU for one batch, at low priority",
+           .min = 1,
+           .max = 1'024,
+           .unit = "threads"}),
       // -- security --
       bind<WARP_FIELD(insecure)>(
           {.section = "security",
@@ -636,6 +704,9 @@ std::string_view section_explanation(std::string_view section) {
   if (section == "server") return "The process";
   if (section == "backup") return "Backups, see storage/backup_format.md";
   if (section == "physics") return "What the universe learns about itself, beside the data path";
+  if (section == "gpu")
+    return "What is computed beside the data path, on a GPU where there is one; from which size on "
+           "is measured and kept in the file gpu-calibration of the data folder";
   if (section == "security") return "Who may reach the ports";
   return {};
 }

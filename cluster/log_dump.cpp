@@ -45,6 +45,8 @@ private:
 
 std::string_view name_of(log_op op) {
   switch (op) {
+  case log_op::nothing:
+    return "nothing";
   case log_op::put:
     return "put";
   case log_op::erase:

@@ -65,8 +65,4 @@ void append_json_fields(std::string& out, std::string_view pairs);
 void append_json_string(std::string& out, std::string_view text);
 bool is_utf8(std::string_view bytes);
 
-std::string to_base64(std::string_view bytes);
-/// False when `text` is no base64 (RFC 4648 with padding, unused bits zero).
-bool from_base64(std::string_view text, std::string& out);
-
 } // namespace warp::cluster

@@ -30,6 +30,10 @@ public:
   kj::Promise<void> physics(PhysicsContext call) override;
   kj::Promise<void> setPhysicsTier(SetPhysicsTierContext call) override;
   kj::Promise<void> setPhysicsRule(SetPhysicsRuleContext call) override;
+  // rpc_gpu.cpp
+  kj::Promise<void> gpu(GpuContext call) override;
+  kj::Promise<void> gpuBench(GpuBenchContext call) override;
+  kj::Promise<void> gpuCalibrate(GpuCalibrateContext call) override;
 
 private:
   template <class Job, class Answer>

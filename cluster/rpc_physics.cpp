@@ -64,6 +64,18 @@ void write_horizon(const horizon_report& from, wire::HorizonAdvice::Builder to) 
   to.setProofReads(from.proof_reads);
   to.setMissRatioFitted(from.miss_ratio_fitted);
   to.setMissRatioDefault(from.miss_ratio_default);
+  const auto& found = from.search;
+  auto search = to.initSearch();
+  search.setSearches(found.searches);
+  search.setSettings(found.settings);
+  if (!found.trouble.empty()) search.setTrouble(as_text(found.trouble));
+  search.setByDevice(found.by_device);
+  search.setSmallShare(found.small_share);
+  search.setGhostShare(found.ghost_share);
+  search.setHitsToStay(found.hits_to_stay);
+  search.setAccesses(found.accesses);
+  search.setMissRatio(found.miss_ratio);
+  search.setMissRatioDefault(found.miss_ratio_default);
 }
 
 void write_physics(const physics_report& from, wire::PhysicsState::Builder to) {

@@ -20,6 +20,7 @@ class engine;
 namespace warp::cluster {
 
 class admin_backend;
+class gpu_backend;
 class physics_backend;
 
 /// How the Cap'n Proto front end listens and what it allows.
@@ -57,6 +58,7 @@ struct rpc_server_options {
   /// What the universe knows of itself; borrowed until the server is destroyed. Null:
   /// not_supported.
   physics_backend* physics = nullptr;
+  gpu_backend* gpu = nullptr; ///< what is computed beside the data path; the same
   /// Program version that clients are told.
   std::string version;
 };

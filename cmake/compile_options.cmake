@@ -14,13 +14,13 @@ endif()
 
 # Objects name their sources from the root of the tree, and the compiler cache, where there is one, looks at paths from there too: a
 # second checkout compiles nothing again.
-add_compile_options(-ffile-prefix-map=${PROJECT_SOURCE_DIR}=.)
+add_compile_options($<$<COMPILE_LANGUAGE:C,CXX>:-ffile-prefix-map=${PROJECT_SOURCE_DIR}=.>)
 find_program(CCACHE ccache)
 if(CCACHE)
   set(launcher ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
     CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    add_compile_options(-fpch-preprocess) # or it can't cache what uses a precompiled header
+    add_compile_options($<$<COMPILE_LANGUAGE:C,CXX>:-fpch-preprocess>) # or it can't cache what uses a precompiled header
   endif()
   set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
   set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
@@ -28,13 +28,13 @@ endif()
 
 # warp_options: what every target of ours compiles with. Headers are found from the root of the tree: "storage/shard.hpp".
 add_library(warp_options INTERFACE)
-target_compile_options(warp_options INTERFACE -Wall -Wextra -Wpedantic -Wno-missing-field-initializers)
+target_compile_options(warp_options INTERFACE "$<$<COMPILE_LANGUAGE:C,CXX>:-Wall;-Wextra;-Wpedantic;-Wno-missing-field-initializers>")
 target_include_directories(warp_options INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
 # x86-64-v2 and multiplication without carries (2010 and later) are the floor on x86: the table probes with SSE, slots are
 # products, and the log checks with the crc32 instruction; anything above it is chosen at run time, anything else has a
 # portable fallback.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  add_compile_options(-march=x86-64-v2 -mpclmul -mtune=generic)
+  add_compile_options("$<$<COMPILE_LANGUAGE:C,CXX>:-march=x86-64-v2;-mpclmul;-mtune=generic>")
 endif()
 
 if(WARP_SANITIZE STREQUAL "address")

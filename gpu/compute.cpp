@@ -33,6 +33,19 @@ private:
   std::vector<std::vector<std::byte>> memory_;
 };
 
+/// The best of three runs, the first of which warms up; -1: one of them came to nothing.
+double quickest(backend& on, const sample_batch& sample, const std::function<double()>& clock) {
+  double least = -1;
+  for (int i = 0; i < 3; ++i) {
+    const auto begin = clock();
+    const auto what = std::visit([&](const auto& b) { return on.run(b); }, sample.batch());
+    const auto took = clock() - begin;
+    if (what != outcome::done) return -1;
+    least = least < 0 ? took : std::min(least, took);
+  }
+  return least;
+}
+
 std::string_view trouble_of(outcome what) noexcept {
   switch (what) {
   case outcome::done:
@@ -262,22 +275,27 @@ std::uint64_t compute::measured_crossover(operation kind, const std::function<do
   auto crossover = calibration::never;
   for (auto work = options_.calibrate_up_to; work >= smallest; work /= 4) {
     const sample_batch sample{kind, work, 1};
-    const auto quickest = [&](backend& on) { // of three, the first of which warms up
-      double least = -1;
-      for (int i = 0; i < 3; ++i) {
-        const auto begin = clock();
-        const auto what = std::visit([&](const auto& b) { return on.run(b); }, sample.batch());
-        const auto took = clock() - begin;
-        if (what != outcome::done) return -1.0;
-        least = least < 0 ? took : std::min(least, took);
-      }
-      return least;
-    };
-    const double by_device = quickest(*devices_.front()->driver), by_cpu = quickest(*cpu_);
+    const double by_device = quickest(*devices_.front()->driver, sample, clock),
+                 by_cpu = quickest(*cpu_, sample, clock);
     if (by_device < 0 || (by_cpu >= 0 && by_device > by_cpu)) break;
     crossover = std::visit([](const auto& b) { return work_of(b); }, sample.batch());
   }
   return crossover;
+}
+
+std::vector<compute::timing> compute::measure(std::uint64_t work,
+                                              const std::function<double()>& clock) {
+  std::vector<timing> out;
+  for (std::size_t i = 0; i < operations; ++i) {
+    const auto kind = static_cast<operation>(i);
+    const sample_batch sample{kind, work, 1};
+    timing t{.kind = kind};
+    t.work = std::visit([](const auto& b) { return work_of(b); }, sample.batch());
+    t.cpu_s = quickest(*cpu_, sample, clock);
+    if (!devices_.empty()) t.device_s = quickest(*devices_.front()->driver, sample, clock);
+    out.push_back(t);
+  }
+  return out;
 }
 
 compute::counters compute::counted() const {

@@ -80,6 +80,18 @@ public:
   calibrated calibrate(std::string_view text, const std::function<double()>& clock);
   [[nodiscard]] const calibration& crossovers() const noexcept { return calibration_; }
 
+  /// What a sample of about so much work takes, transfers included: the best of three, < 0 where it
+  /// could not be computed.
+  struct timing {
+    operation kind = operation::gravity;
+    std::uint64_t work = 0;
+    double cpu_s = -1, device_s = -1; ///< of the first device; < 0 also where there is none
+  };
+  /// For people: one a kind, whatever the crossovers and breakers say. Not while run() is called.
+  /// Throws std::bad_alloc.
+  [[nodiscard]] std::vector<timing> measure(std::uint64_t work,
+                                            const std::function<double()>& clock);
+
   // -- what happened -----------------------------------------------------------------------------
 
   struct counters {

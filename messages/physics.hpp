@@ -19,7 +19,8 @@ namespace warp {
 ///   t1  which keys are used together (quantum_get); all values are in memory, so none are fetched
 ///   t2  how the load lies on the shards: entropy, mass, and what a rebalancing would move;
 ///       every access of one key in 100, and what would miss were less kept in memory: advice
-///   t3  the same as t2 for now: nothing learns placement yet, and nothing runs on a GPU
+///   t3  many settings of an event horizon tried side by side, on a GPU where there is one: advice
+///       too. Nothing learns placement yet
 enum class physics_tier : std::uint8_t { t0, t1, t2, t3 };
 
 /// "T0" to "T3".
@@ -102,6 +103,19 @@ struct physics_rule {
   double strength = 0;
 };
 
+/// Many settings of the event horizon, tried on the last accesses of watched keys, from T3 on.
+struct horizon_search_report {
+  std::uint64_t searches = 0; ///< that came to a result
+  std::uint32_t settings = 0; ///< tried in each
+  std::string trouble;        ///< why the last one came to none; empty: it did
+  // Of the last result: the settings with the fewest misses
+  bool by_device = false; ///< who computed it
+  double small_share = 0, ghost_share = 0;
+  std::uint32_t hits_to_stay = 0;
+  std::uint64_t accesses = 0; ///< on which none was chosen, and the part of them that missed
+  double miss_ratio = 0, miss_ratio_default = 0;
+};
+
 /// What would happen if less than everything were kept in memory: advice, from every access of one
 /// key in keys_one_in. Nothing is demoted by it. See physics/horizon_advice.hpp. Counts are decayed
 /// with a half-life of 300 s, and begin anew with every start.
@@ -125,6 +139,7 @@ struct horizon_report {
   /// Reads since the last of them, on which no setting was chosen, and the part that missed.
   std::uint64_t proof_reads = 0;
   double miss_ratio_fitted = 0, miss_ratio_default = 0;
+  horizon_search_report search;
 };
 
 /// How the observation is and what it costs. Counts since start.

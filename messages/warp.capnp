@@ -251,6 +251,79 @@ interface Admin {
 
   setPhysicsRule @12 (rule :Text, strength :Float64) -> (status :Op.Status);
   # "user:* -> profile:*, settings:*", strength in (0, 1]; 0 takes it back (notFound: there is none).
+
+  gpu @13 () -> (gpu :GpuState, status :Op.Status);
+  # Who computes what is computed beside the data path, and why; what was computed.
+
+  gpuBench @14 (work :UInt64) -> (timings :List(GpuTiming), status :Op.Status);
+  # Computes a sample of about so much work of each operation, on the CPU and on the first device; seconds. `invalidArgument`:
+  # too much. `notSupported`: gpu.mode is off.
+
+  gpuCalibrate @15 () -> (measured :Bool, said :Text, saved :Text, status :Op.Status);
+  # Measures from which size on a device is faster than the CPU, and keeps it in the file `saved` for the next start (absent: nowhere).
+  # Without a device `measured` is false.
+}
+
+struct GpuState {
+  # Counts since the server started; see messages/gpu.hpp.
+
+  mode @0 :Text;               # "auto", "off", "cpu".
+  backend @1 :Text;            # What computes now, for people.
+  why @2 :Text;                # Why nothing better does; absent: a device does.
+  calibration @3 :Text;        # Where the crossovers come from.
+  operations @4 :List(GpuOperation);
+  devices @5 :List(GpuDevice);
+  ranks @6 :List(GpuRank);
+  queueMax @7 :UInt64;         # Jobs that may wait.
+  queuedBytes @8 :UInt64;
+  jobs @9 :UInt64;             # Taken.
+  batches @10 :UInt64;
+  refused @11 :UInt64;         # Overloaded.
+  failed @12 :UInt64;          # Answered with an error.
+  fallbacks @13 :UInt64;       # Answers of the CPU after a device had failed.
+  checked @14 :UInt64;         # Batches computed on both.
+  mismatched @15 :UInt64;      # Of those, different.
+  queuesFull @16 :UInt64;      # Went to the CPU as the devices were busy.
+  breakersOpen @17 :UInt64;    # The same, as no breaker let them through.
+  transferBytes @18 :UInt64;   # Inputs and outputs of what devices answered.
+  busyCpuS @19 :Float64;
+  busyDeviceS @20 :Float64;
+  utilisation @21 :Float64;    # Of the workers, lately, in [0, 1].
+  openedS @22 :Float64;        # What looking for devices at the start took; 0: not yet.
+}
+
+struct GpuOperation {
+  name @0 :Text;
+  jobs @1 :UInt64;             # Answered.
+  onCpu @2 :UInt64;            # Batches.
+  onDevice @3 :UInt64;
+  crossover @4 :UInt64;        # Work from which on a device is asked; 0: never.
+}
+
+struct GpuDevice {
+  name @0 :Text;
+  breaker @1 :Text;            # "closed", "open", "half open".
+  openings @2 :UInt64;
+  batches @3 :UInt64;
+  failed @4 :UInt64;
+  outOfMemory @5 :UInt64;
+  lost @6 :UInt64;
+  lastTrouble @7 :Text;        # Absent: none so far.
+}
+
+struct GpuRank {
+  name @0 :Text;               # "interactive", "background".
+  queued @1 :UInt64;           # Now.
+  answered @2 :UInt64;
+  meanS @3 :Float64;           # From the job to its answer.
+  p99S @4 :Float64;            # At most twice as long as it was.
+}
+
+struct GpuTiming {
+  operation @0 :Text;
+  work @1 :UInt64;             # In the operation's unit.
+  cpuS @2 :Float64;            # The best of three; negative: it could not.
+  deviceS @3 :Float64;         # The same; also when there is none.
 }
 
 struct LoadEvenness {
@@ -333,6 +406,22 @@ struct HorizonAdvice {
   proofReads @10 :UInt64;
   missRatioFitted @11 :Float64;
   missRatioDefault @12 :Float64;
+  search @13 :HorizonSearch;   # Absent: of a server that does not have it.
+}
+
+struct HorizonSearch {
+  # Many settings tried on the last accesses of watched keys, from physics tier T3 on.
+
+  searches @0 :UInt64;         # That came to a result.
+  settings @1 :UInt32;         # Tried in each.
+  trouble @2 :Text;            # Why the last one came to none; absent: it did.
+  byDevice @3 :Bool;           # Of the last result, as all that follows.
+  smallShare @4 :Float64;
+  ghostShare @5 :Float64;
+  hitsToStay @6 :UInt32;
+  accesses @7 :UInt64;         # On which none was chosen ...
+  missRatio @8 :Float64;       # ... and the part of them that missed.
+  missRatioDefault @9 :Float64;
 }
 
 struct HorizonPoint {

@@ -1,8 +1,6 @@
 #include "physics/event_horizon.hpp"
 
-#include <algorithm>
 #include <cassert>
-#include <cmath>
 
 namespace warp::physics {
 
@@ -20,12 +18,11 @@ event_horizon::event_horizon(std::uint64_t capacity, horizon_settings settings)
 void event_horizon::set_limits() noexcept {
   assert(settings_.small_share > 0 && settings_.small_share < 1 && settings_.ghost_share >= 0);
   assert(settings_.window_share >= 0 && settings_.window_share < 1);
-  small_limit_ = static_cast<std::uint64_t>(static_cast<double>(capacity_) * settings_.small_share);
-  small_limit_ = std::clamp<std::uint64_t>(small_limit_, 1, std::max<std::uint64_t>(capacity_, 1));
-  main_limit_ = capacity_ - std::min(capacity_, small_limit_);
-  window_limit_ = static_cast<std::uint64_t>(
-      std::ceil(settings_.window_share * static_cast<double>(small_limit_)));
-  ghosts_a_resident_ = static_cast<std::uint64_t>(std::min(settings_.ghost_share, 1e3) * 0x1p16);
+  const auto limits = limits_of(settings_, capacity_);
+  small_limit_ = limits.small;
+  main_limit_ = limits.main;
+  window_limit_ = limits.window;
+  ghosts_a_resident_ = limits.ghosts_a_resident;
 }
 
 // -- queues, all of it part of an admission: inline, or position-independent code would call it ---

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 namespace warp::physics {
@@ -32,5 +34,21 @@ struct horizon_settings {
 
   friend bool operator==(const horizon_settings&, const horizon_settings&) = default;
 };
+
+/// What settings mean at a capacity, in bytes: as much as each queue may hold before it is the one
+/// that gives way, the youngest part of the small one, and ghosts for each resident, times 2^16.
+struct horizon_limits {
+  std::uint64_t small = 0, main = 0, window = 0, ghosts_a_resident = 0;
+};
+[[nodiscard]] inline horizon_limits limits_of(const horizon_settings& s,
+                                              std::uint64_t capacity) noexcept {
+  horizon_limits l;
+  l.small = static_cast<std::uint64_t>(static_cast<double>(capacity) * s.small_share);
+  l.small = std::clamp<std::uint64_t>(l.small, 1, std::max<std::uint64_t>(capacity, 1));
+  l.main = capacity - std::min(capacity, l.small);
+  l.window = static_cast<std::uint64_t>(std::ceil(s.window_share * static_cast<double>(l.small)));
+  l.ghosts_a_resident = static_cast<std::uint64_t>(std::min(s.ghost_share, 1e3) * 0x1p16);
+  return l;
+}
 
 } // namespace warp::physics

@@ -16,8 +16,9 @@ checkpoint_attempt::checkpoint_attempt(engine::state& state, shard_id id)
   {
     std::lock_guard hold{shard_.lock()};
     info_.start_epoch = log.epoch();
-    info_.start_lsn = log.last_appended();
-    began_at_ = shard_.last_lsn();
+    const auto* applied = shard_.applied();
+    info_.start_lsn = applied ? applied->lsn : log.last_appended();
+    began_at_ = applied ? applied->lsn : shard_.last_lsn();
   }
   log_records_ = log.appended_records() + kept_.log_records_recovered;
   log_bytes_ = log.appended_bytes();
@@ -49,11 +50,16 @@ op_status checkpoint_attempt::write(const std::function<bool()>& hurry) {
     {
       std::lock_guard hold{shard_.lock()};
       info_.end_epoch = shard_.log()->epoch();
-      info_.end_lsn = shard_.log()->last_appended();
+      const auto* applied = shard_.applied();
+      info_.end_lsn = applied ? applied->lsn : shard_.log()->last_appended();
+      if (applied) place_ = encode(*applied);
       info_.reserved_lsn = shard_.last_lsn();
       requests = shard_.requests().encode();
     }
     info_.created_at_ms = state_.time->now_ms();
+    if (!place_.empty())
+      if (auto status = writer_->add_section(checkpoint_section_place, place_); !status.ok())
+        return status;
     if (requests.empty()) return {};
     return writer_->add_section(checkpoint_section_requests, requests);
   } catch (const std::bad_alloc&) {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 namespace warp::storage {
 
@@ -27,7 +28,7 @@ public:
 
   /// Has the shard handed out LSNs since its newest checkpoint began?
   [[nodiscard]] bool has_news() const noexcept;
-  /// Last LSN handed out before it began, logged or not.
+  /// Last LSN handed out before it began, logged or not; of a replicated shard: the last applied.
   [[nodiscard]] lsn_t began_at() const noexcept { return began_at_; }
 
   /// Writes the records while writes go on, then what must survive beside them: from now on
@@ -49,6 +50,7 @@ private:
   const std::chrono::steady_clock::time_point began_;
   checkpoint_info info_;
   lsn_t began_at_ = 0;
+  std::string place_; ///< of a replicated shard: where it ends
   std::uint64_t log_records_ = 0, log_bytes_ = 0;
   std::unique_ptr<checkpoint_writer> writer_;
 };

@@ -37,6 +37,8 @@ inline constexpr std::size_t checkpoint_sections_max = 1'024;
 
 /// Name of the section with the shard's request_window.
 inline constexpr std::string_view checkpoint_section_requests = "requests";
+/// Of a replicated shard: an applied_place, where its log goes on.
+inline constexpr std::string_view checkpoint_section_place = "place";
 
 /// What stands at the front of a checkpoint: whose it is, and where its log begins.
 struct checkpoint_header {

@@ -53,6 +53,8 @@ struct transaction_options {
 };
 
 class backup_store;
+class replicated_shard;
+struct applied_place;
 class told_streams;
 class batch;
 class log_cursor;
@@ -240,6 +242,11 @@ public:
   /// Fills an empty shard from a checkpoint file of another copy (checkpoint_transfer.hpp brings
   /// one here), then makes a checkpoint of its own. The file stays the caller's.
   op_status install_checkpoint(shard_id shard, const std::string& path);
+  /// A shard of a replicated universe (options.replicated) as one of several copies; at most one
+  /// at a time of a shard.
+  [[nodiscard]] std::unique_ptr<replicated_shard> replicate(shard_id shard);
+  /// Counts the starts of this data folder, from 1; 0 in memory only.
+  [[nodiscard]] std::uint64_t start_number() const noexcept;
   /// Path of the shard's newest published checkpoint; empty: none.
   [[nodiscard]] std::string newest_checkpoint(shard_id shard) const;
 
@@ -308,6 +315,7 @@ private:
   friend class segment_maker;
   friend class key_mark;
   friend class told_streams;
+  friend class replicated_shard;
   static op_status open_in_memory(state& s);
   static op_status open_folder(state& s);
   static op_status open_log(state& s, recovered& found);
@@ -317,6 +325,7 @@ private:
   std::vector<shard_id> find_due_checkpoints();
   op_status apply_records(shard_id shard, const log_frame& frame);
   op_status install(shard_id shard, const std::string& path);
+  op_status replace_copy(shard_id shard, const std::string& path, const applied_place& end);
   static op_result<std::unique_ptr<engine>> open_state(engine_options options);
   op_status stop_log();
   op_code execute_transaction(std::span<const operation> operations, std::span<op_reply> replies,

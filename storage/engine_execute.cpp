@@ -44,7 +44,8 @@ void hide_expired(op_reply& reply) noexcept {
 } // namespace
 
 op_code engine::state::admit(shard& s, std::unique_lock<shard_lock>& lock, std::size_t writes) {
-  if (refusing.load(std::memory_order_relaxed)) return op_code::shutting_down;
+  if (const auto code = refusal.load(std::memory_order_relaxed); code != op_code::ok) [[unlikely]]
+    return code;
   auto* log = s.log();
   if (!log) return op_code::ok;
   auto code = log->admit(writes);
@@ -57,7 +58,7 @@ op_code engine::state::admit(shard& s, std::unique_lock<shard_lock>& lock, std::
     const auto room = log->wait_for_room(deadline);
     lock.lock();
     if (room != op_code::ok) return room;
-    if (refusing.load(std::memory_order_relaxed)) return op_code::shutting_down;
+    if (const auto now = refusal.load(std::memory_order_relaxed); now != op_code::ok) return now;
     code = log->admit(writes);
   }
   return code;

@@ -1,6 +1,7 @@
 // What followers need: a shard's log as a stream, frames taken over from a primary, a checkpoint
 // installed.
 
+#include "storage/checkpoint_attempt.hpp"
 #include "storage/checkpoint_reader.hpp"
 #include "storage/engine_state.hpp"
 #include "storage/log_cursor.hpp"
@@ -23,6 +24,21 @@ op_status fill(shard& s, checkpoint_reader& from) {
     s.requests() = std::move(*requests);
   }
   return {};
+}
+
+/// A checkpoint of this shard without damage.
+op_result<checkpoint_reader> open_whole(engine::state& state, shard_id id,
+                                        const std::string& path) {
+  auto reader = checkpoint_reader::open(*state.files, path);
+  if (!reader) return reader.status();
+  const auto& header = reader->header();
+  if (header.shard != id || header.shard_count != state.shard_count())
+    return op_status{op_code::invalid_argument,
+                     fmt::format("{} holds shard {} of {}, not shard {} of {}", path,
+                                 header.shard.value, header.shard_count, id.value,
+                                 state.shard_count())};
+  if (auto status = reader->verify(); !status.ok()) return status;
+  return reader;
 }
 
 } // namespace
@@ -93,14 +109,8 @@ op_status engine::install(shard_id id, const std::string& path) {
   auto& state = *state_;
   if (!state.folder)
     return {op_code::not_supported, "a universe in memory only takes no checkpoints"};
-  auto reader = checkpoint_reader::open(*state.files, path);
+  auto reader = open_whole(state, id, path);
   if (!reader) return reader.status();
-  if (reader->header().shard != id || reader->header().shard_count != state.shard_count())
-    return {op_code::invalid_argument,
-            fmt::format("{} holds shard {} of {}, not shard {} of {}", path,
-                        reader->header().shard.value, reader->header().shard_count, id.value,
-                        state.shard_count())};
-  if (auto status = reader->verify(); !status.ok()) return status;
   auto& s = *state.shards[id.value];
   {
     std::lock_guard hold{s.lock()};
@@ -126,6 +136,37 @@ op_status engine::install(shard_id id, const std::string& path) {
   }
   // The log of this node knows nothing of it: a checkpoint of our own makes it durable here.
   return checkpoint(id);
+}
+
+op_status engine::replace_copy(shard_id id, const std::string& path, const applied_place& end) {
+  auto& state = *state_;
+  auto reader = open_whole(state, id, path);
+  if (!reader) return reader.status();
+  auto& kept = *state.checkpoints[id.value];
+  std::lock_guard one_at_a_time{kept.running};
+  auto& s = *state.shards[id.value];
+  {
+    std::lock_guard hold{s.lock()};
+    shard::write_section changing{s};
+    s.clear();
+    if (auto status = unless_no_memory("checkpoint", [&] { return fill(s, *reader); });
+        !status.ok()) {
+      s.clear();
+      return status;
+    }
+    state.replica_starts[id.value].applied = end;
+    if (s.tap()) s.tap()->lose(0);
+  }
+  // Not before the log is on disk, as of other checkpoints: what the log holds is void. It is cut
+  // behind this, so that no start finds a log which begins where no checkpoint has ended.
+  checkpoint_attempt attempt{state, id};
+  if (auto status = attempt.write([] { return false; }); !status.ok()) return status;
+  if (auto status = attempt.finish(); !status.ok()) return status;
+  if (auto status = state.folder->publish(attempt.info(), state.options.checkpoints_kept);
+      !status.ok())
+    return status;
+  attempt.published();
+  return release_log();
 }
 
 std::string engine::newest_checkpoint(shard_id id) const {

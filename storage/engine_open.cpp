@@ -27,6 +27,9 @@ op_status check(const engine_options& o) {
     return bad(fmt::format("the longest value can be at most {} bytes, not {}", value_size_hard_max,
                            o.value_bytes_max));
   if (auto cpus = parse_cpu_list(o.wal_cpus); !cpus) return cpus.status();
+  if (o.replicated && o.folder.empty())
+    return bad("a replicated universe needs a data folder: its copies are told apart by what is on "
+               "disk");
   if (o.folder.empty()) return {};
   if (o.segment_bytes < 64 * 1024 || o.segment_bytes % 4096 != 0)
     return bad(
@@ -157,6 +160,7 @@ op_status engine::open_log(state& s, recovered& found) {
   s.segments = std::move(*segments);
 
   s.holds_log_for_backups = options.hold_log_for_backups;
+  s.replica_starts.reserve(count); // borrowed from by the shards
 
   std::vector<std::vector<shard_log*>> logs_of_stream(options.wal_streams);
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -181,6 +185,13 @@ op_status engine::open_log(state& s, recovered& found) {
          .exact = used.reserved_lsn <= std::max(used.end_lsn, from.position.last)});
     // Without a record above the checkpoint there is nothing new to save.
     kept.covered_lsn = from.log_records == 0 ? from.position.next - 1 : from.checkpoint.start_lsn;
+    if (!options.replicated) continue;
+    if (from.log_records == 0) kept.covered_lsn = used.end_lsn;
+    s.replica_starts.push_back({.applied = from.place,
+                                .commit = from.commit,
+                                .last = from.position.last,
+                                .max_epoch = from.position.epoch});
+    shard.replicate(&s.replica_starts.back().applied);
   }
   for (std::uint32_t stream = 0; stream < options.wal_streams; ++stream) {
     auto opened = wal_stream::open(*s.segments,
@@ -196,11 +207,12 @@ op_status engine::open_log(state& s, recovered& found) {
     if (!opened) return opened.status();
     s.streams.push_back(std::move(*opened));
   }
+  if (options.replicated) s.refusal.store(op_code::not_supported, std::memory_order_relaxed);
   return s.folder->log_opened();
 }
 
 void engine::refuse_writes() noexcept {
-  state_->refusing.store(true, std::memory_order_relaxed);
+  state_->refusal.store(op_code::shutting_down, std::memory_order_relaxed);
   // A write that had passed the check holds its shard's lock until it is in the log.
   for (auto& s : state_->shards) std::lock_guard wait{s->lock()};
 }

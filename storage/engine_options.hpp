@@ -101,6 +101,11 @@ struct engine_options {
   /// `source` are the engine's.
   physics::observer_options observation;
 
+  /// Every shard is one of several copies, see replicated_shard.hpp: a start puts into the tables
+  /// what is known to be committed, and writes are done by engine::replicate() alone; execute()
+  /// answers them not_supported. Reads of the engine see what is committed here. Needs a folder.
+  bool replicated = false;
+
   /// Threads that recover; 0: one per core.
   std::uint32_t recovery_threads = 0;
   std::function<void(const recovery_progress&)> on_progress;

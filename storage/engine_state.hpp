@@ -4,6 +4,7 @@
 #include "storage/data_folder.hpp"
 #include "storage/engine.hpp"
 #include "storage/observation.hpp"
+#include "storage/replicated_shard.hpp"
 #include "storage/segment_store.hpp"
 #include "storage/shard.hpp"
 #include "storage/shard_log.hpp"
@@ -79,7 +80,8 @@ struct engine::state {
   std::vector<std::unique_ptr<wal_stream>> streams;
   std::vector<std::uint32_t> stream_of_shard;
   recovery_report report;
-  std::atomic<bool> refusing{false};
+  std::atomic<op_code> refusal{op_code::ok}; ///< what writes are answered; ok: they are done
+  std::vector<replica_start> replica_starts; ///< by shard; options.replicated
 
   std::mutex listeners_mutex;
   std::vector<round_listener*> listeners;

@@ -28,6 +28,10 @@ bool has_value(log_op op) noexcept {
   return op == log_op::put || op == log_op::fields_set || op == log_op::fields_erased;
 }
 
+bool has_key(log_op op) noexcept {
+  return op != log_op::clear && op != log_op::nothing;
+}
+
 /// Is the value what it should be?
 bool is_well_formed(const log_record& record) noexcept {
   if (record.op == log_op::fields_erased) return are_packed_names(record.payload());
@@ -58,7 +62,7 @@ std::size_t encode_record_head(const log_record& record, lsn_t expected, char* t
   to = store_le<std::uint8_t>(to, first);
   to = store_le<std::uint8_t>(to, static_cast<std::uint8_t>(attributes));
   to = store_le<std::uint16_t>(
-      to, static_cast<std::uint16_t>(record.op == log_op::clear ? 0 : record.key.size() - 1));
+      to, static_cast<std::uint16_t>(has_key(record.op) ? record.key.size() - 1 : 0));
   to = store_le<std::uint32_t>(
       to, static_cast<std::uint32_t>(has_value(record.op) ? record.payload().size() : 0));
   if ((first & has_skip) != 0) {
@@ -94,12 +98,9 @@ bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noex
   const auto first = load_le<std::uint8_t>(at);
   const auto attributes = load_le<std::uint8_t>(at + 1);
   const auto op = static_cast<log_op>(first & op_mask);
-  if (op < log_op::put) return false;
-  const std::size_t key_size =
-      op == log_op::clear ? 0 : std::size_t{load_le<std::uint16_t>(at + 2)} + 1;
+  const std::size_t key_size = has_key(op) ? std::size_t{load_le<std::uint16_t>(at + 2)} + 1 : 0;
   const std::size_t value_size = load_le<std::uint32_t>(at + 4);
-  if (op == log_op::clear &&
-      ((first & ~(op_mask | has_skip)) != 0 || load_le<std::uint16_t>(at + 2) != 0))
+  if (!has_key(op) && ((first & ~(op_mask | has_skip)) != 0 || load_le<std::uint16_t>(at + 2) != 0))
     return false;
   bytes.remove_prefix(record_head_bytes);
 

@@ -17,10 +17,11 @@ namespace warp::storage {
 
 /// What a log record does. The numbers stand in files.
 enum class log_op : std::uint8_t {
-  put = 1,   ///< the key has this value and meta now
-  erase = 2, ///< the key is gone
-  meta = 3,  ///< the key's meta is this now, its value untouched
-  parts = 4, ///< no change: a transaction over several shards begins here; see transaction_part
+  nothing = 0, ///< no change: takes an LSN, as the beginning of an epoch; has no key
+  put = 1,     ///< the key has this value and meta now
+  erase = 2,   ///< the key is gone
+  meta = 3,    ///< the key's meta is this now, its value untouched
+  parts = 4,   ///< no change: a transaction over several shards begins here; see transaction_part
   fields_set = 5,    ///< these fields of a hash, which is there, are this now
   fields_erased = 6, ///< these fields of a hash are gone; others are left
   clear = 7,         ///< every key of the shard is gone; has none itself

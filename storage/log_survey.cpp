@@ -98,6 +98,7 @@ op_status log_survey::follow(std::uint32_t segment, std::uint32_t index) {
   }
   chain.end = run.last;
   chain.epoch = std::max(chain.epoch, run.epoch);
+  chain.commit = std::max(chain.commit, run.commit);
   const auto reserved = planted(mistake::lsn_block_not_skipped) ? 0 : run.reserved;
   chain.next = std::max({chain.next, reserved + 1, chain.end + 1});
   runs_[shard].emplace_back(segment, index);

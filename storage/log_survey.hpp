@@ -34,6 +34,7 @@ struct shard_chain {
   lsn_t next = 1;    ///< first LSN that was never handed out: exact after a clean stop, else behind
                      ///< the reservation
   epoch_t epoch = 0; ///< highest seen
+  lsn_t commit = 0;  ///< of a replicated shard: known to be committed; 0: nothing was said
   bool seen = false; ///< some segment names the shard
   std::string path;  ///< of the last segment that names it
   std::uint64_t start = 0;   ///< number of the newest process start whose segments name it

@@ -67,7 +67,8 @@ class run {
 public:
   run(file_system& files, const data_folder& folder, const engine_options& options,
       std::uint32_t threads, const std::vector<std::unique_ptr<shard>>& shards)
-      : files_(files), folder_(folder), threads_(threads), shards_(shards), meter_(options) {
+      : files_(files), folder_(folder), threads_(threads), shards_(shards),
+        replicated_(options.replicated), meter_(options) {
     result_.shards.resize(shards.size());
   }
 
@@ -202,6 +203,9 @@ private:
             [&](const checkpoint_record& r) { s.restore(r.key, r.value, r.meta); });
         !status.ok())
       return status;
+    if (replicated_)
+      if (auto status = read_place(*reader, result_.shards[s.id().value].place); !status.ok())
+        return {op_code::corruption, path + ": " + status.message()};
     auto section = reader->section(checkpoint_section_requests);
     if (section.code() == op_code::not_found) return {};
     if (!section) return section.status();
@@ -284,6 +288,11 @@ private:
   }
 
   op_status replay_log(const log_survey& survey) {
+    for (std::size_t s = 0; s < shards_.size(); ++s) {
+      auto& to = result_.shards[s];
+      to.commit = std::max(survey.shard(shard_id{static_cast<std::uint32_t>(s)}).commit,
+                           to.checkpoint.end_lsn);
+    }
     const auto workers = std::min<std::size_t>(threads_, shards_.size());
     std::vector<std::vector<replay_range>> ranges(workers,
                                                   std::vector<replay_range>(shards_.size()));
@@ -291,7 +300,8 @@ private:
       ranges[s % workers][s] = {.wanted = true,
                                 .above = planted(mistake::replay_from_end)
                                              ? result_.shards[s].checkpoint.end_lsn
-                                             : result_.shards[s].checkpoint.start_lsn};
+                                             : result_.shards[s].checkpoint.start_lsn,
+                                .up_to = replicated_ ? result_.shards[s].commit : lsn_max};
     segment_bytes memory; // used again for each
     for (const auto& segment : survey.segments()) {
       auto bytes = load_segment(files_, segment.info, std::move(memory));
@@ -321,6 +331,7 @@ private:
   const data_folder& folder_;
   const std::uint32_t threads_;
   const std::vector<std::unique_ptr<shard>>& shards_;
+  const bool replicated_;
   progress_meter meter_;
   std::mutex mutex_; // guards the members below while threads are at work
   std::map<std::uint32_t, std::string> newest_failure_; ///< by shard

@@ -31,6 +31,8 @@ std::uint32_t run_builder::add(const frame_header& frame, std::uint64_t offset) 
   run.end_offset = offset + padded(frame.length);
   run.reserved = std::max(run.reserved, frame.reserved);
   ++run.frames;
+  if (frame.uncommitted != 0 && frame.uncommitted <= frame.last + 1)
+    run.commit = std::max(run.commit, frame.last + 1 - frame.uncommitted);
   if (frame.count == 0) return last - 1;
   if (run.records == 0) run.first = frame.first;
   run.last = frame.last;

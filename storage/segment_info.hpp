@@ -20,6 +20,7 @@ struct shard_run {
   lsn_t first = 0, last = 0; ///< records; first is 0 and last equals previous when there are none
   lsn_t keep = lsn_max;      ///< records above it are void: the log was cut here later
   lsn_t reserved = 0;
+  lsn_t commit = 0; ///< of a replicated shard: known to be committed; 0: nothing was said
   std::uint64_t frames = 0, records = 0;
   bool cuts = false; ///< `previous` is below the end of the log before it, on purpose
 };

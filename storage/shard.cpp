@@ -543,7 +543,17 @@ void shard::restore(std::string_view key, std::string_view value, const record_m
   table_.put(hash, key, existing, now.value(), meta);
 }
 
+void shard::adopt(std::uint64_t hash, const record& r) {
+  const new_value same{r.large() ? std::string_view{} : r.value(), blob_ref::share(r.large())};
+  table_.put(hash, r.key(), nullptr, same, r.meta());
+}
+
+void shard::drop(std::uint64_t hash, std::string_view key) noexcept {
+  if (auto* r = table_.find(hash, key)) table_.erase(hash, r);
+}
+
 void shard::replay(const log_record& r, std::uint64_t record_time_us) {
+  if (r.op == log_op::nothing) return;
   const auto hash = table::hash(r.key);
   auto* existing = table_.find(hash, r.key);
   const bool newer = !existing || existing->version() < r.lsn;
@@ -578,6 +588,7 @@ void shard::replay(const log_record& r, std::uint64_t record_time_us) {
   case log_op::clear:
     return replay_clear(r.lsn);
   case log_op::parts:
+  case log_op::nothing:
     return;
   }
   if (tap_ && changes) tap_->note(hash, r, r.large.get());

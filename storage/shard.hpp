@@ -3,6 +3,7 @@
 #include "messages/ids.hpp"
 #include "messages/operations.hpp"
 #include "storage/absent_keys.hpp"
+#include "storage/applied_place.hpp"
 #include "storage/batch.hpp"
 #include "storage/clock.hpp"
 #include "storage/engine_options.hpp"
@@ -170,6 +171,22 @@ public:
   void watch_with(watch_tap* tap) noexcept { tap_ = tap; }
   [[nodiscard]] watch_tap* tap() noexcept { return tap_; }
 
+  // -- of replicated shards: replicated_shard.hpp
+  // ---------------------------------------------------------------------------------
+
+  /// The table holds what is committed and applied, up to a place that `place` (borrowed) names
+  /// under the lock; a checkpoint ends there and not at the end of the log.
+  void replicate(const applied_place* place) noexcept { applied_ = place; }
+  /// null: not replicated.
+  [[nodiscard]] const applied_place* applied() const noexcept { return applied_; }
+  /// The sequence of a shard without a log goes on behind `last`.
+  void count_from(lsn_t last) noexcept { unlogged_lsn_ = last; }
+  /// Takes over a record of another shard's table, version included, where there is none; a large
+  /// value is shared. Throws std::bad_alloc.
+  void adopt(std::uint64_t hash, const record& r);
+  /// Removes a record, if there is one, as if it had never been there.
+  void drop(std::uint64_t hash, std::string_view key) noexcept;
+
   [[nodiscard]] lsn_t last_lsn() const noexcept {
     return log_ ? log_->next_lsn() - 1 : unlogged_lsn_;
   }
@@ -264,6 +281,7 @@ private:
   request_window requests_;
   absent_keys absent_;
   shard_stats counters_;
+  const applied_place* applied_ = nullptr;
 };
 
 } // namespace warp::storage

@@ -168,6 +168,14 @@ void shard_log::cut(lsn_t last) {
   mark_dirty();
 }
 
+void shard_log::note_commit(lsn_t lsn, bool at_once) {
+  commit_ = lsn;
+  if (!at_once) return;
+  if (active_.frame_open()) active_.close_frame(gate_->pool(), frame_alignment);
+  force_frame_ = true;
+  mark_dirty();
+}
+
 void shard_log::start_at(log_position at) {
   last_ = at.last;
   next_ = std::max(next_, at.next);
@@ -264,6 +272,7 @@ void shard_log::take(taken_round& round) noexcept {
   round.assigned = next_ - 1;
   round.last = last_;
   round.epoch = epoch_.load(std::memory_order_relaxed);
+  round.commit = commit_;
   round.cuts = cuts_made_;
   round.force_frame = std::exchange(force_frame_, false);
   round.cut = std::exchange(cut_, false);

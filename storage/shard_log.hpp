@@ -117,6 +117,10 @@ public:
   /// batch.
   void cut(lsn_t last);
 
+  /// Of a replicated shard: everything up to `lsn` is committed. The frames from now on say so;
+  /// with `at_once` one is written for it.
+  void note_commit(lsn_t lsn, bool at_once = false);
+
   /// An empty copy takes over a checkpoint: the count goes on where the checkpoint ends. What the
   /// checkpoint holds counts as durable here: the caller makes it so before it relies on that. Not
   /// inside a batch, and only while nothing was appended.
@@ -180,6 +184,7 @@ private:
     lsn_t last = 0;     ///< last appended record
     lsn_t reserved = 0;
     epoch_t epoch = 0;
+    lsn_t commit = commit_untold;
     std::uint64_t cuts = 0;
     bool force_frame = false; ///< also when no record waits: something is in the header
     bool cut = false;         ///< that forced frame cuts the log
@@ -210,6 +215,7 @@ private:
   void open_frame();
   void mark_dirty() noexcept;
 
+  static constexpr lsn_t commit_untold = ~lsn_t{0};
   static constexpr std::uint8_t failed_stream = 1, failed_transaction = 2;
   static constexpr std::uint64_t account_bytes =
       4'096; ///< the stream learns of bytes in steps of this size
@@ -231,6 +237,7 @@ private:
   bool dirty_ = false, force_frame_ = false, renew_ = false, cut_ = false;
   std::uint64_t accounted_ = 0; ///< bytes of active_ that the stream knows of
   std::uint64_t cuts_made_ = 0;
+  lsn_t commit_ = commit_untold;
 
   std::atomic<lsn_t> last_appended_; ///< last_, for durable()
   std::atomic<epoch_t> epoch_;

@@ -163,7 +163,8 @@ void transaction::refuse(op_reply& reply, op_code code) noexcept {
 // ---------------------------------------------------------------------------------------------------------
 
 op_code transaction::admit(share& s, std::uint64_t writes, std::uint64_t bytes) noexcept {
-  if (state_.refusing.load(std::memory_order_relaxed)) return op_code::shutting_down;
+  if (const auto code = state_.refusal.load(std::memory_order_relaxed); code != op_code::ok)
+    return code;
   auto* const log = s.at->log();
   if (!log) return op_code::ok;
   const auto code = log->admit(writes, bytes);
@@ -181,10 +182,11 @@ op_code transaction::lock() {
       s.bytes_applied = 0;
       s.full = false;
     }
-    auto code = state_.refusing.load(std::memory_order_relaxed) && share_count_ != 0 &&
-                        std::ranges::any_of(shares(), [](const share& s) { return s.writes != 0; })
-                    ? op_code::shutting_down
-                    : op_code::ok;
+    auto code = state_.refusal.load(std::memory_order_relaxed);
+    if (code != op_code::ok &&
+        (share_count_ == 0 ||
+         std::ranges::none_of(shares(), [](const share& s) { return s.writes != 0; })))
+      code = op_code::ok;
     for (auto& s : shares())
       if (code == op_code::ok && s.writes != 0) code = admit(s, s.writes, s.bytes);
     if (code == op_code::ok) {

@@ -25,8 +25,8 @@ constexpr std::uint32_t segment_after_failure = 1;
 namespace in_frame {
 constexpr std::size_t segment = 0, crc = 8, length = 12, kind = 16, flags = 18, shard = 20,
                       epoch = 24, previous = 32, first = 40, last = 48, reserved = 56,
-                      timestamp = 64, synced = 72, count = 80, zero = 84;
-static_assert(zero + 4 == frame_header_bytes);
+                      timestamp = 64, synced = 72, count = 80, uncommitted = 84;
+static_assert(uncommitted + 4 == frame_header_bytes);
 static_assert(frame_header_bytes % frame_alignment == 0 &&
               segment_header_bytes % frame_alignment == 0);
 } // namespace in_frame
@@ -123,7 +123,7 @@ void encode(const frame_header& header, char* to) noexcept {
   store_le<std::uint64_t>(to + in_frame::timestamp, header.timestamp_us);
   store_le<std::uint64_t>(to + in_frame::synced, header.synced);
   store_le<std::uint32_t>(to + in_frame::count, header.count);
-  store_le<std::uint32_t>(to + in_frame::zero, 0);
+  store_le<std::uint32_t>(to + in_frame::uncommitted, header.uncommitted);
 }
 
 std::uint32_t frame_crc_begin(const char* header, std::uint64_t offset) noexcept {
@@ -155,6 +155,7 @@ std::optional<frame_header> peek_frame(std::string_view bytes, std::uint64_t id)
   f.timestamp_us = load_le<std::uint64_t>(at + in_frame::timestamp);
   f.synced = load_le<std::uint64_t>(at + in_frame::synced);
   f.count = load_le<std::uint32_t>(at + in_frame::count);
+  f.uncommitted = load_le<std::uint32_t>(at + in_frame::uncommitted);
   if (!plausible(f)) return {};
   return f;
 }

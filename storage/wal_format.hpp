@@ -74,6 +74,9 @@ struct frame_header {
   std::uint64_t timestamp_us = 0; ///< when the round began; never going back within a stream
   std::uint64_t synced =
       0; ///< everything in this segment below this offset was on disk before this frame was written
+  /// Of a replicated shard: one more than how many numbers `last` was above what was known to be
+  /// committed. 0: says nothing.
+  std::uint32_t uncommitted = 0;
 
   friend bool operator==(const frame_header&, const frame_header&) = default;
 };

@@ -171,6 +171,13 @@ void wal_stream::lay_out_round() {
   for (const auto index : round_members_) lay_out(index);
 }
 
+std::uint32_t wal_stream::uncommitted(const shard_log::taken_round& round, lsn_t last) noexcept {
+  if (round.commit == shard_log::commit_untold) return 0;
+  if (last <= round.commit) return 1;
+  const auto above = last - round.commit;
+  return above < 0xffff'ffffu ? static_cast<std::uint32_t>(above) + 1 : 0;
+}
+
 void wal_stream::lay_out(std::uint32_t index) {
   const auto& m = members_[index];
   const auto& round = m.round;
@@ -187,6 +194,7 @@ void wal_stream::lay_out(std::uint32_t index) {
     out.header.first = f.first;
     out.header.last = f.last;
     out.header.reserved = round.reserved;
+    out.header.uncommitted = uncommitted(round, f.last);
     out.pieces = std::span{pieces}.subspan(f.piece_begin, f.piece_end - f.piece_begin);
     out.length = f.length;
     out.epoch = round.epoch;
@@ -202,6 +210,7 @@ void wal_stream::lay_out(std::uint32_t index) {
   out.header.epoch = out.epoch = round.epoch;
   out.header.previous = out.header.first = out.header.last = round.last;
   out.header.reserved = round.reserved;
+  out.header.uncommitted = uncommitted(round, round.last);
   out.length = frame_header_bytes;
   frames_.push_back(out);
 }

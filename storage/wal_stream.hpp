@@ -121,6 +121,9 @@ private:
   bool take_round() noexcept;
   void lay_out_round();
   void lay_out(std::uint32_t index);
+  /// For a frame that ends at `last`.
+  [[nodiscard]] static std::uint32_t uncommitted(const shard_log::taken_round& round,
+                                                 lsn_t last) noexcept;
   op_status write_frames();
   bool write_round();
   void publish_round() noexcept;

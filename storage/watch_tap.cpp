@@ -24,6 +24,8 @@ watch_kind kind_of(log_op op) noexcept {
     return watch_kind::fields_erased;
   case log_op::put:
   case log_op::parts:
+  case log_op::nothing:
+  case log_op::clear:
     break;
   }
   return watch_kind::put;

@@ -9,6 +9,7 @@ namespace warp::programs {
 op_status rpc_service::start() {
   auto options = options_;
   options.physics = &physics_;
+  options.gpu = &gpu_;
   // A restart: clients know the port of the first start.
   if (port_ != 0) options.listen = address();
   auto server = cluster::rpc_server::start(std::move(options), universe_.engine(), &admin_);

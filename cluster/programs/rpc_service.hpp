@@ -3,6 +3,7 @@
 #include "actors/service.hpp"
 #include "actors/universe.hpp"
 #include "cluster/programs/universe_admin.hpp"
+#include "cluster/programs/universe_gpu.hpp"
 #include "cluster/programs/universe_physics.hpp"
 #include "cluster/rpc_server.hpp"
 
@@ -20,7 +21,8 @@ class rpc_service final : public actors::service {
 public:
   rpc_service(cluster::rpc_server_options options, universe& u,
               universe_admin::backup_rules backups)
-      : options_(std::move(options)), universe_(u), admin_(u, std::move(backups)), physics_(u) {}
+      : options_(std::move(options)), universe_(u), admin_(u, std::move(backups)), physics_(u),
+        gpu_(u) {}
 
   [[nodiscard]] std::string name() const override { return "rpc"; }
   op_status start() override;
@@ -40,6 +42,7 @@ private:
   universe& universe_;
   universe_admin admin_;
   universe_physics physics_;
+  universe_gpu gpu_;
   mutable std::mutex
       mutex_; ///< guards the pointer and the port, never held while the server starts or stops
   std::unique_ptr<cluster::rpc_server> server_;

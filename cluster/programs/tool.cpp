@@ -3,6 +3,7 @@
 #include "cluster/config_units.hpp"
 #include "cluster/line_source.hpp"
 #include "cluster/ndjson.hpp"
+#include "messages/base64.hpp"
 #include "messages/packed_fields.hpp"
 
 #include <cerrno>
@@ -159,7 +160,7 @@ std::string printable(std::string_view bytes) {
 
 std::string json_bytes(std::string_view name, std::string_view bytes) {
   if (!cluster::is_utf8(bytes))
-    return fmt::format("\"{}_base64\": \"{}\"", name, cluster::to_base64(bytes));
+    return fmt::format("\"{}_base64\": \"{}\"", name, to_base64(bytes));
   auto text = fmt::format("\"{}\": ", name);
   cluster::append_json_string(text, bytes);
   return text;
@@ -180,7 +181,7 @@ std::string json_names(std::string_view names) {
     if (!std::exchange(first, false)) text += ", ";
     cluster::append_json_string(text, name);
   });
-  if (!as_text) return fmt::format("\"names_base64\": \"{}\"", cluster::to_base64(names));
+  if (!as_text) return fmt::format("\"names_base64\": \"{}\"", to_base64(names));
   return text + "]";
 }
 

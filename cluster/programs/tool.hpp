@@ -44,6 +44,7 @@ void add_load_command(CLI::App& app, tool& t);
 void add_admin_commands(CLI::App& app, tool& t);
 /// qget, entangle, entropy, rebalance, physics.
 void add_physics_commands(CLI::App& app, tool& t);
+void add_gpu_command(CLI::App& app, tool& t);
 void add_bench_command(CLI::App& app, tool& t);
 void add_backup_commands(CLI::App& app, tool& t);
 void add_wal_command(CLI::App& app, tool& t);

@@ -46,6 +46,7 @@ int main(int argc, char** argv) {
   add_load_command(app, t);
   add_admin_commands(app, t);
   add_physics_commands(app, t);
+  add_gpu_command(app, t);
   add_bench_command(app, t);
   add_backup_commands(app, t);
   add_wal_command(app, t);

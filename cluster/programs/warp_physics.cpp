@@ -194,13 +194,31 @@ void show_json(const horizon_report& h) {
                &p == h.curve.data() ? "" : ", ", p.share, p.bytes, p.miss_ratio, p.keys);
   fmt::print("], \"settings\": {{\"small_share\": {}, \"ghost_share\": {}, \"hits_to_stay\": {}}}, "
              "\"named\": {}, \"applied\": {}, \"proof\": {{\"reads\": {}, \"miss_ratio\": {:.6f}, "
-             "\"miss_ratio_of_defaults\": {:.6f}}}}}\n",
+             "\"miss_ratio_of_defaults\": {:.6f}}}, ",
              h.small_share, h.ghost_share, h.hits_to_stay, h.named, h.applied, h.proof_reads,
              h.miss_ratio_fitted, h.miss_ratio_default);
+  const auto& s = h.search;
+  fmt::print(
+      "\"search\": {{\"searches\": {}, \"settings\": {}, \"trouble\": {}, \"by_device\": {}, "
+      "\"small_share\": {}, \"ghost_share\": {}, \"hits_to_stay\": {}, \"accesses\": {}, "
+      "\"miss_ratio\": {:.6f}, \"miss_ratio_of_defaults\": {:.6f}}}}}\n",
+      s.searches, s.settings, json_text(s.trouble), s.by_device, s.small_share, s.ghost_share,
+      s.hits_to_stay, s.accesses, s.miss_ratio, s.miss_ratio_default);
 }
 
 /// Below so many watched keys in it a point of the curve is a guess.
 constexpr std::uint64_t keys_to_believe = 16;
+
+void show_search(const horizon_search_report& s) {
+  if (!s.trouble.empty()) fmt::print("search    came to nothing: {}\n", printable(s.trouble));
+  if (s.searches == 0) return;
+  fmt::print(
+      "search    of {} settings, by {}: small queue {:.0f} %, ghosts {:.0f} %, {} to stay; on "
+      "{} accesses it had not seen {:.2f} % missed, {:.2f} % with the defaults\n",
+      s.settings, s.by_device ? "a device" : "the CPU", 100 * s.small_share, 100 * s.ghost_share,
+      s.hits_to_stay == 1 ? "1 hit" : fmt::format("{} hits", s.hits_to_stay),
+      with_commas(s.accesses), 100 * s.miss_ratio, 100 * s.miss_ratio_default);
+}
 
 void horizon(tool& t) {
   const auto c = t.connect();
@@ -235,6 +253,7 @@ void horizon(tool& t) {
     fmt::print("proof     on {} sampled reads since then {:.2f} % missed, {:.2f} % with the "
                "defaults\n",
                with_commas(h.proof_reads), 100 * h.miss_ratio_fitted, 100 * h.miss_ratio_default);
+  show_search(h.search);
 }
 
 void status(tool& t) {
@@ -293,7 +312,8 @@ void add_physics_command(CLI::App& app, tool& t) {
   auto* tier = p->add_subcommand(
       "tier",
       "Observe more or less, at once: T0 nothing, T1 which keys belong together, T2 how the "
-      "load lies on the shards and what memory is worth too, T3 the same as T2 for now");
+      "load lies on the shards and what memory is worth too, T3 a search for the settings that "
+      "would serve memory best too, on a GPU where there is one");
   const auto name = std::make_shared<std::string>();
   tier->add_option("tier", *name, "T0, T1, T2 or T3")->required();
   tier->fallthrough();

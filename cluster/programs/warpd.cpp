@@ -166,6 +166,21 @@ cluster::resp_server_options resp_options_of(const cluster::server_config& c,
   return options;
 }
 
+actors::compute_settings compute_settings_of(const cluster::server_config& c) {
+  using actors::compute_mode;
+  const auto& g = c.gpu;
+  return {.mode = g.mode == "off"   ? compute_mode::off
+                  : g.mode == "cpu" ? compute_mode::cpu
+                                    : compute_mode::automatic,
+          .check_one_in = g.check_one_in,
+          .queue_max = g.queue_max,
+          .queue_bytes_max = g.queue_bytes_max,
+          .window = g.window,
+          .batch_max = g.batch_max,
+          .workers = g.workers,
+          .threads = g.threads};
+}
+
 struct command_line {
   config_flags flags;
   std::string port_file;
@@ -215,6 +230,7 @@ int serve(const cluster::server_config& config, const command_line& line, stop_s
   options.learning = {.tier = *parse_physics_tier(config.physics.tier),
                       .rules = config.physics_rules(),
                       .save_interval = config.physics.save_interval};
+  options.compute = compute_settings_of(config);
   options.on_fatal = [&signals](const std::string& cause) { signals.failed(cause); };
   auto opened = universe::open(std::move(options));
   if (!opened) {

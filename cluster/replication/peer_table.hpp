@@ -4,6 +4,7 @@
 #include "cluster/replication/read_lease.hpp"
 
 #include <map>
+#include <optional>
 
 namespace warp::cluster::replication {
 
@@ -16,10 +17,11 @@ struct peer {
   lease_grant grant;
   moment progress_at = 0; ///< it had everything, or got on
   moment acked_at = 0;
-  moment sent_at = 0; ///< of the last Append
   /// R10: the end of a checkpoint that is on its way to it; 0: none.
   lsn_t pins = 0;
   moment pinned_at = 0;
+  moment sent_at = 0;            ///< of the last Append
+  std::optional<moment> read_at; ///< when what comes next was asked for of the log
 };
 
 /// By node: of two boots of one node only the later one counts.

@@ -63,6 +63,8 @@ public:
   [[nodiscard]] bool is_known() const { return known_.knows(self_.node); }
   /// R7: whether a value that was read before now may be given out.
   [[nodiscard]] bool may_read(moment now) const;
+  /// What a client_write would be answered now: ok, unavailable, no_replicas or overloaded.
+  [[nodiscard]] op_code may_write() const;
 
 private:
   struct waiting_write {
@@ -146,6 +148,7 @@ private:
   void on(const event::checkpoint_received& e);
   [[nodiscard]] lsn_t pinned() const;
   void on(const event::checkpoint_published& e);
+  void on(const event::log_read& e);
   void on(const event::copy_damaged& e);
   void begin_rebuilding();
   void go_on_rebuilding();

@@ -50,6 +50,8 @@ void replica::on(const message& from, const join& m) {
     p.sent = m.last_lsn;
   } else if (m.commit_lsn >= log_.base().lsn) {
     p.sent = log_.at_or_below(m.commit_lsn).lsn; // what is committed is the same in both
+  } else if (options_.reads_log) {
+    p.sent = m.commit_lsn;
   } else {
     p.sent = log_.last().lsn;
     if (!known_.lists(from.from)) send(node, rebuild{reign_});
@@ -175,6 +177,24 @@ lsn_t replica::pinned() const {
         log_.last().lsn - std::min(p.pins, log_.last().lsn) <= options_.pin_max)
       least = std::min(least, p.pins);
   return least;
+}
+
+void replica::on(const event::log_read& e) {
+  const auto at = peers_.find(e.to);
+  if (stands_ != standing::primary || !fenced() || at == peers_.end()) return;
+  auto& p = at->second;
+  p.read_at.reset();
+  if (p.sent != e.after) return; // something has come between
+  if (e.records.empty()) {
+    p.sent = log_.last().lsn;
+    if (!known_.lists({e.to, p.boot}))
+      send(e.to, rebuild{reign_}); // a member will be dropped first
+    return;
+  }
+  p.sent = e.records.back().lsn;
+  p.sent_at = now_;
+  send(e.to, append{reign_, e.after, e.after_epoch, commit_lsn_, now_, e.records,
+                    known_.reset_epoch});
 }
 
 void replica::on(const message&, const release&) {

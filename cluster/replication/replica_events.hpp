@@ -77,10 +77,19 @@ struct checkpoint_received {
   epoch_t max_epoch = 0; ///< of its sender
   log_position end;
 };
+/// Answer to read_log: what comes behind `after`, and the epoch of the record there. No records:
+/// the log no longer reaches back so far.
+struct log_read {
+  node_id to;
+  lsn_t after = 0;
+  epoch_t after_epoch = 0;
+  std::vector<log_record> records;
+};
 /// What is at rest of this copy is damaged: a follower takes a checkpoint, and gives its seat up
 /// with its boot (R10). For others it is too early; tell it again.
 struct copy_damaged {};
-/// A checkpoint of this copy is published: the log up to its end may be forgotten.
+/// The log up to here may be forgotten: a published checkpoint of this copy has it, or the wiring
+/// can read it back.
 struct checkpoint_published {
   lsn_t end_lsn = 0;
 };
@@ -91,7 +100,8 @@ using replica_event =
                  event::authority_doorbell, event::compare_failed, event::nodes_seen,
                  event::client_write, event::client_read, event::move_requested, event::boot_drawn,
                  event::checkpoint_received, event::checkpoint_published, event::copy_damaged,
-                 event::members_wanted, event::accept_loss, event::checkpoint_coming>;
+                 event::members_wanted, event::accept_loss, event::checkpoint_coming,
+                 event::log_read>;
 
 /// What goes into the write-ahead log, in this order; each piece has the next place, from 1.
 namespace wal {
@@ -177,6 +187,12 @@ struct loss_refused {
 };
 /// The log behind the checkpoint that is arriving is gone: a newer one has to be taken (R10).
 struct checkpoint_outdated {};
+/// Somebody needs records that this machine has forgotten, about so many; answered by log_read.
+struct read_log {
+  node_id to;
+  lsn_t after = 0;
+  std::size_t count_max = 0;
+};
 /// A rule was broken that no fault explains: stop, keep everything for a look.
 struct broken_rule {
   std::string what;
@@ -188,6 +204,6 @@ using replica_action =
                  action::compare_and_set, action::logged, action::answer, action::committed,
                  action::undo_pending, action::serving, action::draw_boot, action::offer_checkpoint,
                  action::loss_accepted, action::loss_refused, action::checkpoint_outdated,
-                 action::broken_rule>;
+                 action::read_log, action::broken_rule>;
 
 } // namespace warp::cluster::replication

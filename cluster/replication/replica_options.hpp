@@ -51,6 +51,8 @@ struct replication_options {
   moment pin_timeout = 5 * seconds;
   /// Records of one Append.
   std::size_t batch_max = 256;
+  /// Records that this machine has forgotten can be read back (action::read_log).
+  bool reads_log = false;
 
   /// L(1 + rho): what an acker promises.
   [[nodiscard]] moment promise() const {

@@ -60,6 +60,11 @@ void replica::step_down() {
 
 void replica::send_append(node_id to, peer& p) {
   if (stands_ != standing::primary || !fenced()) return;
+  if (p.sent < log_.base().lsn && options_.reads_log) {
+    if (p.read_at && now_ - *p.read_at < options_.resend) return;
+    p.read_at = p.sent_at = now_;
+    return act(action::read_log{to, p.sent, options_.batch_max});
+  }
   p.sent = std::max(p.sent, log_.base().lsn);
   const auto from = log_.at_or_below(p.sent);
   append m{reign_,
@@ -109,7 +114,7 @@ void replica::on(const message& from, const append_nack& m) {
   if (stands_ != standing::primary || m.max_epoch != reign_ || m.need_from == 0) return;
   auto* p = peer_of(from.from);
   if (p == nullptr) return;
-  if (m.need_from <= log_.base().lsn) {
+  if (m.need_from <= log_.base().lsn && !options_.reads_log) {
     if (!known_.lists(from.from)) send(from.from.node, rebuild{reign_});
     return; // a member will be dropped first
   }
@@ -185,12 +190,16 @@ bool replica::has_min_isr() const {
   return std::min(known_.isr.size(), proposed) >= options_.min_isr;
 }
 
+op_code replica::may_write() const {
+  if (!serving_ || move_) return op_code::unavailable;
+  if (!has_min_isr()) return op_code::no_replicas;
+  if (log_.last().lsn + 1 - commit_lsn_ > options_.window) return op_code::overloaded;
+  return op_code::ok;
+}
+
 void replica::on(const event::client_write& e) {
-  const auto refuse = [&](op_code why) { act(action::answer{e.token, why, 0}); };
-  if (!serving_ || move_) return refuse(op_code::unavailable);
-  if (!has_min_isr()) return refuse(op_code::no_replicas);
+  if (const auto why = may_write(); why != op_code::ok) return act(action::answer{e.token, why, 0});
   const auto lsn = log_.last().lsn + 1;
-  if (lsn - commit_lsn_ > options_.window) return refuse(op_code::overloaded);
   log_record record{lsn, reign_, false, e.body};
   const auto position = write(wal::record{record});
   log_.append(std::move(record), position);

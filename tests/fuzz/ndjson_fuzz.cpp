@@ -4,6 +4,7 @@
 // Input: the line.
 
 #include "cluster/ndjson.hpp"
+#include "messages/base64.hpp"
 #include "messages/limits.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
 

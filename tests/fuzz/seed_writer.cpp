@@ -1,6 +1,12 @@
 // Writes the seeds of the fuzzers: seed_writer FOLDER makes FOLDER/TARGET/NAME. They are made by
 // the code that writes such files, small, and the same at each run.
 
+#include "cluster/etcd/cluster_config.hpp"
+#include "cluster/etcd/desired_placement.hpp"
+#include "cluster/etcd/node_record.hpp"
+#include "cluster/etcd/shard_record.hpp"
+#include "cluster/links/envelope.hpp"
+#include "cluster/links/hello.hpp"
 #include "messages/conversion.hpp"
 #include "messages/packed_fields.hpp"
 #include "messages/warp.capnp.h"
@@ -13,6 +19,7 @@
 #include "storage/transaction.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
 #include "tests/fuzz/seals.hpp"
+#include "tests/links/random_messages.hpp"
 #include "tests/support/memory_file_system.hpp"
 
 #include <capnp/message.h>
@@ -379,10 +386,67 @@ std::string put_call() {
   return flat(message);
 }
 
+// -- between nodes
+// -------------------------------------------------------------------------------------------------------------
+
+void envelope_seeds() {
+  using namespace cluster::links;
+  const auto self = test_identity(2, 7);
+  const auto text = [](const std::vector<char>& bytes) {
+    return std::string{bytes.begin(), bytes.end()};
+  };
+  random_messages make{5};
+  for (int n = 0; n < 4; ++n) {
+    std::vector<shard_message> messages;
+    for (int i = 0; i < 3 * n; ++i) messages.push_back(make.next(self.node));
+    const auto bytes = encode_envelope(self, messages);
+    must(bytes.ok() ? op_status{} : bytes.status());
+    seed("envelope", "messages" + std::to_string(n), with_choice(4, text(*bytes)));
+    if (n == 1) seed("envelope", "as_it_is", with_choice(0, text(*bytes)));
+  }
+  seed("envelope", "hello", with_choice(6, text(encode_hello(self))));
+  seed("envelope", "answer",
+       with_choice(7, text(encode_answer({{op_code::unauthorized, "another cluster"}, self}))));
+}
+
 std::string compressed(std::string_view text) {
   std::string bytes(ZSTD_compressBound(text.size()), '\0');
   bytes.resize(ZSTD_compress(bytes.data(), bytes.size(), text.data(), text.size(), 1));
   return bytes;
+}
+
+// -- etcd
+// ----------------------------------------------------------------------------------------------------------------
+
+void etcd_seeds() {
+  using namespace cluster::etcd;
+  using namespace cluster::replication;
+  cluster_config config;
+  config.shards = 4;
+  config.slots = equal_slots(4);
+  seed("etcd", "config", with_choice(0, to_value(config)));
+  seed("etcd", "node",
+       with_choice(1, to_value(node_record{boot_id{42}, "a", "h:1", "[::1]:2", "", "h:3"})));
+  const member one{node_id{1}, boot_id{42}}, two{node_id{2}, boot_id{43}};
+  seed("etcd", "shard", with_choice(2, to_value(shard_record{{7, one, {one}}, {two}, 3})));
+  seed("etcd", "placement",
+       with_choice(3, to_value(desired_placement{{{node_id{1}, node_id{2}}, {node_id{3}}}})));
+  const std::string header = R"("header":{"cluster_id":"7","member_id":"1","revision":"5"})";
+  const std::string keys =
+      R"("kvs":[{"key":"YQ==","create_revision":"2","mod_revision":"3","version":"2","value":"Yg==","lease":"9"}],"count":"1")";
+  seed("etcd", "range", with_choice(4, "{" + header + "," + keys + "}"));
+  seed("etcd", "txn",
+       with_choice(5, "{" + header + R"(,"succeeded":false,"responses":[{"response_range":{)" +
+                          keys + "}}]}"));
+  seed("etcd", "watch",
+       with_choice(6, R"({"result":{)" + header +
+                          R"(,"created":true,"compact_revision":"4","canceled":true,"events":[)"
+                          R"({"type":"DELETE","kv":{"key":"YQ==","mod_revision":"4"}}]}})"));
+  seed("etcd", "lease", with_choice(8, R"({"result":{)" + header + R"(,"ID":"9","TTL":"10"}})"));
+  seed("etcd", "status",
+       with_choice(9, "{" + header +
+                          R"(,"version":"3.4.23","leader":"1","dbSize":"4096","errors":["x"]})"));
+  seed("etcd", "error", with_choice(11, R"({"error":"etcdserver: no","message":"x","code":5})"));
 }
 
 void write_all() {
@@ -427,6 +491,8 @@ void write_all() {
   seed("operations", "one", with_choice(1, one_operation()));
   seed("operations", "answers", with_choice(2, answers()));
   seed("operations", "put", with_choice(3, put_call()));
+  etcd_seeds();
+  envelope_seeds();
   using namespace std::string_view_literals;
   seed("resp", "pipeline",
        "\x03*3\r\n$3\r\nSET\r\n$1\r\na\r\n$5\r\nvalue\r\n*2\r\n$3\r\nGET\r\n$1\r\na\r\n");

@@ -99,6 +99,8 @@ def same(words, a, b):
         return sorted(a) == sorted(b)
     if name == "randomkey":
         return is_null(a) == is_null(b)
+    if name == "memory" and isinstance(a, int) and is_null(b):
+        return True  # it finds keys that have expired and that Redis has not come round to yet
     if name in ("memory", "object"):
         return is_null(a) == is_null(b) and type(a) is type(b)
     # The order of fields is Redis's own above the listpack's limits, and ours above those of a packed hash.

@@ -264,6 +264,11 @@ void model_copy::on(action::broken_rule& a) {
   world_.judges[shard_]->broken(fmt::format("{}: {}", name(), a.what));
 }
 
+/// The options do not offer it: what a copy has forgotten is gone.
+void model_copy::on(action::read_log&) {
+  world_.judges[shard_]->broken(name() + " reads back a log that it was not promised");
+}
+
 void model_copy::apply(lsn_t lsn) {
   for (const auto& r : machine_->log().behind(applied_, machine_->log().size())) {
     if (r.lsn > lsn) break;

@@ -81,6 +81,7 @@ private:
   void on(cluster::replication::action::loss_refused& a);
   void on(cluster::replication::action::checkpoint_outdated& a);
   void on(cluster::replication::action::broken_rule& a);
+  void on(cluster::replication::action::read_log& a);
 
   simulation_world& world_;
   model_node& node_;

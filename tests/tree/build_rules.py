@@ -24,6 +24,8 @@ def _flags_by_folder(tree):
     for command in commands:
         words = command.get("arguments") or shlex.split(command["command"])
         file = os.path.relpath(os.path.join(command["directory"], command["file"]), tree.root)
+        if file.endswith(".cu"): # for another compiler; the headers of such sources stand alone for this one
+            continue
         launchers = [i for i, word in enumerate(words) if os.path.basename(word) == "ccache"]
         words = words[launchers[-1] + 1:] if launchers else words
         kept, skip = [words[0]], False

@@ -7,8 +7,9 @@ FOLDERS = {
     "storage": {"storage", "physics", "messages"},
     "actors": {"actors", "storage", "gpu", "physics", "messages"},
     "cluster/replication": {"cluster/replication", "messages"},
-    "cluster": {"cluster", "cluster/replication", "actors", "storage", "gpu", "physics", "messages"},
-    "cluster/programs": {"cluster/programs", "cluster", "cluster/replication", "actors", "storage", "gpu", "physics", "messages"},
+    "cluster/etcd": {"cluster/etcd", "cluster/replication", "messages"},
+    "cluster": {"cluster", "cluster/etcd", "cluster/replication", "actors", "storage", "gpu", "physics", "messages"},
+    "cluster/programs": {"cluster/programs", "cluster", "cluster/etcd", "cluster/replication", "actors", "storage", "gpu", "physics", "messages"},
 }
 
 # Folders that are pure: no foreign library, no files, no threads, whatever the folder above them may know.
@@ -44,7 +45,7 @@ SYSTEM = ("sanitizer/", "sys/", "linux/", "bits/", "asm/", "net/", "netinet/", "
 
 def folder_of(file):
     """The layer a file belongs to, or None for tests, deploy and the rest."""
-    for inner in ("cluster/programs", "cluster/replication"):
+    for inner in ("cluster/etcd", "cluster/programs", "cluster/replication"):
         if file.startswith(inner + "/"):
             return inner
     top = file.split("/", 1)[0]

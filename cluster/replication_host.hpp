@@ -1,0 +1,234 @@
+#pragma once
+
+#include "cluster/replica_marks.hpp"
+#include "cluster/replication/replica.hpp"
+#include "messages/operations.hpp"
+#include "messages/status.hpp"
+#include "storage/engine.hpp"
+#include "storage/log_cursor.hpp"
+#include "storage/replicated_shard.hpp"
+#include "storage/reply.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace warp::cluster {
+
+/// What a replication_host needs of the rest of its node: clock, network and etcd. Called on the
+/// thread that calls the host, never to be waited for; none of it may call the host.
+class replication_surroundings {
+public:
+  virtual ~replication_surroundings() = default;
+  /// Of CLOCK_BOOTTIME; never goes back.
+  [[nodiscard]] virtual replication::moment now() = 0;
+  virtual void send(replication::node_id to, replication::message what) = 0;
+  /// A linearizable read; answered by event::authority_read.
+  virtual void read_authority() = 0;
+  /// Answered by event::authority_read when it has certainly succeeded, by event::compare_failed
+  /// when etcd said that it did not compare, and by nothing when nobody knows.
+  virtual void compare_and_set(std::uint64_t compared_revision,
+                               const replication::authority& value) = 0;
+  /// Bring the shard's newest checkpoint (engine::newest_checkpoint(); one has to be made where
+  /// there is none) to that node, whose host is told by checkpoint_arrived().
+  virtual void offer_checkpoint(replication::node_id to, epoch_t max_epoch) = 0;
+  /// Clients may come, or should go elsewhere.
+  virtual void serving(bool begins, epoch_t epoch) = 0;
+  /// The copy has halted: its log has failed (io_error), its memory is used up (no_space), or
+  /// something is wrong that no fault explains (corruption). The node should end, and its other
+  /// copies hand over.
+  virtual void halted(const op_status& why) = 0;
+};
+
+struct replication_host_options {
+  replication::replication_options machine; ///< reads_log is set by the host
+  /// Bytes of records that may wait for their commit; more is answered overloaded (I12). Beside it
+  /// counts machine.window.
+  std::size_t pending_bytes_max = 64u << 20;
+  /// Bytes of committed records that stay in memory for copies that lag behind; what is older is
+  /// read from the log.
+  std::size_t kept_bytes = 8u << 20;
+};
+
+struct replication_host_stats {
+  std::uint64_t writes = 0, reads = 0; ///< that were executed here
+  std::uint64_t overloaded = 0;        ///< writes refused because too much waits
+  std::uint64_t appends_dropped = 0;   ///< from a primary, for a log without room; sent again
+  std::uint64_t records_refused = 0;   ///< malformed ones from a primary
+  std::uint64_t log_reads = 0;         ///< for copies that lag behind
+  std::uint64_t checkpoints_installed = 0;
+  std::uint64_t expired = 0;
+  std::size_t held_records = 0, held_bytes = 0, pending_bytes = 0;
+};
+
+/// One copy of one shard at work: the replication machine (replication/replica.hpp), the shard of
+/// the storage engine that is its log and table (storage/replicated_shard.hpp), and what comes
+/// between. Clients' operations become events of the machine, the machine's actions become calls of
+/// storage and of `replication_surroundings`.
+///
+///     a write   execute on what is committed and pending -> client_write -> the log, Appends ->
+///               committed -> the table, the answer
+///     a read    execute likewise -> client_read -> the answer, when what it saw is committed and
+///               the lease holds
+///     a record  of another primary: the log -> wal_synced -> Ack; committed -> the table
+///
+/// The engine has options.replicated, and somebody drives its streams and calls on_round() after
+/// rounds. An event queue without threads: one thread at a time calls it, and nothing but the
+/// installation of a checkpoint, and its marks, blocks. Completions run before the call that brings
+/// them about returns, with the host free to be called again.
+///
+/// A part whose user comes next: network and etcd behind replication_surroundings, an actor that
+/// owns it, the servers that ask it. What is still to come here: operations in one record (batches
+/// and transactions within a shard), Appends that gather the writes of a turn, and scans, watches
+/// and backups that know how far the copy may be believed; the engine's own see what is committed
+/// here, watches and backups also read the log beyond it.
+class replication_host {
+public:
+  /// The reply, whose views are valid during the call.
+  using completion = std::function<void(const storage::op_reply&)>;
+
+  /// Takes up what a start of the engine has found. `engine` and `around` are borrowed. corruption:
+  /// the copy's log or marks are damaged; io_error.
+  [[nodiscard]] static op_result<std::unique_ptr<replication_host>>
+  open(storage::engine& engine, shard_id shard, replication::node_id self,
+       replication_host_options options, replication_surroundings& around);
+  replication_host(const replication_host&) = delete;
+  replication_host& operator=(const replication_host&) = delete;
+
+  // -- clients
+  // ------------------------------------------------------------------------------------------------------
+
+  /// Executes an operation on a key of this shard. op.level of a write says what its answer is
+  /// worth (R3; `memory` is as `async`); of a read it says nothing: every answer is of what is
+  /// committed, and linearizable. Codes beside those of engine::execute():
+  ///   unavailable      this copy is not, or no longer, the one to ask; nothing was done
+  ///   no_replicas      too few copies for a write; nothing was done
+  ///   overloaded       too much waits for its commit; nothing was done
+  ///   outcome_unknown  it may have been done or not; a retry with the same request id is safe
+  void execute(const operation& op, completion done);
+  /// Logs the removal of up to so many keys that have expired, if this copy serves.
+  void sweep(std::size_t keys_max);
+
+  // -- the rest of the node
+  // -----------------------------------------------------------------------------------------
+
+  /// tick, received, authority_read, authority_doorbell, compare_failed, nodes_seen,
+  /// move_requested, copy_damaged; the other events are the host's own.
+  void handle(replication::replica_event what);
+  /// After a round of the log stream.
+  void on_round();
+  /// A checkpoint file of this shard, from a member with this max_epoch. The file stays the
+  /// caller's, and is not needed any more when this has returned. Not ok: it is of no use.
+  [[nodiscard]] op_status checkpoint_arrived(epoch_t max_epoch, const std::string& path);
+
+  /// Before engine::close(): what a start may put into the table gets to disk. Nothing is handled
+  /// any more; who waits is answered outcome_unknown.
+  void stop();
+  /// After stop(), and engine::close() that was ok: a start may take up its seat (R11).
+  /// invalid_argument: the copy had halted before.
+  [[nodiscard]] op_status mark_stopped();
+
+  // -- observers
+  // ----------------------------------------------------------------------------------------------------
+
+  [[nodiscard]] const replication::replica& machine() const { return *machine_; }
+  [[nodiscard]] const storage::replicated_shard& copy() const { return *shard_; }
+  [[nodiscard]] bool has_halted() const { return halted_; }
+  [[nodiscard]] replication_host_stats stats() const;
+
+private:
+  struct open_call {
+    storage::op_reply reply;
+    storage::value_arena arena;
+    completion done;
+  };
+  /// Something in the log, and what must be on disk for it to be there.
+  struct logged_piece {
+    std::uint64_t position;
+    lsn_t lsn;     ///< 0: none
+    epoch_t epoch; ///< 0: none
+  };
+  struct held_record {
+    lsn_t lsn;
+    std::size_t bytes;
+  };
+  /// Where a copy that lags behind is in this copy's log.
+  struct reader {
+    std::unique_ptr<storage::log_cursor> cursor;
+    lsn_t at = 0;
+    epoch_t epoch = 0;
+    bool fits = false; ///< the record at `at` is in this log
+  };
+
+  replication_host(storage::engine& engine, shard_id shard, replication_host_options options,
+                   replication_surroundings& around);
+  op_status recover(replication::node_id self);
+  op_status read_tail(replication::recovered_copy& found);
+
+  void feed(replication::replica_event what);
+  void drain();
+  void perform(replication::replica_action& what);
+  void on(replication::action::send& a);
+  void on(replication::action::write_wal& a);
+  void on(const replication::action::sync_wal& a);
+  void on(const replication::action::read_authority& a);
+  void on(const replication::action::compare_and_set& a);
+  void on(const replication::action::logged& a);
+  void on(const replication::action::answer& a);
+  void on(const replication::action::committed& a);
+  void on(const replication::action::undo_pending& a);
+  void on(const replication::action::serving& a);
+  void on(const replication::action::draw_boot& a);
+  void on(const replication::action::offer_checkpoint& a);
+  void on(const replication::action::read_log& a);
+  void on(const replication::action::broken_rule& a);
+  void write(std::uint64_t position, const replication::wal::fence& w);
+  void write(std::uint64_t position, const replication::wal::record& w);
+  void write(std::uint64_t position, const replication::wal::truncation& w);
+  void write(std::uint64_t position, const replication::wal::commit& w);
+  void write(std::uint64_t position, const replication::wal::incomplete& w);
+  void write(std::uint64_t position, const replication::wal::complete& w);
+  void write(std::uint64_t position, const replication::wal::installation& w);
+
+  [[nodiscard]] bool takes(const replication::replica_event& what);
+  void look_at_disk();
+  void forget_old();
+  op_status read_for(const replication::action::read_log& a, replication::event::log_read& out);
+  [[nodiscard]] op_code admit(const operation& op) const;
+  [[nodiscard]] bool remove_expired(std::string_view key);
+  void finish(std::uint64_t token);
+  void halt(op_status why);
+
+  storage::engine& engine_;
+  storage::file_system& files_;
+  const shard_id id_;
+  const replication_host_options options_;
+  replication_surroundings& around_;
+  std::unique_ptr<storage::replicated_shard> shard_;
+  std::unique_ptr<replication::replica> machine_;
+  replica_marks marks_;
+  std::uint64_t boot_ = 0; ///< the last one drawn
+  bool halted_ = false, stopped_ = false, draining_ = false;
+
+  std::deque<replication::replica_event> events_;
+  std::deque<logged_piece> pieces_; ///< not known to be on disk
+  std::deque<held_record> held_;    ///< what the machine's log has in memory
+  std::size_t held_bytes_ = 0, pending_bytes_ = 0;
+  std::uint64_t tokens_ = 0;
+  lsn_t executed_lsn_ = 0; ///< of the write that the machine is told of
+  std::map<std::uint64_t, std::unique_ptr<open_call>> open_;
+  std::vector<std::unique_ptr<open_call>> finished_;
+  std::string incoming_; ///< path of a checkpoint, while it is handled
+  /// What the log has up to here may be of another history: this copy's first checkpoint here.
+  storage::applied_place floor_;
+  std::map<replication::node_id, reader> readers_;
+  replication_host_stats stats_;
+};
+
+} // namespace warp::cluster

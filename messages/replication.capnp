@@ -1,0 +1,91 @@
+@0xfcf5ef64484adc1c;
+# What the nodes of a cluster say to each other about the copies of their shards: plain data, no interfaces. It travels as the
+# bytes of CAF messages between two links (cluster/links); the same vocabulary in C++ is cluster/replication/replica_messages.hpp.
+#
+# Evolution: a node says in its hello which format it speaks, and refuses another one. Field numbers only grow. A reader refuses
+# a whole envelope that has anything in it that it does not know or that cannot be: it never guesses and never takes a half.
+
+using Cxx = import "/capnp/c++.capnp";
+using Op = import "operation.capnp";
+$Cxx.namespace("warp::wire");
+
+struct NodeIdentity {
+  # Who speaks. Sent by the dialling node as its hello, and by the other one in its answer.
+
+  format @0 :UInt16;      # Of the envelopes it speaks, from 1.
+  clusterId @1 :UInt64;   # Drawn when the cluster is made; never 0.
+  clusterName @2 :Text;   # For people: 1 to 64 bytes.
+  node @3 :UInt32;        # Never 0.
+  boot @4 :UInt64;        # Of the process: of two boots of one node the later one is greater; never 0.
+  instance @5 :UInt64;    # Drawn when its data folder was made: tells a restart from a second node with the same id.
+}
+
+struct HelloAnswer {
+  # The answer to a hello. A refused one names the reason, which both sides write into their logs.
+
+  status @0 :Op.Status;         # Absent: welcome.
+  identity @1 :NodeIdentity;    # Of whoever answers, also when it refuses.
+}
+
+struct Envelope {
+  # Messages of many shards from one node to another, in one piece: log records in batches of about 256 KiB, or the heartbeats
+  # of all shards of a pair of nodes.
+
+  format @0 :UInt16;      # As in the hello.
+  clusterId @1 :UInt64;
+  node @2 :UInt32;        # The sender.
+  boot @3 :UInt64;        # Of its process.
+  messages @4 :List(ShardMessage);
+}
+
+struct ShardMessage {
+  shard @0 :UInt32;
+  boot @1 :UInt64;        # Of the sender's copy of this shard.
+  body :union {
+    unspecified @2 :Void;       # Refused: a message must say what it is.
+    append @3 :Append;
+    appendAck @4 :AppendAck;
+    appendNack @5 :AppendNack;
+    join @6 :Join;
+    rebuild @7 :UInt64;         # Its epoch.
+    checkpointRequest @8 :Void;
+    release @9 :UInt64;         # Its epoch.
+  }
+}
+
+struct Append {
+  # Primary to member or learner: records, or a heartbeat without any.
+
+  epoch @0 :UInt64;
+  previousLsn @1 :UInt64;
+  previousEpoch @2 :UInt64;
+  commitLsn @3 :UInt64;
+  sentAt @4 :Int64;       # Microseconds of the primary's clock; comes back in the answer, means nothing to others.
+  records @5 :List(LogRecord);
+}
+
+struct LogRecord {
+  lsn @0 :UInt64;         # Above the one before it and above previousLsn.
+  epoch @1 :UInt64;       # At most that of the Append.
+  noOp @2 :Bool;
+  body @3 :Data;          # Opaque here.
+}
+
+struct AppendAck {
+  epoch @0 :UInt64;
+  appendedLsn @1 :UInt64;
+  durableLsn @2 :UInt64;
+  grants @3 :Bool;        # Whether grantedAt means anything.
+  grantedAt @4 :Int64;    # sentAt of the Append.
+}
+
+struct AppendNack {
+  maxEpoch @0 :UInt64;
+  needFrom @1 :UInt64;
+}
+
+struct Join {
+  lastLsn @0 :UInt64;
+  lastEpoch @1 :UInt64;
+  commitLsn @2 :UInt64;
+}

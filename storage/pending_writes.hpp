@@ -1,0 +1,79 @@
+#pragma once
+
+#include "messages/ids.hpp"
+#include "messages/operations.hpp"
+#include "storage/reply.hpp"
+#include "storage/shard.hpp"
+#include "storage/staged_write.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+namespace warp::storage {
+
+/// What an operation on a replicated shard has done.
+struct write_effect {
+  std::string body;     ///< of the record to log; empty: nothing was changed
+  lsn_t depends_on = 0; ///< the reply tells of this pending record; 0: of none
+};
+
+/// What a primary has executed and nobody has committed: beside the table, not in it, in a small
+/// shard without a log that has the keys with pending writes as these leave them. A key that is not
+/// among them is as the table has it. So to undo is to forget, and restores value, expiry, version
+/// and request ids exactly.
+///
+/// What throws std::bad_alloc has changed nothing. Its memory is taken from the universe's budget;
+/// how much may be pending is the caller's to bound. One thread at a time; `home`, the shard beside
+/// which it is, is locked where it is read.
+class pending_writes {
+public:
+  /// All borrowed.
+  pending_writes(shard& home, const engine_options& options, const clock& time,
+                 std::shared_ptr<table_memory> memory);
+
+  /// See replicated_shard.
+  [[nodiscard]] bool answer_retry(const operation& op, op_reply& reply, write_effect& effect);
+  void execute(const operation& op, lsn_t lsn, value_arena& arena, op_reply& reply,
+               write_effect& effect);
+  [[nodiscard]] bool has_expired(std::string_view key);
+  void expire(std::string_view key, lsn_t lsn, write_effect& effect);
+
+  /// The record with this LSN, the oldest that is pending, is in the table now; does nothing for
+  /// one that never was pending here.
+  void committed(lsn_t lsn) noexcept;
+  void undo() noexcept;
+  [[nodiscard]] std::size_t size() const noexcept { return order_.size(); }
+
+private:
+  struct hash_of_text {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept { return table::hash(text); }
+  };
+  /// By key: the newest pending write of it.
+  using newest_by_key = std::unordered_map<std::string, lsn_t, hash_of_text, std::equal_to<>>;
+  struct entry {
+    lsn_t lsn;
+    newest_by_key::pointer key; ///< stays where it is
+  };
+
+  void read(const operation& op, std::uint64_t hash, value_arena& arena, op_reply& reply);
+  void write(const operation& op, std::uint64_t hash, lsn_t lsn, value_arena& arena,
+             op_reply& reply, write_effect& effect);
+
+  void forget(std::uint64_t hash, std::string_view key) noexcept; ///< which is there
+
+  shard& home_;
+  const engine_options& options_;
+  const clock& time_;
+  shard overlay_;
+  newest_by_key newest_;
+  std::deque<entry> order_; ///< by LSN
+  staged_writes staged_;    ///< of one operation
+};
+
+} // namespace warp::storage

@@ -1,0 +1,126 @@
+#pragma once
+
+#include "messages/ids.hpp"
+#include "messages/operations.hpp"
+#include "messages/status.hpp"
+#include "storage/applied_place.hpp"
+#include "storage/pending_writes.hpp"
+#include "storage/reply.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace warp::storage {
+
+struct log_record;
+class engine;
+class shard;
+class shard_log;
+
+/// What a start has found of a replicated shard (engine_options::replicated).
+struct replica_start {
+  applied_place applied; ///< what the table holds; at first what its checkpoint did
+  lsn_t commit = 0;      ///< the table was filled up to here; at least the checkpoint's end
+  lsn_t last = 0;        ///< of the log, what is not known to be committed included
+  epoch_t max_epoch = 0; ///< the highest in the log: a fence is among it
+};
+
+/// A shard as one of several copies on different nodes: its log takes records before anybody knows
+/// whether they stand, its table takes them when they are committed. So the table, checkpoints and
+/// what a start puts into the table hold what is committed and nothing else, and what a primary has
+/// to take back never was in them.
+///
+/// A record's *body* is what stands in the log of it but for its LSN (log_record.hpp); an empty one
+/// is the record that begins an epoch. The same bytes go to other copies.
+///
+/// What a primary executes goes into `pending_writes` beside the table until it is committed. The
+/// shard's table and log are behind its lock, as of any shard; the rest is of one thread at a time,
+/// which calls everything here. Nothing but install() blocks. Made by engine::replicate(), which it
+/// must not outlive.
+class replicated_shard {
+public:
+  replicated_shard(engine& owner, shard& s, replica_start& start);
+  replicated_shard(const replicated_shard&) = delete;
+  replicated_shard& operator=(const replicated_shard&) = delete;
+
+  [[nodiscard]] shard_id id() const noexcept;
+  [[nodiscard]] const replica_start& found() const noexcept { return start_; }
+  [[nodiscard]] const applied_place& applied() const noexcept { return start_.applied; }
+
+  // -- the log
+  // ------------------------------------------------------------------------------------------------------
+
+  /// Does the log take more now? Whoever appends without asking uses more memory than the buffers
+  /// were given.
+  [[nodiscard]] bool has_room() const noexcept;
+  /// Has the log failed? Then nothing more gets to disk.
+  [[nodiscard]] bool log_failed() const noexcept;
+  /// Appends the record; its LSN is above that of the last one. corruption: no such record;
+  /// no_space: there is no memory for it. Nothing was appended then.
+  [[nodiscard]] op_status append(lsn_t lsn, epoch_t epoch, std::string_view body);
+  /// Raises the epoch of the log; durable_epoch() says when that is on disk.
+  void fence(epoch_t epoch);
+  /// Cuts off what lies above `last`, which is a record, the end of a checkpoint or 0.
+  void cut(lsn_t last);
+  /// What a start may put into the table. With `at_once` it gets to disk though nothing follows.
+  void note_commit(lsn_t lsn, bool at_once = false);
+  void request_sync() noexcept;
+  [[nodiscard]] lsn_t durable_lsn() const noexcept;
+  [[nodiscard]] epoch_t durable_epoch() const noexcept;
+
+  // -- the table
+  // ----------------------------------------------------------------------------------------------------
+
+  /// After a start: the place that `found().commit` is, which only the log can tell.
+  void resume(const applied_place& at);
+  /// The record at `to`, the next above applied(), is committed. corruption, no_space: it is not
+  /// applied; the copy is not to be used on.
+  [[nodiscard]] op_status apply(const applied_place& to, std::string_view body);
+  /// The checkpoint file of another copy, which ends at `end`, takes the place of table and log,
+  /// and a checkpoint of this copy is made of it. Blocks. Whatever it returns but ok, the copy is
+  /// of no use until it succeeds. The file stays the caller's.
+  [[nodiscard]] op_status install(const std::string& path, const applied_place& end);
+
+  // -- a primary
+  // ----------------------------------------------------------------------------------------------------
+
+  /// For a write with a request id: true, and the reply says how it went, when it was done before,
+  /// or may have been.
+  [[nodiscard]] bool answer_retry(const operation& op, op_reply& reply, write_effect& effect);
+  /// Executes an operation, which answer_retry() does not know, on what is committed and, above it,
+  /// pending. A change is pending with `lsn`, which is above all before: `effect.body` is the
+  /// record to log. Without a body nothing was changed. The reply may be told when
+  /// `effect.depends_on` (0: at once) and the record are committed.
+  void execute(const operation& op, lsn_t lsn, value_arena& arena, op_reply& reply,
+               write_effect& effect);
+  /// Is the record of the key there, and past its time? Nobody may be told that it is gone before
+  /// its removal is committed.
+  [[nodiscard]] bool has_expired(std::string_view key);
+  /// Removes it, as execute() does.
+  void expire(std::string_view key, lsn_t lsn, write_effect& effect);
+  /// Up to `keys_max` keys that have expired, of at most `buckets_max` buckets, going on where the
+  /// last call ended.
+  [[nodiscard]] std::vector<std::string> find_expired(std::size_t keys_max,
+                                                      std::size_t buckets_max);
+  /// Everything that is pending has not happened, request ids included.
+  void undo() noexcept;
+  [[nodiscard]] std::size_t pending() const noexcept { return pending_.size(); }
+
+private:
+  engine& engine_;
+  shard& shard_;
+  shard_log& log_;
+  replica_start& start_;
+  pending_writes pending_;
+  std::uint64_t sweep_cursor_ = 0;
+};
+
+/// The body of a log record.
+[[nodiscard]] std::string body_of(const log_record& record);
+/// The inverse: views point into `body`. False: malformed.
+[[nodiscard]] bool decode_body(lsn_t lsn, std::string_view body, log_record& record) noexcept;
+
+} // namespace warp::storage

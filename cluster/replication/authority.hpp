@@ -30,6 +30,11 @@ struct authority {
   epoch_t epoch = 0; ///< 0: nothing was read yet
   member primary;
   std::vector<member> isr; ///< the in-sync set; holds the primary
+  /// Nodes outside of it that may join: those that are to get a copy, and those that were dropped.
+  std::vector<node_id> learners;
+  /// R11: the epoch in which an operator has accepted a loss last; 0: never. What older copies know
+  /// to be committed may be lost.
+  epoch_t reset_epoch = 0;
 
   [[nodiscard]] bool lists(member who) const { return std::ranges::find(isr, who) != isr.end(); }
   /// The boot under which a node is listed, if it is.
@@ -37,6 +42,11 @@ struct authority {
     const auto at = std::ranges::find(isr, node, &member::node);
     return at == isr.end() ? std::nullopt : std::optional{at->boot};
   }
+  [[nodiscard]] bool has_learner(node_id node) const {
+    return std::ranges::find(learners, node) != learners.end();
+  }
+  /// Whether a node may have a copy, in whatever life.
+  [[nodiscard]] bool knows(node_id node) const { return boot_of(node) || has_learner(node); }
   friend bool operator==(const authority&, const authority&) = default;
 };
 

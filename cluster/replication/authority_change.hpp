@@ -15,9 +15,10 @@ namespace warp::cluster::replication {
 /// it is made again with the same compare.
 struct authority_change {
   enum class purpose : std::uint8_t {
-    members,   ///< R5, R4: the primary adds or drops
-    take_over, ///< R6, R11
-    hand_over, ///< R12
+    members,     ///< R5, R4: the primary adds or drops
+    take_over,   ///< R6, R11
+    hand_over,   ///< R12
+    accept_loss, ///< R11
   };
   purpose why = purpose::members;
   std::uint64_t compared_revision = 0;

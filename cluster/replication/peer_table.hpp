@@ -17,6 +17,9 @@ struct peer {
   lease_grant grant;
   moment progress_at = 0; ///< it had everything, or got on
   moment acked_at = 0;
+  /// R10: the end of a checkpoint that is on its way to it; 0: none.
+  lsn_t pins = 0;
+  moment pinned_at = 0;
   moment sent_at = 0;            ///< of the last Append
   std::optional<moment> read_at; ///< when what comes next was asked for of the log
 };

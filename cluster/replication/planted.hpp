@@ -30,6 +30,7 @@ enum class mistake : unsigned char {
   checkpoint_same_boot,   ///< R10: a copy that is set back keeps its boot
   any_boot_counts,        ///< R3: Acks of another boot count
   claim_at_replicated,    ///< R11: a seat is claimed though the level keeps nothing on disk
+  loss_not_told,          ///< R11: a copy from before an accepted loss goes on as it was
   hand_over_reads,        ///< R12: reads go on while the switch-over is under way
 };
 

@@ -31,6 +31,9 @@ struct recovered_copy {
 ///     primary  --(no-op committed; R8)----------------------------------> primary, serving
 ///     any      --(a higher epoch, or the key names another; R9)---------> follower
 ///
+/// Nothing of a copy is safe from an operator's decision (R11): an accepted loss makes one copy the
+/// truth, and every other copy from before it that knows of more is rebuilt.
+///
 /// Which rule stands where: R1, R2, R7 (giving) `replica_follower.cpp`; R3, R7 (taking), R8, R9
 /// `replica_primary.cpp`; R4, R5, R6, R11 `replica_membership.cpp`; R10 `replica_catch_up.cpp`; R12
 /// `replica_move.cpp`.
@@ -55,6 +58,9 @@ public:
   [[nodiscard]] const authority& known() const { return known_; }
   [[nodiscard]] bool is_member() const { return known_.lists(self_); }
   [[nodiscard]] bool incomplete() const { return incomplete_; }
+  /// Whether the authority key, as far as it is known here, names this node at all: a copy that it
+  /// does not name may be deleted after a while.
+  [[nodiscard]] bool is_known() const { return known_.knows(self_.node); }
   /// R7: whether a value that was read before now may be given out.
   [[nodiscard]] bool may_read(moment now) const;
   /// What a client_write would be answered now: ok, unavailable, no_replicas or overloaded.
@@ -122,6 +128,14 @@ private:
   void try_take_over();
   void try_claim();
   [[nodiscard]] bool somebody_has_more() const;
+  void on(const event::accept_loss& e);
+  void on(const event::members_wanted& e);
+  [[nodiscard]] bool is_wanted(node_id node) const;
+  /// Takes a node's seat in a value to be proposed; it may join again.
+  void drop(authority& from, member who) const;
+  void place(authority& next);
+  [[nodiscard]] authority alone() const;
+  [[nodiscard]] node_id readiest() const;
 
   // R10: replica_catch_up.cpp
   void seek_primary();
@@ -130,7 +144,9 @@ private:
   void on(const message& from, const checkpoint_request& m);
   void on(const message& from, const release& m);
   void on(const event::boot_drawn& e);
+  void on(const event::checkpoint_coming& e);
   void on(const event::checkpoint_received& e);
+  [[nodiscard]] lsn_t pinned() const;
   void on(const event::checkpoint_published& e);
   void on(const event::log_read& e);
   void on(const event::copy_damaged& e);
@@ -170,6 +186,7 @@ private:
   moment known_at_ = 0; ///< of the last answer
   std::vector<member> live_nodes_;
   bool nodes_known_ = false;
+  std::optional<std::vector<node_id>> wanted_;
 
   // Follower
   standing stands_ = standing::follower;
@@ -187,6 +204,7 @@ private:
   std::uint64_t rebuild_position_ = 0;
   moment checkpoint_asked_at_ = 0;
   std::size_t checkpoint_turn_ = 0;
+  lsn_t pins_ = 0; ///< the end of the checkpoint that is arriving
 
   // Primary
   epoch_t reign_ = 0;

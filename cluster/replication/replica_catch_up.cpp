@@ -9,14 +9,19 @@ namespace warp::cluster::replication {
 // gone.
 
 void replica::seek_primary() {
-  if (rebuilding_ != rebuilding::no || known_.epoch == 0 || is_member()) return;
+  const bool fetching = rebuilding_ == rebuilding::fetching && pins_ != 0;
+  if ((rebuilding_ != rebuilding::no && !fetching) || known_.epoch == 0 || is_member() ||
+      !is_known())
+    return;
   const bool hears = proved_epoch_ != 0 && proved_epoch_ == max_epoch_ &&
                      now_ - heard_at_ < 2 * options_.join_interval;
-  if (hears || (joined_at_ != 0 && now_ - joined_at_ < options_.join_interval)) return;
+  if ((hears && !fetching) || (joined_at_ != 0 && now_ - joined_at_ < options_.join_interval))
+    return;
   joined_at_ = now_;
   const auto end = log_.last();
   for (const auto& m : known_.isr)
-    if (m.node != self_.node) send(m.node, join{end.lsn, end.epoch, commit_lsn_});
+    if (m.node != self_.node)
+      send(m.node, join{end.lsn, end.epoch, commit_lsn_, fetching ? pins_ : 0});
 }
 
 void replica::on(const message& from, const join& m) {
@@ -25,6 +30,7 @@ void replica::on(const message& from, const join& m) {
     others_[node] = {m, now_};
     return;
   }
+  if (!known_.knows(node)) return; // or etcd is not read yet: it will ask again
   const auto found = peers_.find(node);
   if (found != peers_.end() && found->second.boot > from.from.boot) return;
   if (found == peers_.end() || found->second.boot != from.from.boot) {
@@ -33,6 +39,13 @@ void replica::on(const message& from, const join& m) {
     peers_[node].progress_at = now_;
   }
   auto& p = peers_[node];
+  p.pins = m.pins;
+  p.pinned_at = now_;
+  if (m.pins != 0) {
+    if (m.pins < log_.base().lsn) send(node, rebuild{reign_}); // that one is outdated already
+    change_members();
+    return;
+  }
   if (log_.matches(m.last_lsn, m.last_epoch)) {
     p.sent = m.last_lsn;
   } else if (m.commit_lsn >= log_.base().lsn) {
@@ -50,6 +63,12 @@ void replica::on(const message& from, const join& m) {
 }
 
 void replica::on(const message&, const rebuild& m) {
+  if (rebuilding_ == rebuilding::fetching && pins_ != 0 && m.epoch >= known_.epoch) {
+    pins_ = 0;
+    checkpoint_asked_at_ = 0;
+    act(action::checkpoint_outdated{});
+    return;
+  }
   if (stands_ != standing::follower || rebuilding_ != rebuilding::no || m.epoch < max_epoch_ ||
       m.epoch < known_.epoch || is_member() || change_)
     return;
@@ -116,8 +135,16 @@ void replica::on(const message& from, const checkpoint_request&) {
   act(action::offer_checkpoint{from.from.node, max_epoch_});
 }
 
+void replica::on(const event::checkpoint_coming& e) {
+  if (rebuilding_ != rebuilding::fetching) return;
+  pins_ = e.end_lsn;
+  joined_at_ = 0;
+  seek_primary();
+}
+
 void replica::on(const event::checkpoint_received& e) {
   if (rebuilding_ != rebuilding::fetching) return;
+  pins_ = 0;
   if (e.max_epoch < max_epoch_) { // R1
     checkpoint_asked_at_ = 0;
     return;
@@ -138,7 +165,18 @@ void replica::on(const event::checkpoint_published& e) {
     for (const auto& m : known_.isr)
       if (const auto at = peers_.find(m.node); at != peers_.end())
         end = std::min(end, at->second.appended);
+  end = std::min(end, pinned());
   if (end > log_.base().lsn) log_.trim(end);
+}
+
+/// What is kept for those who take a checkpoint: bounded in length and in time.
+lsn_t replica::pinned() const {
+  auto least = lsn_max;
+  for (const auto& [node, p] : peers_)
+    if (p.pins != 0 && now_ - p.pinned_at <= options_.pin_timeout &&
+        log_.last().lsn - std::min(p.pins, log_.last().lsn) <= options_.pin_max)
+      least = std::min(least, p.pins);
+  return least;
 }
 
 void replica::on(const event::log_read& e) {
@@ -155,7 +193,8 @@ void replica::on(const event::log_read& e) {
   }
   p.sent = e.records.back().lsn;
   p.sent_at = now_;
-  send(e.to, append{reign_, e.after, e.after_epoch, commit_lsn_, now_, e.records});
+  send(e.to, append{reign_, e.after, e.after_epoch, commit_lsn_, now_, e.records,
+                    known_.reset_epoch});
 }
 
 void replica::on(const message&, const release&) {

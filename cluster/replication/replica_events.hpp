@@ -56,9 +56,21 @@ struct move_requested {
   node_id target;
   bool leave = false; ///< and to give up the own seat, as when a shard moves away
 };
+/// Placement says who is to hold a copy: the primary brings it about, one change at a time (R4,
+/// R10, R12). Told again and again, to any copy; until it was told, nobody is superfluous.
+struct members_wanted {
+  std::vector<node_id> nodes;
+};
+/// An operator gives up what this copy does not have (R11, `warp cluster accept-loss`); answered by
+/// loss_accepted or loss_refused.
+struct accept_loss {};
 /// Answer to draw_boot.
 struct boot_drawn {
   boot_id boot;
+};
+/// A checkpoint with this end has begun to arrive: the log behind it should be kept (R10).
+struct checkpoint_coming {
+  lsn_t end_lsn = 0;
 };
 /// A whole checkpoint has arrived and is verified, beside the copy it may replace.
 struct checkpoint_received {
@@ -87,8 +99,9 @@ using replica_event =
     std::variant<event::tick, event::received, event::wal_synced, event::authority_read,
                  event::authority_doorbell, event::compare_failed, event::nodes_seen,
                  event::client_write, event::client_read, event::move_requested, event::boot_drawn,
-                 event::checkpoint_received, event::checkpoint_published, event::log_read,
-                 event::copy_damaged>;
+                 event::checkpoint_received, event::checkpoint_published, event::copy_damaged,
+                 event::members_wanted, event::accept_loss, event::checkpoint_coming,
+                 event::log_read>;
 
 /// What goes into the write-ahead log, in this order; each piece has the next place, from 1.
 namespace wal {
@@ -165,6 +178,15 @@ struct offer_checkpoint {
   node_id to;
   epoch_t max_epoch = 0;
 };
+/// R11: from this epoch on this copy is the truth; to be logged and counted.
+struct loss_accepted {
+  epoch_t reset_epoch = 0;
+};
+struct loss_refused {
+  std::string why;
+};
+/// The log behind the checkpoint that is arriving is gone: a newer one has to be taken (R10).
+struct checkpoint_outdated {};
 /// Somebody needs records that this machine has forgotten, about so many; answered by log_read.
 struct read_log {
   node_id to;
@@ -181,6 +203,7 @@ using replica_action =
     std::variant<action::send, action::write_wal, action::sync_wal, action::read_authority,
                  action::compare_and_set, action::logged, action::answer, action::committed,
                  action::undo_pending, action::serving, action::draw_boot, action::offer_checkpoint,
+                 action::loss_accepted, action::loss_refused, action::checkpoint_outdated,
                  action::read_log, action::broken_rule>;
 
 } // namespace warp::cluster::replication

@@ -48,9 +48,16 @@ void replica::on(const message& from, const append& m) {
 void replica::accept(const message& from, const append& m) {
   if (m.epoch < max_epoch_ && !planted(mistake::lower_epoch_accepted)) return;
   if (stands_ != standing::follower || rebuilding_ != rebuilding::no) return;
+  // R11: of a copy from before an accepted loss all that it knows to be committed has to be in the
+  // primary's log. It has no seat: who has one has the no-op of a later reign.
+  const bool from_before = log_.last().epoch < m.reset_epoch && !planted(mistake::loss_not_told);
+  if (from_before && m.previous_lsn < commit_lsn_) {
+    begin_rebuilding();
+    return;
+  }
   // R2. What is committed is equal in all logs: a checkpoint may have taken the place of it.
-  const bool fits =
-      m.previous_lsn <= log_.base().lsn || log_.matches(m.previous_lsn, m.previous_epoch);
+  const bool fits = (!from_before && m.previous_lsn <= log_.base().lsn) ||
+                    log_.matches(m.previous_lsn, m.previous_epoch);
   const bool blind = planted(mistake::no_match) && m.previous_lsn <= log_.last().lsn;
   heard_at_ = now_;
   primary_heard_ = from.from.node;

@@ -24,8 +24,10 @@ void replica::retry_change() {
   ++change_->tries;
   change_->sent_at = now_;
   // A hand-over that does not get through is given up by a change that changes nothing (R12).
-  if (change_->why == authority_change::purpose::hand_over && change_->tries >= 4)
-    change_->value = {known_.epoch + 1, self_, known_.isr};
+  if (change_->why == authority_change::purpose::hand_over && change_->tries >= 4) {
+    change_->value = known_;
+    ++change_->value.epoch;
+  }
   act(action::compare_and_set{change_->compared_revision, change_->value});
   ask_authority();
 }
@@ -65,11 +67,14 @@ void replica::on(const event::authority_read& e) {
       move_.reset();
       reads_stopped_ = false; // by the role, if it was lost
     }
+    if (settled->why == authority_change::purpose::accept_loss && known_.primary == self_)
+      act(action::loss_accepted{known_.reset_epoch});
   }
   obey_authority();
 }
 
 void replica::obey_authority() {
+  std::erase_if(peers_, [&](const auto& entry) { return !known_.knows(entry.first); });
   const bool mine = known_.primary == self_;
   if (stands_ != standing::follower) {
     if (!mine) {
@@ -98,22 +103,58 @@ void replica::obey_authority() {
 void replica::change_members() {
   if (stands_ != standing::primary || change_ || move_ || known_.epoch != reign_ || !fenced())
     return;
-  authority next{0, self_, {}};
+  auto next = known_;
   for (const auto& m : known_.isr) {
     const auto at = peers_.find(m.node);
     const bool stays = m == self_ || (at != peers_.end() && at->second.boot == m.boot &&
                                       now_ - at->second.progress_at <= options_.member_timeout);
-    if (stays) next.isr.push_back(m);
+    if (!stays) drop(next, m);
   }
-  if (next.isr.size() == known_.isr.size()) {
+  if (next == known_) {
     const auto joins = std::ranges::find_if(peers_, [&](const auto& entry) {
-      return !known_.boot_of(entry.first) && may_join(entry.second);
+      return known_.has_learner(entry.first) && may_join(entry.second);
     });
-    if (joins == peers_.end()) return;
-    next.isr.push_back({joins->first, joins->second.boot});
+    if (joins != peers_.end()) {
+      next.isr.push_back({joins->first, joins->second.boot});
+      std::erase(next.learners, joins->first);
+    } else {
+      place(next);
+    }
   }
+  if (next == known_) return;
   propose(authority_change::purpose::members, std::move(next));
   advance();
+}
+
+bool replica::is_wanted(node_id node) const {
+  return !wanted_ || std::ranges::find(*wanted_, node) != wanted_->end();
+}
+
+void replica::drop(authority& from, member who) const {
+  std::erase(from.isr, who);
+  if (is_wanted(who.node) && !from.has_learner(who.node)) from.learners.push_back(who.node);
+}
+
+void replica::on(const event::members_wanted& e) {
+  wanted_ = e.nodes;
+  change_members();
+}
+
+/// Who is wanted may join; who is not leaves when all who are have their seats, the primary last.
+void replica::place(authority& next) {
+  if (!wanted_) return;
+  std::erase_if(next.learners, [&](node_id n) { return !is_wanted(n); });
+  for (const auto n : *wanted_)
+    if (!next.knows(n)) next.learners.push_back(n);
+  if (next != known_ ||
+      !std::ranges::all_of(*wanted_, [&](node_id n) { return known_.boot_of(n).has_value(); }))
+    return;
+  const auto superfluous = std::ranges::find_if(
+      known_.isr, [&](const member& m) { return m != self_ && !is_wanted(m.node); });
+  if (superfluous != known_.isr.end())
+    drop(next, *superfluous);
+  else if (!is_wanted(self_.node) && !wanted_->empty() && serving_)
+    move_ = {readiest(), true, now_}; // go_on_moving() does the rest
 }
 
 /// It has everything that may be committed, on disk at level durable: up to commit_lsn, and as long
@@ -142,8 +183,9 @@ void replica::try_take_over() {
   if (std::ranges::find(live_nodes_, known_.primary) != live_nodes_.end())
     wait += options_.member_timeout;
   if (now_ - since < wait) return;
-  authority next{0, self_, known_.isr};
-  std::erase(next.isr, known_.primary);
+  auto next = known_;
+  next.primary = self_;
+  drop(next, known_.primary);
   if (!next.lists(self_)) next.isr.push_back(self_);
   propose(authority_change::purpose::take_over, std::move(next));
 }
@@ -162,7 +204,47 @@ void replica::try_claim() {
   for (const auto& m : live_nodes_)
     if (known_.lists(m)) return;
   if (somebody_has_more()) return;
-  propose(authority_change::purpose::take_over, {0, self_, {self_}});
+  propose(authority_change::purpose::take_over, alone());
+}
+
+/// Who of those that are wanted has the most: writes pause for the shortest time.
+node_id replica::readiest() const {
+  return *std::ranges::max_element(*wanted_, {}, [&](node_id n) {
+    const auto at = peers_.find(n);
+    return at == peers_.end() ? lsn_t{0} : at->second.durable;
+  });
+}
+
+/// This copy as the only member.
+authority replica::alone() const {
+  auto next = known_;
+  next.primary = self_;
+  for (const auto& m : known_.isr) drop(next, m);
+  next.isr = {self_};
+  std::erase(next.learners, self_.node);
+  return next;
+}
+
+void replica::on(const event::accept_loss&) {
+  const auto refuse = [&](std::string why) { act(action::loss_refused{std::move(why)}); };
+  if (stands_ != standing::follower) return refuse("this copy serves");
+  if (incomplete_ || rebuilding_ != rebuilding::no)
+    return refuse("this copy is not whole: repair it first, or name another");
+  if (known_.epoch == 0 || known_.epoch < max_epoch_ || !nodes_known_)
+    return refuse("etcd has not said yet who may serve: try again");
+  if (change_) return refuse("a change of the key is under way: try again");
+  // A lease of it may have no end (R7), and what it has acknowledged is not lost at all.
+  for (const auto& m : live_nodes_)
+    if (known_.lists(m))
+      return refuse("node " + std::to_string(m.node.value) +
+                    " lives and has a seat: nothing is lost yet");
+  if (!promise_.has_passed(now_))
+    return refuse("a lease that was granted may still run: try again");
+  if (log_.durable(wal_synced_) < log_.last().lsn)
+    return refuse("the end of the log is not on disk yet: try again");
+  auto next = alone();
+  next.reset_epoch = known_.epoch + 1;
+  propose(authority_change::purpose::accept_loss, std::move(next));
 }
 
 bool replica::somebody_has_more() const {

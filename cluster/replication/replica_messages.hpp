@@ -19,6 +19,7 @@ struct append {
   lsn_t commit_lsn = 0;
   moment sent_at = 0; ///< of the primary's clock; the Ack sends it back
   std::vector<log_record> records;
+  epoch_t reset_epoch = 0; ///< R11: of the authority key
 };
 
 /// Answer: both LSNs end where this Append has proved the logs equal, never at the acker's own end.
@@ -41,6 +42,9 @@ struct join {
   lsn_t last_lsn = 0;
   epoch_t last_epoch = 0;
   lsn_t commit_lsn = 0;
+  /// R10: a checkpoint with this end is on its way into the copy: keep the log from there on, and
+  /// send nothing yet. 0: none.
+  lsn_t pins = 0;
 };
 
 /// Answer to a join whose log does not fit any more: take a checkpoint.

@@ -29,8 +29,9 @@ void replica::go_on_moving() {
   if (!known_.lists(target) || has < end || commit_lsn_ < end) return;
   // The target needs no promise to have passed: so no lease may be used from here on.
   if (!planted(mistake::hand_over_reads)) reads_stopped_ = true;
-  authority next{0, target, known_.isr};
-  if (move_->leave) std::erase(next.isr, self_);
+  auto next = known_;
+  next.primary = target;
+  if (move_->leave) drop(next, self_);
   propose(authority_change::purpose::hand_over, std::move(next));
 }
 

@@ -42,6 +42,13 @@ struct replication_options {
   /// LSNs that a primary may be ahead of what is committed: bounds memory and undo list (I12), and
   /// is what a new primary leaves out so that no version repeats (R8).
   lsn_t window = 65'536;
+  /// LSNs that are left out where a loss was accepted (R11), so that no version of what was lost
+  /// comes again.
+  lsn_t loss_leap = lsn_t{1} << 32;
+  /// R10: a node that takes a checkpoint has the log kept from its end on, so many LSNs at most
+  /// (I12) and for as long as it says so at least this often.
+  lsn_t pin_max = 1 << 20;
+  moment pin_timeout = 5 * seconds;
   /// Records of one Append.
   std::size_t batch_max = 256;
   /// Records that this machine has forgotten can be read back (action::read_log).

@@ -24,6 +24,7 @@ void replica::begin_reign() {
   // Earlier primaries handed out versions up to `window` above what they had committed, which this
   // log has: none of them repeats behind the no-op.
   no_op_lsn_ = end + options_.window + 1;
+  if (log_.last().epoch < known_.reset_epoch) no_op_lsn_ += options_.loss_leap;
   log_record no_op{no_op_lsn_, reign_, true, {}};
   const auto position = write(wal::record{no_op});
   log_.append(std::move(no_op), position);
@@ -66,8 +67,13 @@ void replica::send_append(node_id to, peer& p) {
   }
   p.sent = std::max(p.sent, log_.base().lsn);
   const auto from = log_.at_or_below(p.sent);
-  append m{reign_,      from.lsn, from.epoch,
-           commit_lsn_, now_,     log_.behind(from.lsn, options_.batch_max)};
+  append m{reign_,
+           from.lsn,
+           from.epoch,
+           commit_lsn_,
+           now_,
+           log_.behind(from.lsn, options_.batch_max),
+           known_.reset_epoch};
   p.sent = m.records.empty() ? from.lsn : m.records.back().lsn;
   p.sent_at = now_;
   send(to, std::move(m));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <iterator>
+#include <utility>
 
 namespace warp::testing {
 
@@ -15,9 +17,64 @@ void invariants::broken(std::string what) {
   if (violation_.empty()) violation_ = std::move(what);
 }
 
-const invariants::truth* invariants::at(lsn_t lsn) const {
-  const auto found = std::ranges::lower_bound(log_, lsn, {}, &truth::lsn);
-  return found == log_.end() || found->lsn != lsn ? nullptr : &*found;
+const invariants::truth* invariants::find(const world& in, lsn_t lsn) {
+  const auto found = std::ranges::lower_bound(in, lsn, {}, &truth::lsn);
+  return found == in.end() || found->lsn != lsn ? nullptr : &*found;
+}
+
+const invariants::truth* invariants::before_a_loss(lsn_t lsn, std::uint64_t hash) const {
+  for (const auto& w : past_)
+    if (const auto* t = find(w, lsn); t != nullptr && t->hash == hash) return t;
+  return nullptr;
+}
+
+void invariants::add(truth what) {
+  if (what.effect) {
+    const auto& e = *what.effect;
+    if (!requests_.insert({e.client, e.number}).second)
+      broken(fmt::format("I13: request {} of client {} has two effects, the second at LSN {}",
+                         e.number, e.client, what.lsn));
+    reference_.commit(what.lsn, e);
+  }
+  what.table_hash = reference_.hash();
+  log_.push_back(std::move(what));
+}
+
+/// The one that was named has the end of some truth: of the present one, or of an older one, if it
+/// was away when that was given up.
+void invariants::loss_accepted() {
+  const auto& who = etcd_.value().primary;
+  const auto& n = nodes_[who.node.value];
+  replica_log log;
+  if (n.machine != nullptr && n.machine->self() == who) {
+    log = n.machine->log();
+  } else { // it has ended since it asked; all it had was on disk
+    const auto& image = n.disk->on_disk();
+    log = replica_log{image.base->end};
+    for (const auto& r : image.records) log.append(r, 0);
+  }
+  past_.push_back(std::exchange(log_, {}));
+  const world* of = nullptr;
+  std::size_t kept = 0;
+  for (const auto& w : past_)
+    for (auto i = w.size(); i != 0 && w[i - 1].lsn >= log.base().lsn; --i) {
+      const auto here = log.at_or_below(w[i - 1].lsn);
+      if (here.lsn != w[i - 1].lsn || here.hash != w[i - 1].hash) continue;
+      if (of == nullptr || w[i - 1].lsn > (*of)[kept - 1].lsn) of = &w, kept = i;
+      break;
+    }
+  if (of == nullptr && log.base().lsn != 0)
+    broken(fmt::format("R11: {} was named to be the truth, and never was", name(who)));
+  const auto was = std::exchange(requests_, {});
+  reference_ = {};
+  if (of != nullptr) {
+    const world prefix(of->begin(), of->begin() + static_cast<std::ptrdiff_t>(kept));
+    for (const auto& t : prefix) add(t);
+  }
+  loss l{.requests = {}, .table = reference_};
+  std::ranges::set_difference(was, requests_, std::inserter(l.requests, l.requests.end()));
+  losses_.push_back(std::move(l));
+  if (on_loss_) on_loss_();
 }
 
 bool invariants::on_disk(std::size_t node, const truth& t) const {
@@ -31,6 +88,13 @@ void invariants::authority_changed() {
   last_epoch_ = now.epoch;
   primaries_[now.epoch] = now.primary;
   if (!now.lists(now.primary)) broken("I1: the primary is not in its own in-sync set");
+  if (now.reset_epoch > reset_epoch_) {
+    if (now.reset_epoch != now.epoch || now.isr != std::vector{now.primary})
+      broken("R11: a loss is accepted for more than one copy");
+    reset_epoch_ = now.reset_epoch;
+    loss_accepted();
+  }
+  if (now.reset_epoch < reset_epoch_) broken("R11: the key forgets that a loss was accepted");
   check_members("after the key has changed");
 }
 
@@ -74,8 +138,10 @@ void invariants::committed(std::size_t node, lsn_t lsn, bool primary) {
                        before, lsn));
   before = std::max(before, lsn);
   const auto known = log_.empty() ? 0 : log_.back().lsn;
+  const auto here = machine.log().at_or_below(lsn).hash;
   if (lsn > known) {
     if (!primary) {
+      if (machine.max_epoch() < reset_epoch_ && before_a_loss(lsn, here) != nullptr) return;
       broken(fmt::format("I4: node {} applies LSN {}, and only {} is committed", node, lsn, known));
       return;
     }
@@ -86,26 +152,25 @@ void invariants::committed(std::size_t node, lsn_t lsn, bool primary) {
     }
     for (const auto& r : machine.log().behind(known, machine.log().size())) {
       if (r.lsn > lsn) break;
-      if (!r.no_op) {
-        const auto effect = model_effect::decode(r.body);
-        if (!requests_.insert({effect.client, effect.number}).second)
-          broken(fmt::format("I13: request {} of client {} has two effects, the second at LSN {}",
-                             effect.number, effect.client, r.lsn));
-        reference_.commit(r.lsn, effect);
-      }
-      log_.push_back({r.lsn, r.epoch, machine.log().at_or_below(r.lsn).hash, reference_.hash(),
-                      machine.reign()});
+      add({r.lsn, r.epoch, machine.log().at_or_below(r.lsn).hash, 0, machine.reign(),
+           r.no_op ? std::nullopt : std::optional{model_effect::decode(r.body)}});
     }
     check_members("after a commit");
     return;
   }
-  if (const auto* t = at(lsn); t == nullptr || machine.log().at_or_below(lsn).hash != t->hash)
+  const auto* t = at(lsn);
+  if (t != nullptr && here == t->hash) return;
+  if (machine.max_epoch() >= reset_epoch_ || before_a_loss(lsn, here) == nullptr)
     broken(fmt::format("I6: node {} has another committed record at LSN {}", node, lsn));
 }
 
 void invariants::applied(std::size_t node, lsn_t lsn) {
+  if (lsn == 0) return;
+  const auto hash = nodes_[node].machine->log().at_or_below(lsn).hash;
   const auto* t = at(lsn);
-  if (t == nullptr ? lsn != 0 : nodes_[node].table->hash() != t->table_hash)
+  // A copy that has not heard of a loss yet is allowed to be what it was: nobody reads from it.
+  if (t == nullptr || t->hash != hash) t = before_a_loss(lsn, hash);
+  if (t == nullptr || nodes_[node].table->hash() != t->table_hash)
     broken(
         fmt::format("I10: the table of node {} is not what the log up to LSN {} makes", node, lsn));
 }

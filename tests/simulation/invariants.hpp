@@ -7,7 +7,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -23,7 +25,8 @@ struct node_view {
 };
 
 /// Watches a run from outside, where everything is seen at once, and remembers the first rule that
-/// was broken (I1 to I7, I9, I10, I13; histories are judged at the end of a run).
+/// was broken (I1 to I7, I9, I10, I13; histories are judged at the end of a run). One for each
+/// shard.
 class invariants {
 public:
   invariants(cluster::replication::replication_options options, const model_etcd& etcd)
@@ -32,7 +35,8 @@ public:
   void watch(std::vector<node_view> nodes) { nodes_ = std::move(nodes); }
   node_view& node(std::size_t i) { return nodes_[i]; }
 
-  /// The key has changed (I1, I4).
+  /// The key has changed (I1, I4). With it a loss may have been accepted (R11): from here on the
+  /// truth is what the copy has that was named, and what others have kept of before is history.
   void authority_changed();
   /// A node says something in an epoch (I2).
   void sent(std::size_t node, epoch_t epoch);
@@ -52,14 +56,19 @@ public:
   /// A process has ended or begun (I9, I4).
   void restarted(std::size_t node);
   void broken(std::string what);
+  /// Called when a loss was accepted.
+  void on_loss(std::function<void()> accepted) { on_loss_ = std::move(accepted); }
 
   [[nodiscard]] const std::string& violation() const { return violation_; }
   [[nodiscard]] std::size_t commits() const { return log_.size(); }
   /// Of what is committed in all.
   [[nodiscard]] lsn_t committed_lsn() const { return log_.empty() ? 0 : log_.back().lsn; }
-  [[nodiscard]] bool has_committed(std::uint32_t client, std::uint32_t number) const {
-    return requests_.contains({client, number});
-  }
+  using request_name = std::pair<std::uint32_t, std::uint32_t>; ///< client, number
+  struct loss {
+    std::set<request_name> requests; ///< whose effects were given up
+    model_table table;               ///< what is left
+  };
+  [[nodiscard]] const std::vector<loss>& losses() const { return losses_; }
 
 private:
   struct truth {
@@ -67,8 +76,15 @@ private:
     epoch_t epoch;
     std::uint64_t hash, table_hash;
     epoch_t by; ///< the reign of the primary that committed it
+    std::optional<model_effect> effect;
   };
-  [[nodiscard]] const truth* at(lsn_t lsn) const;
+  using world = std::vector<truth>;
+  void loss_accepted();
+  void add(truth what);
+  /// Whether a copy that was not reached yet has, at its LSN, what was the truth before a loss.
+  [[nodiscard]] const truth* before_a_loss(lsn_t lsn, std::uint64_t hash) const;
+  [[nodiscard]] static const truth* find(const world& in, lsn_t lsn);
+  [[nodiscard]] const truth* at(lsn_t lsn) const { return find(log_, lsn); }
   [[nodiscard]] bool on_disk(std::size_t node, const truth& t) const;
   void check_members(const char* when);
   static std::string name(cluster::replication::member m);
@@ -77,13 +93,16 @@ private:
   const model_etcd& etcd_;
   std::vector<node_view> nodes_;
   std::string violation_;
-  std::vector<truth> log_; ///< what is committed
+  world log_;               ///< what is committed
+  std::vector<world> past_; ///< what was, at each loss
+  std::vector<loss> losses_;
+  std::function<void()> on_loss_;
   model_table reference_;
   std::map<epoch_t, cluster::replication::member> primaries_;
   std::map<std::pair<lsn_t, epoch_t>, std::uint64_t> hashes_;
   std::map<cluster::replication::member, lsn_t> commits_;
-  std::set<std::pair<std::uint32_t, std::uint32_t>> requests_;
-  epoch_t last_epoch_ = 0;
+  std::set<request_name> requests_;
+  epoch_t last_epoch_ = 0, reset_epoch_ = 0;
 };
 
 } // namespace warp::testing

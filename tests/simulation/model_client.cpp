@@ -11,20 +11,24 @@ constexpr event_queue::time patience_us = 4'000'000;
 } // namespace
 
 model_client::model_client(event_queue& queue, recorded_history& history, std::uint64_t seed,
-                           std::uint32_t number, std::size_t nodes,
+                           std::uint32_t number, std::size_t nodes, std::size_t shards,
                            std::function<void(std::size_t, const client_request&)> send)
-    : queue_(queue), random_(seed, 16 + number), number_(number), nodes_(nodes),
-      send_(std::move(send)), record_(history, number), target_(random_.below(nodes)) {}
+    : queue_(queue), random_(seed, 16 + number), number_(number), nodes_(nodes), shards_(shards),
+      send_(std::move(send)), record_(history, number) {
+  for (std::size_t s = 0; s < shards; ++s) targets_.push_back(random_.below(nodes));
+}
 
 void model_client::start() {
   think();
 }
 
 void model_client::think() {
-  queue_.after(random_.between(1'000, random_.chance(0.1) ? 200'000 : 30'000), [this] {
+  const auto at_most = reader_ ? 10'000 : random_.chance(0.1) ? 200'000 : 30'000;
+  queue_.after(random_.between(1'000, at_most), [this] {
     if (stopped_ || open_) return;
     client_request r;
-    const auto kind = random_.below(100);
+    r.shard = random_.below(shards_);
+    const auto kind = reader_ ? 12 + random_.below(38) : random_.below(100);
     if (kind < 12) {
       r.key = "n";
       r.call = kind < 8 ? register_call::increment : register_call::get;
@@ -35,6 +39,7 @@ void model_client::think() {
                : kind < 94 ? register_call::compare_and_set
                            : register_call::erase;
     }
+    r.key += std::to_string(r.shard);
     r.weak = r.call == register_call::put && random_.chance(0.05);
     r.expected = r.call == register_call::compare_and_set ? seen_[r.key] : 0;
     r.value = fmt::format("{}.{}", number_, request_.number + 1);
@@ -42,10 +47,11 @@ void model_client::think() {
   });
 }
 
-void model_client::read_once(std::string key, event_queue::time patience,
+void model_client::read_once(std::string key, std::size_t shard, event_queue::time patience,
                              std::function<void(bool)> done) {
   client_request r;
   r.key = std::move(key);
+  r.shard = shard;
   done_ = std::move(done);
   begin(std::move(r), patience);
 }
@@ -56,6 +62,7 @@ void model_client::begin(client_request request, event_queue::time patience) {
   request_ = std::move(request);
   open_ = true;
   event_ = record_.begin(request_.call);
+  numbers_[event_.began] = request_.number;
   event_.expected = request_.expected;
   if (request_.call != register_call::get) event_.value = request_.value;
   gives_up_ = queue_.now() + patience;
@@ -67,10 +74,10 @@ void model_client::attempt() {
     end(register_outcome::unknown);
     return;
   }
-  send_(target_, request_);
+  send_(targets_[request_.shard], request_);
   queue_.after(try_us, [this, mine = ++attempt_] {
     if (!open_ || attempt_ != mine) return;
-    target_ = random_.below(nodes_);
+    if (!reader_ || random_.chance(0.4)) targets_[request_.shard] = random_.below(nodes_);
     attempt();
   });
 }
@@ -79,7 +86,7 @@ void model_client::receive(const client_reply& reply) {
   if (!open_ || reply.number != request_.number) return;
   if (reply.code == op_code::unavailable) {
     // Soon again, where it is said to be; not for each copy of a doubled reply.
-    target_ = random_.chance(0.8) ? reply.hint : random_.below(nodes_);
+    targets_[request_.shard] = random_.chance(0.8) ? reply.hint : random_.below(nodes_);
     queue_.after(random_.between(2'000, 60'000), [this, mine = ++attempt_] {
       if (open_ && attempt_ == mine) attempt();
     });
@@ -90,10 +97,7 @@ void model_client::receive(const client_reply& reply) {
   event_.number = reply.sum;
   seen_[request_.key] = reply.version;
   if (request_.call == register_call::get) event_.value = reply.value;
-  // A refusal by what was there (a failed compare, nothing to erase) is not logged: another try of
-  // the same request, still on its way, may have an effect later.
-  const bool refused = reply.code != op_code::ok && request_.call != register_call::get;
-  if (request_.weak || refused) return end(register_outcome::unknown);
+  if (request_.weak) return end(register_outcome::unknown);
   end(reply.code == op_code::ok          ? register_outcome::ok
       : reply.code == op_code::not_found ? register_outcome::not_found
                                          : register_outcome::version_mismatch);

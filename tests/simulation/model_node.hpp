@@ -1,51 +1,26 @@
 #pragma once
 
-#include "cluster/replication/replica.hpp"
-#include "tests/simulation/invariants.hpp"
-#include "tests/simulation/model_client.hpp"
-#include "tests/simulation/model_disk.hpp"
-#include "tests/simulation/model_etcd.hpp"
-#include "tests/simulation/model_network.hpp"
-#include "tests/simulation/model_table.hpp"
+#include "tests/simulation/model_copy.hpp"
+#include "tests/simulation/simulation_world.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace warp::testing {
 
-class model_node;
-
-/// What all nodes of a run share.
-struct simulation_world {
-  event_queue& queue;
-  model_network& network;
-  model_etcd& etcd;
-  invariants& judge;
-  cluster::replication::replication_options options;
-  std::vector<std::unique_ptr<model_node>> nodes;
-  std::function<void(std::uint32_t client, std::size_t from, client_reply)> reply;
-  /// A line for the trace; empty when nobody wants one.
-  std::function<void(std::string)> trace;
-  std::uint64_t fingerprint = 0; ///< of everything that has happened
-  std::size_t reigns = 0, take_overs = 0, checkpoints_installed = 0, moves = 0;
-
-  /// Text is made only where there is a trace.
-  template <class Text>
-  void note(Text&& text) {
-    if (trace) trace(text());
-  }
-};
-
-/// A process with one copy of the shard, its disk and its clock: the wiring of a replica, as small
-/// as it can be. What happens to it while it is paused happens when it goes on.
+/// A process with a copy of each shard, their one write-ahead log, and its clock. What happens to
+/// it while it is paused happens when it goes on. All that its copies say to one node at one moment
+/// travels in one packet, so that a heartbeat is one packet for each pair of nodes.
 class model_node {
 public:
+  using packet = std::vector<std::pair<std::size_t, cluster::replication::message>>; ///< by shard
+
   model_node(simulation_world& world, std::uint64_t seed, std::size_t number, double clock_rate);
 
   // What befalls it
@@ -55,58 +30,48 @@ public:
   void pause(event_queue::time how_long);
   void slow_disk(event_queue::time until, event_queue::time sync_us);
   void fail_next_sync() { sync_fails_ = true; }
-  void take_checkpoint();
-  void damage();
-  void move_to(std::size_t target, bool leave);
+  /// An operator makes a damaged copy whole, with what can still be read.
+  void repair(std::size_t shard);
 
   // What it hears
-  void receive(const cluster::replication::message& m);
+  void receive(const packet& p);
+  void receive(std::size_t shard, std::size_t from,
+               const cluster::replication::transfer_message& m);
   void receive(const client_request& request);
-  void receive(std::shared_ptr<const model_checkpoint> checkpoint, epoch_t max_epoch);
-  void ring();
+  void ring(std::size_t shard);
 
-  [[nodiscard]] bool is_up() const { return machine_.has_value(); }
-  [[nodiscard]] bool serves() const { return machine_ && machine_->serves(); }
-  [[nodiscard]] const cluster::replication::replica& machine() const { return *machine_; }
-  [[nodiscard]] node_view view() const {
-    return {machine_ ? &*machine_ : nullptr, &disk_, &table_};
-  }
+  [[nodiscard]] bool is_up() const { return up_; }
+  [[nodiscard]] std::size_t number() const { return number_; }
+  [[nodiscard]] model_copy& copy(std::size_t shard) { return *copies_[shard]; }
+  [[nodiscard]] const model_copy& copy(std::size_t shard) const { return *copies_[shard]; }
+
+  // For its copies
+  [[nodiscard]] cluster::replication::moment clock() const;
+  void after(event_queue::time delay, std::function<void()> what);
+  /// Wraps what a later answer does: nothing after the end of this life, later while paused.
+  void run(std::uint64_t life, std::function<void()> what);
+  [[nodiscard]] std::uint64_t life() const { return life_; }
+  void say(std::size_t to, std::size_t shard, cluster::replication::message m);
+  [[nodiscard]] std::uint64_t next_wal_order() { return ++written_; }
+  void want_sync();
 
 private:
-  [[nodiscard]] cluster::replication::moment clock() const;
-  /// Runs something of this process: not after its end, and not while it is paused.
-  void run(std::uint64_t life, std::function<void()> what);
-  void after(event_queue::time delay, std::function<void()> what);
-  void feed(cluster::replication::replica_event e);
-  void perform(cluster::replication::replica_action& a);
+  void end(bool cleanly);
   void sync();
   void tick();
-  void list_nodes();
-  void apply(lsn_t lsn);
-  void read_reply(const client_request& request, client_reply reply, lsn_t depends_on);
-  void reply(std::uint32_t client, client_reply what);
 
   simulation_world& world_;
   sim_random random_, disk_random_;
   std::size_t number_;
   double rate_;
   cluster::replication::moment clock_begin_;
-  std::uint64_t boots_ = 0, life_ = 0;
-  std::optional<cluster::replication::replica> machine_;
-  model_disk disk_;
-  model_table table_;
-  lsn_t applied_ = 0;
-  std::shared_ptr<const model_checkpoint> incoming_;
-  epoch_t incoming_epoch_ = 0;
+  std::uint64_t life_ = 0;
+  bool up_ = false;
+  std::vector<std::unique_ptr<model_copy>> copies_;
+  std::map<std::size_t, packet> outbox_;
+  std::uint64_t written_ = 0, synced_ = 0; ///< places in the write-ahead log
   event_queue::time paused_until_ = 0, slow_until_ = 0, slow_sync_us_ = 0;
   bool syncing_ = false, sync_wanted_ = false, sync_fails_ = false;
-  std::uint64_t tokens_ = 0;
-  struct open_request {
-    client_request request;
-    client_reply reply;
-    model_effect effect;
-  };
-  std::map<std::uint64_t, open_request> open_;
 };
 
 } // namespace warp::testing

@@ -123,7 +123,7 @@ TEST_CASE("a member takes over when its promise has passed, and grants nothing m
   const auto wants = of<action::compare_and_set>(f.machine.step(event::tick{}, options.promise()));
   REQUIRE(wants.size() == 1);
   CHECK(wants[0].compared_revision == 7);
-  CHECK(wants[0].value == authority{4, two, {two}});
+  CHECK(wants[0].value == authority{4, two, {two}, {node_id{1}}});
   const auto acks =
       said<append_ack>(f.machine.step(from_one({3, 5, 3, 0, 200, {}}), options.promise()));
   REQUIRE(acks.size() == 1);
@@ -175,7 +175,7 @@ TEST_CASE("a silent member is waited for until its removal is settled (R4, R5)",
   CHECK(of<action::answer>(p.machine.step(all_synced(logged), 30)).empty());
   const auto wants = of<action::compare_and_set>(p.machine.step(event::tick{}, 2 * seconds));
   REQUIRE(wants.size() == 1);
-  CHECK(wants[0].value == authority{4, one, {one}});
+  CHECK(wants[0].value == authority{4, one, {one}, {node_id{2}}});
   CHECK(of<action::answer>(p.machine.step(event::compare_failed{7}, 2 * seconds)).empty());
   const auto settled = p.machine.step(event::authority_read{8, wants[0].value}, 2 * seconds);
   REQUIRE(of<action::answer>(settled).size() == 1);
@@ -203,4 +203,119 @@ TEST_CASE("a clean stop keeps the seat of the boot that stopped, and no older on
     const auto wants = of<action::compare_and_set>(machine.step(event::tick{}, 3 * seconds));
     CHECK(wants.size() == (stopped == 1 ? 1 : 0));
   }
+}
+
+namespace {
+
+/// Node 2 in its second life, with LSN 5 of epoch 3 committed, listed under its first.
+struct left_over {
+  replica machine;
+  explicit left_over(bool incomplete = false)
+      : machine(
+            {}, {node_id{2}, boot_id{2}},
+            [&] {
+              recovered_copy found{.max_epoch = 3};
+              found.log.append(record(5, 3), 0);
+              found.commit_lsn = 5;
+              found.incomplete = incomplete;
+              return found;
+            }(),
+            0) {
+    (void)machine.step(event::authority_read{7, {3, one, {one, two}}}, 0);
+    (void)machine.step(event::nodes_seen{}, 0);
+  }
+};
+
+} // namespace
+
+TEST_CASE("an accepted loss makes one copy the only member, and versions leap (R11)",
+          "[replication]") {
+  left_over copy;
+  const auto now = 2 * seconds;
+  const auto wants = of<action::compare_and_set>(copy.machine.step(event::accept_loss{}, now));
+  REQUIRE(wants.size() == 1);
+  CHECK(wants[0].value ==
+        authority{4, {node_id{2}, boot_id{2}}, {{node_id{2}, boot_id{2}}}, {node_id{1}}, 4});
+  const auto won = copy.machine.step(event::authority_read{8, wants[0].value}, now);
+  REQUIRE(of<action::loss_accepted>(won).size() == 1);
+  (void)copy.machine.step(all_synced(won), now);
+  CHECK(copy.machine.log().last().lsn > replication_options{}.loss_leap);
+}
+
+TEST_CASE(
+    "a loss is not accepted while a listed boot lives, a lease runs, or the copy is not whole "
+    "(R11)",
+    "[replication]") {
+  const auto refused = [](replica& machine, moment now) {
+    const auto actions = machine.step(event::accept_loss{}, now);
+    return of<action::loss_refused>(actions).size() == 1 &&
+           of<action::compare_and_set>(actions).empty();
+  };
+  left_over lease;
+  CHECK(refused(lease.machine, 1 * seconds));
+  left_over listed;
+  (void)listed.machine.step(event::nodes_seen{{one}}, 0);
+  CHECK(refused(listed.machine, 2 * seconds));
+  left_over damaged{true};
+  CHECK(refused(damaged.machine, 2 * seconds));
+}
+
+TEST_CASE("a copy that knows of more than was left after an accepted loss is rebuilt (R11)",
+          "[replication]") {
+  for (const lsn_t shared : {4, 5}) {
+    left_over copy;
+    append m{8, shared, 3, shared, 100, {}, 8};
+    const auto fence = copy.machine.step(from_one(m), 2 * seconds);
+    const auto then = copy.machine.step(all_synced(fence), 2 * seconds);
+    CHECK(copy.machine.incomplete() == (shared == 4));
+    CHECK(said<append_ack>(then).empty() == (shared == 4));
+  }
+}
+
+TEST_CASE("only nodes that the key names may join (R4)", "[replication]") {
+  primary p;
+  const member stranger{node_id{7}, boot_id{1}};
+  (void)p.ack(65'537, 0, 10);
+  CHECK(said<append>(p.machine.step(event::received{{stranger, join{}}}, 20)).empty());
+  const auto wants = of<action::compare_and_set>(
+      p.machine.step(event::members_wanted{{node_id{1}, node_id{2}, node_id{7}}}, 30));
+  REQUIRE(wants.size() == 1);
+  CHECK(wants[0].value == authority{4, one, {one, two}, {node_id{7}}});
+  const auto fence = p.machine.step(event::authority_read{8, wants[0].value}, 40);
+  (void)p.machine.step(all_synced(fence), 40);
+  CHECK(said<append>(p.machine.step(event::received{{stranger, join{}}}, 50)).size() == 1);
+}
+
+TEST_CASE("who is not wanted leaves when all who are have seats (R4)", "[replication]") {
+  primary p;
+  (void)p.ack(65'537, 0, 10);
+  const auto wants =
+      of<action::compare_and_set>(p.machine.step(event::members_wanted{{node_id{1}}}, 30));
+  REQUIRE(wants.size() == 1);
+  CHECK(wants[0].value == authority{4, one, {one}});
+}
+
+TEST_CASE(
+    "a node that takes a checkpoint has the log kept from its end on, so long and so far (R10)",
+    "[replication]") {
+  const auto base_after = [](lsn_t pins, moment later, lsn_t pin_max) {
+    replication_options options;
+    options.pin_max = pin_max;
+    options.window = 10;
+    replica machine{options, one, {}, 0};
+    auto did = machine.step(event::authority_read{7, {3, one, {one}, {node_id{2}}}}, 0);
+    for (int i = 0; i < 2; ++i) did = machine.step(all_synced(did), 0);
+    for (std::uint64_t i = 0; i < 9; ++i) {
+      did = machine.step(event::client_write{i, ack_level::durable, "x"}, 0);
+      (void)machine.step(all_synced(did), 0);
+    }
+    REQUIRE(machine.commit_lsn() == 20);
+    (void)machine.step(event::received{{two, join{0, 0, 0, pins}}}, 0);
+    (void)machine.step(event::checkpoint_published{20}, later);
+    return machine.log().base().lsn;
+  };
+  CHECK(base_after(15, 1 * seconds, 100) == 15);
+  CHECK(base_after(0, 1 * seconds, 100) == 20);
+  CHECK(base_after(15, 6 * seconds, 100) == 20);
+  CHECK(base_after(15, 1 * seconds, 4) == 20);
 }

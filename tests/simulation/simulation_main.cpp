@@ -10,50 +10,71 @@
 
 using namespace warp::testing;
 
+namespace {
+/// What is summed up over all runs.
+constexpr std::uint64_t simulation_result::*counts[] = {
+    &simulation_result::events,         &simulation_result::answers,
+    &simulation_result::commits,        &simulation_result::reigns,
+    &simulation_result::epochs,         &simulation_result::moves,
+    &simulation_result::checkpoints,    &simulation_result::chunks,
+    &simulation_result::chunks_resumed, &simulation_result::outdated,
+    &simulation_result::losses,         &simulation_result::lost_requests,
+    &simulation_result::stale,          &simulation_result::undecided,
+    &simulation_result::messages,       &simulation_result::packets,
+    &simulation_result::syncs,          &simulation_result::syncs_wanted};
+} // namespace
+
 int main(int argc, char** argv) {
   std::uint64_t seeds = 2'000, from = 1;
-  bool trace = false;
+  simulation_options options;
   for (int i = 1; i < argc; ++i) {
     const std::string_view option = argv[i];
+    const std::string_view text = i + 1 < argc ? argv[i + 1] : "";
     const auto number = [&](std::uint64_t& to) {
-      const std::string_view text = ++i < argc ? argv[i] : "";
+      ++i;
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), to);
       return error == std::errc{} && end == text.data() + text.size();
     };
+    const auto scenario_name = [&] {
+      ++i;
+      for (std::size_t k = 0; k < scenarios; ++k)
+        if (to_string(static_cast<scenario>(k)) == text) options.about = static_cast<scenario>(k);
+      return options.about.has_value();
+    };
     if (option == "--trace") {
-      trace = true;
-    } else if (!(option == "--seeds" && number(seeds)) && !(option == "--from" && number(from))) {
-      fmt::print(stderr,
-                 "usage: [--seeds N] [--from S] [--trace]; --trace: of a whole run, each\n");
+      options.trace = true;
+    } else if (!(option == "--seeds" && number(seeds)) && !(option == "--from" && number(from)) &&
+               !(option == "--about" && scenario_name())) {
+      fmt::print(stderr, "usage: [--seeds N] [--from S] [--about mixed|usurpers|hand-overs|losses|"
+                         "placements|rebuilds] [--trace]; --trace: of a whole run, each\n");
       return 2;
     }
   }
   const auto began = std::chrono::steady_clock::now();
-  std::uint64_t failed = 0, events = 0, commits = 0, answers = 0, reigns = 0, epochs = 0,
-                checkpoints = 0, moves = 0, undecided = 0;
-  for (auto seed = from; seed < from + seeds && failed < 5; ++seed) {
-    const simulation_options options{.seed = seed, .trace = trace};
+  std::uint64_t failed = 0, done = 0;
+  simulation_result sum;
+  for (auto seed = from; seed < from + seeds && failed < 5; ++seed, ++done) {
+    options.seed = seed;
     const auto r = simulate(options);
     for (const auto& line : r.trace) fmt::print("{}\n", line);
-    events += r.events;
-    commits += r.commits;
-    answers += r.answers;
-    reigns += r.reigns;
-    epochs += r.epochs;
-    checkpoints += r.checkpoints;
-    moves += r.moves;
-    undecided += r.undecided ? 1 : 0;
+    for (const auto count : counts) sum.*count += r.*count;
     if (r.violation.empty()) continue;
     ++failed;
-    fmt::print("FAILED: {}\nagain: tests/run simulate --seeds 1 --from {}\n\n", shortened(options),
-               seed);
+    fmt::print("FAILED: {}\nagain: tests/run simulate --seeds 1 --from {}{}\n\n",
+               shortened(options), seed,
+               options.about ? fmt::format(" --about {}", to_string(*options.about)) : "");
     std::fflush(stdout);
   }
   const auto s = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-  fmt::print(
-      "{} seeds from {}: {} events, {} answers, {} records committed, {} reigns, {} epochs, {} "
-      "checkpoints installed, {} moves; {} histories undecided; {:.1f} s\n",
-      seeds, from, events, answers, commits, reigns, epochs, checkpoints, moves, undecided, s);
+  fmt::print("{} seeds from {}: {} events, {} answers, {} records committed, {} reigns, {} epochs, "
+             "{} moves, {} checkpoints installed ({} chunks, {} of them kept over a restart, {} "
+             "checkpoints outdated on their way), {} losses accepted with {} requests, {} keys "
+             "stale where clocks are worse than promised, {} histories undecided; {} messages in "
+             "{} packets, {} syncs for {}; {:.1f} s\n",
+             done, from, sum.events, sum.answers, sum.commits, sum.reigns, sum.epochs, sum.moves,
+             sum.checkpoints, sum.chunks, sum.chunks_resumed, sum.outdated, sum.losses,
+             sum.lost_requests, sum.stale, sum.undecided, sum.messages, sum.packets, sum.syncs,
+             sum.syncs_wanted, s);
   if (failed != 0) fmt::print("{} seeds FAILED\n", failed);
   return failed == 0 ? 0 : 1;
 }

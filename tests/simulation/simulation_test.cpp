@@ -1,6 +1,8 @@
 #include "tests/simulation/simulation.hpp"
 
 #include <catch2/catch_test_macros.hpp>
+#include <cstdint>
+#include <initializer_list>
 
 using namespace warp::testing;
 
@@ -17,15 +19,16 @@ TEST_CASE("the same seed gives the same run, another seed another", "[simulation
 }
 
 TEST_CASE("a cluster without trouble has one reign and answers everybody", "[simulation]") {
-  std::uint64_t reigns = 0, answers = 0;
+  std::uint64_t reigns = 0, shards = 0, answers = 0;
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
-    const auto r = simulate({.seed = seed, .without = ~0u});
+    const auto r = simulate({.seed = seed, .without = ~0u, .about = scenario::mixed});
     INFO("seed " << seed << ": " << r.setting);
     CHECK(r.violation.empty());
     reigns += r.reigns;
+    shards += r.shards;
     answers += r.answers;
   }
-  CHECK(reigns == 10);
+  CHECK(reigns == shards);
   CHECK(answers > 10 * 100);
 }
 
@@ -39,9 +42,82 @@ TEST_CASE("all that can happen to a cluster happens in a hundred seeds", "[simul
     sum.epochs += r.epochs;
     sum.checkpoints += r.checkpoints;
     sum.moves += r.moves;
+    sum.losses += r.losses;
+    sum.chunks += r.chunks;
   }
   CHECK(sum.reigns > 150);
   CHECK(sum.epochs > sum.reigns);
   CHECK(sum.checkpoints > 0);
   CHECK(sum.moves > 0);
+  CHECK(sum.losses > 0);
+  CHECK(sum.chunks > sum.checkpoints);
+}
+
+namespace {
+/// Seeds 1 to `count` of what `options` say, none of which may break a rule.
+simulation_result sum_of(simulation_options options, std::uint64_t count) {
+  simulation_result sum;
+  for (options.seed = 1; options.seed <= count; ++options.seed) {
+    const auto r = simulate(options);
+    INFO("seed " << options.seed << ": " << r.setting);
+    CHECK(r.violation == "");
+    sum.answers += r.answers;
+    sum.stale += r.stale;
+    sum.losses += r.losses;
+    sum.lost_requests += r.lost_requests;
+    sum.checkpoints += r.checkpoints;
+    sum.chunks_resumed += r.chunks_resumed;
+    sum.outdated += r.outdated;
+    sum.epochs += r.epochs;
+    sum.packets += r.packets;
+    sum.messages += r.messages;
+    sum.syncs += r.syncs;
+    sum.syncs_wanted += r.syncs_wanted;
+  }
+  return sum;
+}
+std::uint32_t all_but(std::initializer_list<trouble> some) {
+  std::uint32_t without = ~0u;
+  for (const auto t : some) without &= ~(1u << static_cast<unsigned>(t));
+  return without;
+}
+} // namespace
+
+TEST_CASE("clocks that run apart by more than rho lose no write (I16)", "[simulation]") {
+  const auto sum = sum_of({.about = scenario::usurpers, .skewed = true}, 100);
+  CHECK(sum.answers > 100 * 50);
+  CHECK(sum_of({.about = scenario::usurpers, .skewed = false}, 40).stale == 0);
+}
+
+TEST_CASE("an etcd that revokes leases and loses and repeats watch events breaks nothing (I17)",
+          "[simulation]") {
+  const auto sum = sum_of({.without = all_but({trouble::bad_etcd, trouble::crashes})}, 60);
+  CHECK(sum.answers > 60 * 50);
+}
+
+TEST_CASE("copies from before an accepted loss are rebuilt, and the loss is counted (R11)",
+          "[simulation]") {
+  const auto sum = sum_of({.about = scenario::losses}, 80);
+  CHECK(sum.losses > 15);
+  CHECK(sum.lost_requests > 0);
+}
+
+TEST_CASE("copies come and go as placement wants it, and the last one wanted is there (R4, R12)",
+          "[simulation]") {
+  CHECK(sum_of({.about = scenario::placements}, 60).epochs > 60 * 8);
+}
+
+TEST_CASE(
+    "checkpoints go on after a restart, and begin anew where the log behind them is gone (R10)",
+    "[simulation]") {
+  const auto sum = sum_of({.about = scenario::rebuilds}, 120);
+  CHECK(sum.checkpoints > 60);
+  CHECK(sum.chunks_resumed > 0);
+  CHECK(sum.outdated > 0);
+}
+
+TEST_CASE("what several shards say and sync at one moment goes together", "[simulation]") {
+  const auto sum = sum_of({.without = ~0u}, 60);
+  CHECK(sum.packets < sum.messages);
+  CHECK(sum.syncs < sum.syncs_wanted);
 }

@@ -35,6 +35,8 @@ struct body_text {
 std::string text(const authority& a) {
   std::string isr;
   for (const auto& m : a.isr) isr += " " + text(m);
+  for (const auto n : a.learners) isr += fmt::format(" ({})", n.value);
+  if (a.reset_epoch != 0) isr += fmt::format(" reset in e{}", a.reset_epoch);
   return fmt::format("[e{} primary {} isr{}]", a.epoch, text(a.primary), isr);
 }
 

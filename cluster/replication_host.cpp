@@ -255,6 +255,15 @@ void replication_host::on(const action::draw_boot&) {
 void replication_host::on(const action::offer_checkpoint& a) {
   around_.offer_checkpoint(a.to, a.max_epoch);
 }
+void replication_host::on(const action::loss_accepted&) {
+  around_.loss_decided({});
+}
+void replication_host::on(const action::loss_refused& a) {
+  around_.loss_decided({op_code::unavailable, fmt::format("shard {}: {}", id_.value, a.why)});
+}
+void replication_host::on(const action::checkpoint_outdated&) {
+  around_.checkpoint_outdated();
+}
 void replication_host::on(const action::broken_rule& a) {
   halt({op_code::corruption,
         fmt::format("shard {}: {}; everything is kept for a look", id_.value, a.what)});

@@ -38,6 +38,10 @@ public:
   /// Bring the shard's newest checkpoint (engine::newest_checkpoint(); one has to be made where
   /// there is none) to that node, whose host is told by checkpoint_arrived().
   virtual void offer_checkpoint(replication::node_id to, epoch_t max_epoch) = 0;
+  /// What became of event::accept_loss (R11), to be logged and counted: ok, or why it was refused.
+  virtual void loss_decided(const op_status& what) = 0;
+  /// The checkpoint that is arriving is of no use any more: a newer one has to be brought.
+  virtual void checkpoint_outdated() = 0;
   /// Clients may come, or should go elsewhere.
   virtual void serving(bool begins, epoch_t epoch) = 0;
   /// The copy has halted: its log has failed (io_error), its memory is used up (no_space), or
@@ -119,7 +123,8 @@ public:
   // -----------------------------------------------------------------------------------------
 
   /// tick, received, authority_read, authority_doorbell, compare_failed, nodes_seen,
-  /// move_requested, copy_damaged; the other events are the host's own.
+  /// move_requested, members_wanted, accept_loss, checkpoint_coming, copy_damaged; the other events
+  /// are the host's own.
   void handle(replication::replica_event what);
   /// After a round of the log stream.
   void on_round();
@@ -186,6 +191,9 @@ private:
   void on(const replication::action::serving& a);
   void on(const replication::action::draw_boot& a);
   void on(const replication::action::offer_checkpoint& a);
+  void on(const replication::action::loss_accepted& a);
+  void on(const replication::action::loss_refused& a);
+  void on(const replication::action::checkpoint_outdated& a);
   void on(const replication::action::read_log& a);
   void on(const replication::action::broken_rule& a);
   void write(std::uint64_t position, const replication::wal::fence& w);

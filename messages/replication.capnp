@@ -62,6 +62,7 @@ struct Append {
   commitLsn @3 :UInt64;
   sentAt @4 :Int64;       # Microseconds of the primary's clock; comes back in the answer, means nothing to others.
   records @5 :List(LogRecord);
+  resetEpoch @6 :UInt64;  # In which an operator has accepted a loss last; 0: never.
 }
 
 struct LogRecord {
@@ -88,4 +89,5 @@ struct Join {
   lastLsn @0 :UInt64;
   lastEpoch @1 :UInt64;
   commitLsn @2 :UInt64;
+  pins @3 :UInt64;        # A checkpoint with this end is arriving: keep the log behind it. 0: none.
 }

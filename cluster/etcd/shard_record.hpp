@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace warp::cluster::etcd {
 
@@ -16,26 +15,14 @@ namespace warp::cluster::etcd {
 ///
 ///     {"version":1,"epoch":7,"primary":{"node":1,"boot":"1712345678"},
 ///      "isr":[{"node":1,"boot":"1712345678"},{"node":2,"boot":"1712345679"}],
-///      "learners":[],"reset_epoch":0}
+///      "learners":[3],"reset_epoch":0}
 ///
-/// Node ids are from 1 on; no node is listed twice.
-struct shard_record {
-  /// epoch >= 1, its primary among its members. What the replication machines read and write.
-  replication::authority authority;
-  /// Copies that catch up.
-  std::vector<replication::member> learners;
-  /// Up to this epoch an operator has accepted loss: a copy in conflict below it is rebuilt. Below
-  /// `authority.epoch`; 0: never.
-  epoch_t reset_epoch = 0;
-  friend bool operator==(const shard_record&, const shard_record&) = default;
-};
+/// Node ids are from 1 on; no node is listed twice; epoch >= 1; the primary is among the members;
+/// reset_epoch is not above epoch.
+using shard_record = replication::authority;
 
 inline constexpr std::size_t members_max = 16; ///< of an in-sync set
 inline constexpr std::size_t learners_max = 1'000;
-
-/// What a machine's compare-and-set writes: `next` over what was read, with learners that became
-/// members left out.
-[[nodiscard]] shard_record with_authority(shard_record before, const replication::authority& next);
 
 /// As of cluster_config. An epoch beyond 2^53 is refused, as other programs would round it.
 [[nodiscard]] op_result<shard_record> read_shard_record(std::string_view key,

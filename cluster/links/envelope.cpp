@@ -55,6 +55,7 @@ void write(const append& m, wire::Append::Builder to) {
   to.setPreviousEpoch(m.previous_epoch);
   to.setCommitLsn(m.commit_lsn);
   to.setSentAt(m.sent_at);
+  to.setResetEpoch(m.reset_epoch);
   if (m.records.empty()) return;
   auto records = to.initRecords(static_cast<unsigned>(m.records.size()));
   unsigned i = 0;
@@ -92,6 +93,7 @@ void write(const shard_message& m, wire::ShardMessage::Builder to) {
                    hello.setLastLsn(b.last_lsn);
                    hello.setLastEpoch(b.last_epoch);
                    hello.setCommitLsn(b.commit_lsn);
+                   hello.setPins(b.pins);
                  },
                  [&](const rebuild& b) { body.setRebuild(b.epoch); },
                  [&](const checkpoint_request&) { body.setCheckpointRequest(); },
@@ -128,6 +130,10 @@ op_status read(wire::Append::Reader from, append& to) {
   to.previous_epoch = from.getPreviousEpoch();
   to.commit_lsn = from.getCommitLsn();
   to.sent_at = from.getSentAt();
+  to.reset_epoch = from.getResetEpoch();
+  if (to.reset_epoch > to.epoch)
+    return wrong(
+        fmt::format("an Append of epoch {} names a loss in epoch {}", to.epoch, to.reset_epoch));
   if (to.epoch == 0) return wrong("an Append of epoch 0");
   if (to.previous_lsn > lsn_max) return wrong_lsn("previous LSN", to.previous_lsn);
   if (to.commit_lsn > lsn_max) return wrong_lsn("commit LSN", to.commit_lsn);
@@ -186,7 +192,9 @@ op_status read(wire::ShardMessage::Reader from, node_id node, shard_message& to)
     const auto hello = body.getJoin();
     if (hello.getLastLsn() > lsn_max) return wrong_lsn("last LSN", hello.getLastLsn());
     if (hello.getCommitLsn() > lsn_max) return wrong_lsn("commit LSN", hello.getCommitLsn());
-    to.what.body = join{hello.getLastLsn(), hello.getLastEpoch(), hello.getCommitLsn()};
+    if (hello.getPins() > lsn_max) return wrong_lsn("pinned LSN", hello.getPins());
+    to.what.body =
+        join{hello.getLastLsn(), hello.getLastEpoch(), hello.getCommitLsn(), hello.getPins()};
     return {};
   }
   case wire::ShardMessage::Body::REBUILD:

@@ -427,8 +427,8 @@ void etcd_seeds() {
   seed("etcd", "config", with_choice(0, to_value(config)));
   seed("etcd", "node",
        with_choice(1, to_value(node_record{boot_id{42}, "a", "h:1", "[::1]:2", "", "h:3"})));
-  const member one{node_id{1}, boot_id{42}}, two{node_id{2}, boot_id{43}};
-  seed("etcd", "shard", with_choice(2, to_value(shard_record{{7, one, {one}}, {two}, 3})));
+  const member one{node_id{1}, boot_id{42}};
+  seed("etcd", "shard", with_choice(2, to_value(shard_record{7, one, {one}, {node_id{2}}, 3})));
   seed("etcd", "placement",
        with_choice(3, to_value(desired_placement{{{node_id{1}, node_id{2}}, {node_id{3}}}})));
   const std::string header = R"("header":{"cluster_id":"7","member_id":"1","revision":"5"})";

@@ -21,7 +21,8 @@ public:
     switch (below(8)) {
     case 0:
     case 1: {
-      replication::append a{epoch, lsn, below(epoch + 1), below(lsn_max + 1), any_moment(), {}};
+      replication::append a{epoch,        lsn, below(epoch + 1), below(lsn_max + 1),
+                            any_moment(), {},  below(epoch + 1)};
       auto at = lsn;
       auto record_epoch = a.previous_epoch;
       for (auto n = below(20); n > 0; --n) {
@@ -42,7 +43,7 @@ public:
       m.what.body = replication::append_nack{epoch, below(lsn_max + 2)};
       break;
     case 4:
-      m.what.body = replication::join{lsn, below(1'000), below(lsn_max + 1)};
+      m.what.body = replication::join{lsn, below(1'000), below(lsn_max + 1), below(lsn_max + 1)};
       break;
     case 5:
       m.what.body = replication::rebuild{epoch};
@@ -77,7 +78,7 @@ inline bool same(const shard_message& a, const shard_message& b) {
     const auto& y = std::get<append>(b.what.body);
     return x->epoch == y.epoch && x->previous_lsn == y.previous_lsn &&
            x->previous_epoch == y.previous_epoch && x->commit_lsn == y.commit_lsn &&
-           x->sent_at == y.sent_at && x->records == y.records;
+           x->sent_at == y.sent_at && x->records == y.records && x->reset_epoch == y.reset_epoch;
   }
   if (const auto* x = std::get_if<append_ack>(&a.what.body)) {
     const auto& y = std::get<append_ack>(b.what.body);
@@ -91,7 +92,7 @@ inline bool same(const shard_message& a, const shard_message& b) {
   if (const auto* x = std::get_if<join>(&a.what.body)) {
     const auto& y = std::get<join>(b.what.body);
     return x->last_lsn == y.last_lsn && x->last_epoch == y.last_epoch &&
-           x->commit_lsn == y.commit_lsn;
+           x->commit_lsn == y.commit_lsn && x->pins == y.pins;
   }
   if (const auto* x = std::get_if<rebuild>(&a.what.body))
     return x->epoch == std::get<rebuild>(b.what.body).epoch;

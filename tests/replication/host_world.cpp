@@ -33,6 +33,8 @@ public:
       if (life == this->life && db) world_.send_checkpoint(number_, to.value, max_epoch);
     });
   }
+  void loss_decided(const op_status&) override {}
+  void checkpoint_outdated() override {}
   void serving(bool, epoch_t) override {}
   void halted(const op_status& why) override { world_.halted.push_back(why.to_string()); }
 
@@ -59,6 +61,8 @@ host_world::host_world(options with) : options_(with) {
     nodes_.push_back(std::make_unique<node>(*this, i));
   for (std::size_t i = 0; i < options_.nodes; ++i) start(i);
   key_ = {1, host(0).machine().self(), {host(0).machine().self()}};
+  for (std::size_t i = 1; i < options_.nodes; ++i)
+    key_.learners.emplace_back(static_cast<std::uint32_t>(i));
   revision_ = 1;
 }
 

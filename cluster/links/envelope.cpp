@@ -16,9 +16,9 @@ using namespace replication;
 // Sizes in words, pointers included, as the schema lays them out.
 constexpr std::size_t envelope_words = 1 + 1 + 4 + 1; // table, root, struct, tag of its list
 constexpr std::size_t message_words = 4;
-constexpr std::size_t append_words = 6 + 1; // struct, tag of its list
+constexpr std::size_t append_words = 7 + 1; // struct, tag of its list
 constexpr std::size_t record_words = 4;
-constexpr std::size_t ack_words = 5, nack_words = 2, join_words = 3;
+constexpr std::size_t ack_words = 5, nack_words = 2, join_words = 4;
 
 constexpr std::size_t words_of(std::size_t bytes) {
   return (bytes + sizeof(capnp::word) - 1) / sizeof(capnp::word);

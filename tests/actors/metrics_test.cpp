@@ -149,5 +149,5 @@ TEST_CASE_METHOD(universe_fixture, "siblings of a kind share the label of their 
   CHECK(value_of(families, "warp_actor_restarts_total{actor=\"universe/storage/shard\"}") == 0);
   CHECK(value_of(families, "warp_actor_restarts_total{actor=\"universe/storage/wal-writer\"}") ==
         0);
-  CHECK(value_of(families, "warp_actors{state=\"running\"}") == 16);
+  CHECK(value_of(families, "warp_actors{state=\"running\"}") == 17);
 }

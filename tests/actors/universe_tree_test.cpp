@@ -106,14 +106,14 @@ TEST_CASE_METHOD(universe_fixture, "the tree of a node is what the overview draw
   auto u = open();
   std::vector<std::string> paths;
   for (auto& node : u->tree()) paths.push_back(node.path);
-  CHECK(paths == std::vector<std::string>{
-                     "universe", "universe/storage", "universe/storage/wal-writer-0",
-                     "universe/storage/segment-maker", "universe/storage/watch-pump",
-                     "universe/storage/shard-0", "universe/storage/shard-1",
-                     "universe/storage/shard-2", "universe/storage/shard-3",
-                     "universe/storage/checkpointer", "universe/storage/backups",
-                     "universe/storage/upkeep", "universe/storage/scrubber", "universe/physics",
-                     "universe/physics/observer", "universe/front"});
+  CHECK(paths ==
+        std::vector<std::string>{
+            "universe", "universe/storage", "universe/storage/wal-writer-0",
+            "universe/storage/segment-maker", "universe/storage/watch-pump",
+            "universe/storage/shard-0", "universe/storage/shard-1", "universe/storage/shard-2",
+            "universe/storage/shard-3", "universe/storage/checkpointer", "universe/storage/backups",
+            "universe/storage/upkeep", "universe/storage/scrubber", "universe/physics",
+            "universe/physics/observer", "universe/physics/gpu-manager-0", "universe/front"});
   CHECK(all_running(u->tree()));
   CHECK(node_at(*u, "universe/storage/wal-writer-0").detached);
   CHECK(node_at(*u, "universe/storage").supervisor);

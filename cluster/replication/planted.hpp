@@ -23,7 +23,6 @@ enum class mistake : unsigned char {
   candidate_grants,       ///< R6: a candidate grants while its compare-and-set is under way
   no_promise,             ///< R6: takes over while its own promise runs
   outsider_takes_over,    ///< R6: a node that is not in the set in etcd takes over
-  lease_from_receipt,     ///< R7: a grant runs from the Ack's arrival
   lease_confirmed_only,   ///< R7: a member that was proposed need not grant
   lease_not_checked,      ///< R7: a primary believes in its role instead
   serve_early,            ///< R8: before the no-op is committed

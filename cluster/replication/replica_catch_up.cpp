@@ -193,8 +193,8 @@ void replica::on(const event::log_read& e) {
   }
   p.sent = e.records.back().lsn;
   p.sent_at = now_;
-  send(e.to, append{reign_, e.after, e.after_epoch, commit_lsn_, now_, e.records,
-                    known_.reset_epoch});
+  send(e.to,
+       append{reign_, e.after, e.after_epoch, commit_lsn_, now_, e.records, known_.reset_epoch});
 }
 
 void replica::on(const message&, const release&) {

@@ -93,7 +93,7 @@ void replica::on(const message& from, const append_ack& m) {
   p.appended = std::max(p.appended, std::min(m.appended_lsn, end));
   p.durable = std::max(p.durable, std::min(m.durable_lsn, end));
   if (p.sent < p.appended) p.sent = p.appended;
-  if (m.granted) p.grant.take(planted(mistake::lease_from_receipt) ? now_ : *m.granted);
+  if (m.granted) p.grant.take(*m.granted);
   p.acked_at = now_;
   const auto has = options_.level == ack_level::durable ? p.durable : p.appended;
   if (has >= end || had != std::pair{p.appended, p.durable}) p.progress_at = now_;

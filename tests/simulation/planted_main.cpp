@@ -55,7 +55,6 @@ constexpr planted_case cases[] = {
      "R6: a candidate grants while its compare-and-set is under way"},
     {mistake::no_promise, scenario::usurpers, "R6: takes over while its own promise runs"},
     {mistake::outsider_takes_over, scenario::mixed, "R6: a node that is not in the set takes over"},
-    {mistake::lease_from_receipt, scenario::usurpers, "R7: a grant runs from the Ack's arrival"},
     {mistake::lease_confirmed_only, scenario::usurpers,
      "R7: a member that was proposed need not grant"},
     {mistake::lease_not_checked, scenario::usurpers, "R7: a primary believes in its role instead"},

@@ -27,8 +27,7 @@ connection_options at(std::vector<std::string> endpoints) {
 } // namespace
 
 TEST_CASE("endpoints are checked before anybody is asked", "[etcd]") {
-  for (const auto* good :
-       {"http://127.0.0.1:2379", "https://example.com:1", "http://[::1]:65535"})
+  for (const auto* good : {"http://127.0.0.1:2379", "https://example.com:1", "http://[::1]:65535"})
     CHECK(check(at({good})).ok());
   CHECK_THAT(refusal(at({})), ContainsSubstring("no etcd endpoint"));
   for (const auto* bad : {"127.0.0.1:2379", "ftp://h:1", "http://h", "http://h:0", "http://h:65536",

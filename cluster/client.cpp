@@ -3,10 +3,13 @@
 #include "cluster/client_calls.hpp"
 #include "cluster/client_core.hpp"
 #include "cluster/client_stream.hpp"
+#include "cluster/client_windows.hpp"
 #include "messages/conversion.hpp"
 #include "messages/packed_fields.hpp"
+#include "storage/slot.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace warp {
@@ -254,25 +257,30 @@ std::future<std::vector<client_reply>> client::execute_async(client_batch batch)
 
 op_result<client_scan_page> client::scan_page(std::uint64_t cursor, std::string_view prefix,
                                               std::size_t limit, bool keys_only) {
-  auto page = state_->call<client_scan_page>([cursor, prefix = std::string{prefix}, limit,
-                                              keys_only](wire::Session::Client session, auto out) {
-    auto request = session.scanRequest();
-    request.setCursor(cursor);
-    request.setPrefix(as_data(prefix));
-    request.setLimit(static_cast<std::uint32_t>(std::min<std::size_t>(limit, 0xffff'ffffu)));
-    request.setKeysOnly(keys_only);
-    return request.send().then([out](capnp::Response<wire::Session::ScanResults>&& answer) {
-      if (answer.hasStatus()) return read_status(answer.getStatus());
-      *out = {};
-      for (const auto entry : answer.getEntries())
-        out->records.push_back({std::string{as_view(entry.getKey())},
-                                std::string{as_view(entry.getValue())}, entry.getVersion(),
-                                entry.getExpiresAtMs(), entry.getValueOmitted(),
-                                read_type(entry.getType()).value_or(value_type::bytes)});
-      out->next_cursor = answer.getNextCursor();
-      return op_status{};
-    });
-  });
+  // The shard of a cursor stands where that of a slot does: in the highest bits.
+  constexpr auto slot_shift = 64 - std::bit_width(slot_count - 1);
+  const slot_id slot{static_cast<std::uint32_t>(cursor >> slot_shift)};
+  auto page = state_->call<client_scan_page>(
+      [cursor, prefix = std::string{prefix}, limit, keys_only](wire::Session::Client session,
+                                                               auto out) {
+        auto request = session.scanRequest();
+        request.setCursor(cursor);
+        request.setPrefix(as_data(prefix));
+        request.setLimit(static_cast<std::uint32_t>(std::min<std::size_t>(limit, 0xffff'ffffu)));
+        request.setKeysOnly(keys_only);
+        return request.send().then([out](capnp::Response<wire::Session::ScanResults>&& answer) {
+          if (answer.hasStatus()) return read_status(answer.getStatus());
+          *out = {};
+          for (const auto entry : answer.getEntries())
+            out->records.push_back({std::string{as_view(entry.getKey())},
+                                    std::string{as_view(entry.getValue())}, entry.getVersion(),
+                                    entry.getExpiresAtMs(), entry.getValueOmitted(),
+                                    read_type(entry.getType()).value_or(value_type::bytes)});
+          out->next_cursor = answer.getNextCursor();
+          return op_status{};
+        });
+      },
+      {}, false, slot);
   if (!page || keys_only) return page;
   // Values that made the page too long come one by one.
   for (auto& r : page->records) {
@@ -336,6 +344,9 @@ op_result<server_info> client::info() {
 op_result<std::unique_ptr<put_stream>> client::stream_puts(put_stream_options options) {
   const auto server = info();
   if (!server) return server.status();
+  if (server->clustered)
+    return std::unique_ptr<put_stream>{
+        new put_stream{std::make_shared<cluster::client_windows>(state_->core, options, *server)}};
   auto stream = std::make_shared<cluster::client_stream>(state_->core, options, *server);
   stream->begin();
   return std::unique_ptr<put_stream>{new put_stream{std::move(stream)}};

@@ -27,8 +27,16 @@ class client_admin;
 /// concurrent threads travel together. It keeps one thread and a pool of connections of its own,
 /// which reconnect by themselves.
 ///
+/// In a cluster (options.addresses names any of its nodes) each operation goes to the primary of
+/// its key's shard; batches are split by node; when a shard moves or its primary fails the client
+/// finds the new one. An atomic batch has keys of one shard (as those with the same {tag} are),
+/// else it is invalid_argument. A watch is of one key, or of a prefix with a complete hash tag,
+/// else it is not_supported. Calls that are about a server (info(), ping(), admin()) go to any of
+/// them.
+///
 /// Every call is bounded by a deadline. Until then the client retries by itself what a retry can
-/// cure: a lost connection, and the codes unavailable, overloaded and shutting_down. Writes carry a
+/// cure: a lost connection, and the codes unavailable, overloaded and shutting_down; in a cluster
+/// also wrong_shard, no_replicas and, of a write, outcome_unknown. Writes carry a
 /// request id, so that a retry has one effect. When the deadline passes, the reply says what is
 /// known:
 ///   timed_out            nothing was done (for a read: no answer came)
@@ -124,7 +132,8 @@ public:
   // -- everything else; block likewise ----------------------------------------------------------
 
   /// A page of about `limit` records in hash order whose key starts with `prefix`; cursor 0 starts,
-  /// next_cursor 0 ends.
+  /// next_cursor 0 ends. In a cluster a page has records of one shard; its cursors are those of a
+  /// node alone with as many shards.
   [[nodiscard]] op_result<client_scan_page> scan_page(std::uint64_t cursor, std::string_view prefix,
                                                       std::size_t limit = 1'000,
                                                       bool keys_only = false);

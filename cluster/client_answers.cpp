@@ -23,28 +23,49 @@ client_reply owned(const reply_view& from) {
 
 } // namespace
 
-void client_core::take_answer(const slices& parts, capnp::List<wire::Reply>::Reader replies) {
+/// Whether a later try may well succeed: nothing was done, or a retry by number is safe.
+bool client_core::cured(op_code code) const noexcept {
+  return cured_by_retry(code) ||
+         (clustered_ && (code == op_code::wrong_shard || code == op_code::no_replicas));
+}
+
+void client_core::take_answer(const client_group& from, const slices& parts,
+                              capnp::List<wire::Reply>::Reader replies) {
   std::size_t count = 0;
   for (auto& p : parts) count += p.end - p.begin;
   if (replies.size() != count)
     return take_refusal(parts, {op_code::corruption, "the server answered " +
                                                          std::to_string(replies.size()) + " of " +
                                                          std::to_string(count) + " operations"});
-  slices refused;
+  slices refused, redirected;
   std::uint32_t at = 0;
   for (auto& p : parts)
     for (auto i = p.begin; i < p.end; ++i, ++at) {
       auto& item = p.job->items[i];
       if (p.job->finished || item.answered) continue;
       item.under_way = false;
-      auto reply = owned(read_reply(replies[at]));
-      if (cured_by_retry(reply.code()) && !p.job->atomic) [[unlikely]] {
-        item.refusal = std::move(reply.status);
+      const auto view = read_reply(replies[at]);
+      if (cured(view.code) && !p.job->atomic) [[unlikely]] {
+        if (view.code == op_code::wrong_shard) learn(view);
+        item.refusal = {view.code == op_code::wrong_shard ? op_code::unavailable : view.code,
+                        std::string{view.message}};
+        // To whom else is known to serve it now it goes at once.
+        const bool elsewhere = view.code == op_code::wrong_shard && &group_of(item) != &from;
+        add_item(elsewhere ? redirected : refused, p.job, i);
+      } else if (clustered_ && view.code == op_code::outcome_unknown && is_write(item.op.kind) &&
+                 !p.job->atomic) {
+        // Whoever serves the shard now knows by its number whether it was done.
+        item.lost = true;
         add_item(refused, p.job, i);
       } else {
-        answer(*p.job, i, std::move(reply));
+        answer(*p.job, i, owned(view));
       }
     }
+  if (!redirected.empty()) {
+    for (auto& p : redirected) p.job->link = nullptr;
+    put_back(std::move(redirected));
+    pump_soon();
+  }
   if (!refused.empty()) again(std::move(refused));
 }
 
@@ -52,7 +73,7 @@ void client_core::take_refusal(const slices& parts, const op_status& status) {
   slices refused;
   for (auto& p : parts) {
     if (p.job->finished) continue;
-    if (p.job->atomic && !cured_by_retry(status.code())) {
+    if (p.job->atomic && !cured(status.code())) {
       p.job->atomic_status = status;
       p.job->replies.clear();
       finish(*p.job);
@@ -62,8 +83,10 @@ void client_core::take_refusal(const slices& parts, const op_status& status) {
       auto& item = p.job->items[i];
       if (item.answered) continue;
       item.under_way = false;
-      if (cured_by_retry(status.code())) {
-        item.refusal = status;
+      if (cured(status.code())) {
+        item.refusal = status == op_code::wrong_shard
+                           ? op_status{op_code::unavailable, status.message()}
+                           : status;
         add_item(refused, p.job, i);
       } else {
         answer(*p.job, i, {status});
@@ -104,11 +127,10 @@ void client_core::take_loss(slices parts, const op_status& status) {
   if (status.code() != op_code::unavailable) return again(std::move(refused));
   // The connection is gone: back to the head of the lane, for the next connection, with the same
   // numbers.
-  for (auto p = refused.rbegin(); p != refused.rend(); ++p) {
-    count_.retries.fetch_add(p->end - p->begin, std::memory_order_relaxed);
-    const auto way = lane_of(*p->job);
-    lanes_[way].push_front(std::move(*p));
-  }
+  for (const auto& p : refused)
+    count_.retries.fetch_add(p.end - p.begin, std::memory_order_relaxed);
+  put_back(std::move(refused));
+  refresh_soon();
 }
 
 void client_core::answer(client_job& job, std::uint32_t index, client_reply reply) {
@@ -173,19 +195,20 @@ void client_core::again(slices parts) {
     p.job->link = nullptr;
     count_.retries.fetch_add(p.end - p.begin, std::memory_order_relaxed);
   }
+  refresh_soon();
   const auto pause = jittered(options_, attempts, random_);
   auto shared = std::make_shared<slices>(std::move(parts));
   tasks_->add(on_->timer().afterDelay(pause.count() * kj::MILLISECONDS).then([this, shared] {
-    for (auto p = shared->rbegin(); p != shared->rend(); ++p) {
-      const auto way = lane_of(*p->job);
-      lanes_[way].push_front(std::move(*p));
-    }
+    put_back(std::move(*shared));
     pump_soon();
   }));
 }
 
 void client_core::again(std::shared_ptr<client_call> call) {
   count_.retries.fetch_add(1, std::memory_order_relaxed);
+  if (call->refusal == op_code::wrong_shard)
+    call->refusal = {op_code::unavailable, call->refusal.message()};
+  refresh_soon();
   const auto pause = jittered(options_, call->attempts++, random_);
   tasks_->add(on_->timer().afterDelay(pause.count() * kj::MILLISECONDS).then([this, call] {
     calls_.push_back(call);

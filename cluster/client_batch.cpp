@@ -65,6 +65,22 @@ void client_batch::add(operation op, std::uint64_t ttl_ms, std::string_view key,
   bytes_.append(key).append(value);
 }
 
+op_result<std::vector<std::string>> parse_addresses(std::string_view list) {
+  std::vector<std::string> addresses;
+  for (;;) {
+    const auto comma = std::min(list.find(','), list.size());
+    auto one = list.substr(0, comma);
+    while (one.starts_with(' ')) one.remove_prefix(1);
+    while (one.ends_with(' ')) one.remove_suffix(1);
+    if (one.empty())
+      return op_status{op_code::invalid_argument,
+                       "an empty address: they are written as host:port,host:port"};
+    addresses.emplace_back(one);
+    if (comma == list.size()) return addresses;
+    list.remove_prefix(comma + 1);
+  }
+}
+
 void client_batch::clear() noexcept {
   items_.clear();
   bytes_.clear();

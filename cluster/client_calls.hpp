@@ -7,6 +7,7 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <optional>
 
 namespace warp {
 
@@ -22,7 +23,9 @@ struct client::state {
   /// Blocks for a call that is no operation. `send(session, out)` returns a promise of a status and
   /// fills *out, a shared pointer that outlives a caller whose deadline has passed.
   template <class Result, class Send>
-  op_result<Result> call(Send send, std::chrono::milliseconds deadline = {}, bool once = false) {
+  /// `slot`: in a cluster it is for the node that serves it; else for any.
+  op_result<Result> call(Send send, std::chrono::milliseconds deadline = {}, bool once = false,
+                         std::optional<slot_id> slot = {}) {
     auto out = std::make_shared<Result>();
     auto status = std::make_shared<std::promise<op_status>>();
     auto answered = status->get_future();
@@ -31,6 +34,7 @@ struct client::state {
       return send(std::move(session), out);
     };
     c->once = once;
+    c->slot = slot;
     c->deadline =
         cluster::client_clock::now() + (deadline.count() == 0 ? core.options().deadline : deadline);
     c->done = [status](op_status s) { status->set_value(std::move(s)); };

@@ -42,6 +42,7 @@ client_core::client_core(client_options options)
     : options_(with_id(std::move(options))), next_number_(first_number()),
       random_(static_cast<unsigned>(std::random_device{}())),
       connect_by_(client_clock::now() + options_.connect_deadline) {
+  home_.options = options_;
   loop_.emplace("warp-client", [this](kj_loop& loop) { return run(loop); });
 }
 
@@ -94,13 +95,12 @@ void client_core::wait_for_room() {
 kj::Promise<void> client_core::run(kj_loop& loop) {
   on_ = &loop;
   tasks_ = std::make_unique<kj::TaskSet>(static_cast<kj::TaskSet::ErrorHandler&>(*this));
-  for (std::size_t i = 0; i < options_.connections; ++i)
-    links_.push_back(
-        std::make_unique<client_link>(loop, options_, i, static_cast<link_listener&>(*this)));
+  open_links(home_);
   auto end = kj::newPromiseAndFulfiller<void>();
   end_ = kj::mv(end.fulfiller);
   return end.promise.then([this] {
-    links_.clear();
+    home_.links.clear();
+    nodes_.clear();
     tasks_.reset();
     end_ = nullptr;
   });
@@ -124,14 +124,21 @@ void client_core::take_incoming() {
 }
 
 void client_core::accept(std::shared_ptr<client_job> job) {
+  count_.operations.fetch_add(job->items.size(), std::memory_order_relaxed);
+  job->replies.resize(job->items.size());
+  if (routes_.empty()) return enlist(std::move(job), home_);
+  if (spread(job)) return;
+  auto& at = group_of(job->items.front());
+  enlist(std::move(job), at);
+}
+
+void client_core::enlist(std::shared_ptr<client_job> job, client_group& at) {
   const auto n = static_cast<std::uint32_t>(job->items.size());
-  count_.operations.fetch_add(n, std::memory_order_relaxed);
-  job->replies.resize(n);
   job->open = n;
   job->first_number = next_number_;
   if (job->has_writes) next_number_ += n;
   job->place = open_jobs_.insert(open_jobs_.end(), job);
-  auto& way = lanes_[lane_of(*job)];
+  auto& way = at.lanes[lane_of(*job)];
   way.push_back({std::move(job), 0, n});
 }
 
@@ -176,6 +183,7 @@ void client_core::tick_soon() {
   tasks_->add(on_->timer().afterDelay(tick_interval).then([this] {
     ticking_ = false;
     expire();
+    look_after_routes();
     tick_soon();
   }));
 }
@@ -201,7 +209,8 @@ void client_core::end_all() {
     give_up(*open_jobs_.front(), op_code::unavailable, "the client was closed");
   while (!open_calls_.empty())
     give_up(*open_calls_.front(), op_code::unavailable, "the client was closed");
-  for (auto& way : lanes_) way.clear();
+  for (auto* group : groups())
+    for (auto& way : group->lanes) way.clear();
   calls_.clear();
 }
 
@@ -215,6 +224,8 @@ void client_core::link_ready(client_link& link) {
   if (link.generation != 0) count_.reconnects.fetch_add(1, std::memory_order_relaxed);
   default_level_ = link.info().default_level;
   last_down_ = {};
+  clustered_ = clustered_ || link.info().clustered;
+  if (const auto map = link.take_map()) learn(*map);
   connected({});
   pump_soon();
 }
@@ -222,6 +233,7 @@ void client_core::link_ready(client_link& link) {
 void client_core::link_down(client_link&, const op_status& why) {
   last_down_ = {op_code::unavailable, "no connection to " + why.message()};
   ++failed_attempts_;
+  refresh_soon();
   const auto attempts_min = std::max(options_.addresses.size(), options_.connections);
   if (why == op_code::unauthorized)
     connected(why);

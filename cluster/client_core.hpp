@@ -2,8 +2,10 @@
 
 #include "cluster/client_job.hpp"
 #include "cluster/client_link.hpp"
+#include "cluster/client_routes.hpp"
 #include "cluster/client_types.hpp"
 #include "cluster/kj_loop.hpp"
+#include "messages/conversion.hpp"
 
 #include <array>
 #include <atomic>
@@ -13,11 +15,13 @@
 #include <functional>
 #include <future>
 #include <list>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <random>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace warp::cluster {
@@ -29,6 +33,12 @@ namespace warp::cluster {
 ///   submit() -> incoming -> lane -> message under way -> answered -> done()
 ///                            ^            |
 ///                            +- back-off -+ refused, or the connection was lost
+///
+/// Lanes and links are of a group: `home`, the servers that the caller has named, is all there is
+/// when one of them is alone. In a cluster each node that serves anything has a group too; a job
+/// whose operations are for several of them becomes a job for each, and what waits moves when a
+/// shard does. Who serves what comes with each login, with refusals, and from any node when it is
+/// asked, see refresh_soon().
 class client_core final : private link_listener, private kj::TaskSet::ErrorHandler {
 public:
   explicit client_core(client_options options);
@@ -58,33 +68,35 @@ public:
   [[nodiscard]] const statistics& count() const noexcept { return count_; }
 
 private:
-  /// Two lanes, so that what waits for the disk holds back nothing that does not.
-  enum lane : std::size_t { fast = 0, slow = 1 };
+  using lane = client_lane;
   using slices = std::vector<client_slice>;
 
   // taking jobs in
   kj::Promise<void> run(kj_loop& loop);
   void take_incoming();
   void accept(std::shared_ptr<client_job> job);
+  void enlist(std::shared_ptr<client_job> job, client_group& at);
   [[nodiscard]] lane lane_of(const client_job& job) const noexcept;
   bool refuse_too_large(client_job& job, const server_info& info);
 
   // sending
   void pump_soon();
   void pump();
-  void pump_lane(lane way);
-  [[nodiscard]] client_link* pick(lane way, const client_job& job) noexcept;
-  [[nodiscard]] slices gather(client_link& link, lane way);
-  void send(client_link& link, lane way, slices parts);
-  void send_atomic(client_link& link, lane way, client_slice part);
+  void pump_lane(client_group& at, lane way);
+  [[nodiscard]] client_link* pick(client_group& at, lane way, const client_job& job) noexcept;
+  [[nodiscard]] slices gather(client_group& at, client_link& link, lane way);
+  void send(client_group& at, client_link& link, lane way, slices parts);
+  void send_atomic(client_group& at, client_link& link, lane way, client_slice part);
   void send_call(client_link& link, std::shared_ptr<client_call> call);
   template <class Request>
   void fill(Request& request, const slices& parts) const;
   template <class Results>
-  void await(client_link& link, lane way, slices parts, capnp::RemotePromise<Results> answer);
+  void await(client_group& at, client_link& link, lane way, slices parts,
+             capnp::RemotePromise<Results> answer);
 
   // answers
-  void take_answer(const slices& parts, capnp::List<wire::Reply>::Reader replies);
+  void take_answer(const client_group& from, const slices& parts,
+                   capnp::List<wire::Reply>::Reader replies);
   void take_refusal(const slices& parts, const op_status& status);
   void take_loss(slices parts, const op_status& status);
   void explain(client_link& link, std::uint64_t generation, const kj::Exception& e,
@@ -96,6 +108,23 @@ private:
   void finish(client_call& call, op_status status);
   void again(slices parts);
   void again(std::shared_ptr<client_call> call);
+  [[nodiscard]] bool cured(op_code code) const noexcept;
+
+  // in a cluster: client_routing.cpp
+  void open_links(client_group& at);
+  [[nodiscard]] client_group& group_of(const client_routes::route& where);
+  [[nodiscard]] client_group& group_of(const client_job::item& item);
+  [[nodiscard]] client_link* link_for(const client_call& call);
+  [[nodiscard]] std::vector<client_group*> groups();
+  bool spread(const std::shared_ptr<client_job>& job);
+  void put_back(slices parts);
+  void reroute();
+  void learn(const cluster_map& map);
+  void learn(const reply_view& redirect);
+  void refresh_soon();
+  kj::Promise<void> refresh();
+  void look_after_routes();
+  void let_go();
   void tick_soon();
   void expire();
   void end_all();
@@ -121,9 +150,14 @@ private:
   kj_loop* on_ = nullptr;
   std::uint64_t next_number_;
   std::minstd_rand random_;
-  std::vector<std::unique_ptr<client_link>> links_;
-  std::size_t next_link_ = 0;
-  std::array<std::deque<client_slice>, 2> lanes_;
+  client_group home_; // the servers that were named
+  bool clustered_ = false;
+  client_routes routes_;
+  std::map<std::string, std::unique_ptr<client_group>> nodes_; // by address
+  bool refreshing_ = false;
+  unsigned refreshes_ = 0; // in vain, one after the other
+  std::size_t refresh_turn_ = 0;
+  client_clock::time_point refreshed_at_{};
   std::deque<std::shared_ptr<client_call>> calls_;
   std::list<std::shared_ptr<client_job>> open_jobs_; // in the order of their numbers and deadlines
   std::list<std::shared_ptr<client_call>> open_calls_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cluster/client_types.hpp"
+#include "messages/ids.hpp"
 #include "messages/operations.hpp"
 #include "messages/status.hpp"
 #include "messages/warp.capnp.h"
@@ -12,6 +13,7 @@
 #include <kj/async.h>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -71,6 +73,8 @@ inline void add_item(std::vector<client_slice>& to, const std::shared_ptr<client
 struct client_call {
   std::function<kj::Promise<op_status>(wire::Session::Client session)> send;
   bool once = false; ///< not to be repeated when its answer was lost
+  /// In a cluster: for the node that serves this slot. Nothing: any node will do.
+  std::optional<slot_id> slot;
   client_clock::time_point deadline;
   bool sent = false;
   unsigned attempts = 0;

@@ -2,6 +2,7 @@
 
 #include "cluster/corked_network.hpp"
 #include "cluster/corked_stream.hpp"
+#include "cluster/map_conversion.hpp"
 #include "cluster/message_limits.hpp"
 #include "messages/conversion.hpp"
 
@@ -59,6 +60,10 @@ client_link::client_link(kj_loop& loop, const client_options& options, std::size
                          link_listener& listener)
     : loop_(loop), options_(options), listener_(listener), next_address_(number),
       random_(static_cast<unsigned>(std::random_device{}())), running_(nullptr) {
+  start();
+}
+
+void client_link::start() {
   running_ = kj::evalLater([this] { return run(); }).eagerlyEvaluate([](kj::Exception&& e) {
     KJ_LOG(ERROR, "a client's link ended by an error", e);
   });
@@ -66,6 +71,14 @@ client_link::client_link(kj_loop& loop, const client_options& options, std::size
 
 client_link::~client_link() noexcept(false) {
   running_ = nullptr;
+}
+
+void client_link::stop() {
+  running_ = nullptr;
+  ready_ = false;
+  wire_.reset();
+  in_flight = {};
+  ++generation;
 }
 
 wire::Session::Client client_link::session() {
@@ -138,12 +151,21 @@ kj::Promise<void> client_link::connect() {
 kj::Promise<void> client_link::login() {
   auto request = wire_->bootstrap().loginRequest();
   request.setToken(as_data(options_.token));
-  return request.send().then([this](capnp::Response<wire::Warp::LoginResults>&& answer) {
-    if (answer.hasStatus()) refused_ = read_status(answer.getStatus());
-    KJ_REQUIRE(refused_.ok(), "the server refused the login");
-    wire_->session = answer.getSession();
-    info_ = read_info(answer.getInfo());
-  });
+  return request.send().then(
+      [this](capnp::Response<wire::Warp::LoginResults>&& answer) -> kj::Promise<void> {
+        if (answer.hasStatus()) refused_ = read_status(answer.getStatus());
+        KJ_REQUIRE(refused_.ok(), "the server refused the login");
+        wire_->session = answer.getSession();
+        info_ = read_info(answer.getInfo());
+        return info_.clustered ? ask_map() : kj::READY_NOW;
+      });
+}
+
+kj::Promise<void> client_link::ask_map() {
+  return session().clusterRequest().send().then(
+      [this](capnp::Response<wire::Session::ClusterResults>&& answer) {
+        if (!answer.hasStatus()) map_ = read_cluster_map(answer.getMap());
+      });
 }
 
 std::chrono::milliseconds client_link::pause() {
@@ -159,6 +181,7 @@ server_info read_info(wire::Info::Reader from) {
   info.value_bytes_max = from.getValueBytesMax();
   info.batch_operations_max = from.getBatchOperationsMax();
   info.in_memory_only = from.getInMemoryOnly();
+  info.clustered = from.getClustered();
   info.uptime = std::chrono::milliseconds{from.getUptimeMs()};
   return info;
 }

@@ -1,16 +1,19 @@
 #pragma once
 
 #include "cluster/client_types.hpp"
+#include "cluster/cluster_map.hpp"
 #include "cluster/kj_loop.hpp"
 #include "messages/status.hpp"
 #include "messages/warp.capnp.h"
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <kj/async.h>
 #include <kj/common.h>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 
@@ -33,7 +36,8 @@ protected:
 /// when the connection is lost. Lives on the client's loop.
 class client_link {
 public:
-  /// Borrows everything. `number`: its place in the pool; links begin with different addresses.
+  /// Borrows everything. `options.addresses` are tried in turn. `number`: its place in the pool;
+  /// links begin with different addresses.
   client_link(kj_loop& loop, const client_options& options, std::size_t number,
               link_listener& listener);
   ~client_link() noexcept(false);
@@ -44,6 +48,13 @@ public:
   /// Only when ready.
   [[nodiscard]] wire::Session::Client session();
   [[nodiscard]] const server_info& info() const noexcept { return info_; }
+  /// Of a server in a cluster: its map at the login; handed over once.
+  [[nodiscard]] std::optional<cluster_map> take_map() { return std::exchange(map_, std::nullopt); }
+
+  /// Closes the connection, if there is one, and makes no other until start(). Not from what a link
+  /// tells its listener.
+  void stop();
+  void start();
 
   /// A call of that generation met a dead connection: it is not used any more, even if it does not
   /// know yet.
@@ -51,6 +62,8 @@ public:
 
   /// Messages under way, by lane; counted by whoever sends, forgotten with the connection.
   std::array<std::size_t, 2> in_flight{};
+  /// Since when all that is under way is silent.
+  std::chrono::steady_clock::time_point silent_since{};
   /// Counts the connections of this link: an answer that was lost with an earlier one is told by
   /// it.
   std::uint64_t generation = 0;
@@ -61,6 +74,7 @@ private:
   kj::Promise<void> run();
   kj::Promise<void> connect();
   kj::Promise<void> login();
+  kj::Promise<void> ask_map();
   [[nodiscard]] std::chrono::milliseconds pause();
 
   kj_loop& loop_;
@@ -74,6 +88,7 @@ private:
   bool ready_ = false;
   kj::Own<kj::PromiseFulfiller<void>> lost_;
   server_info info_;
+  std::optional<cluster_map> map_;
   op_status refused_; // by login
   kj::Promise<void> running_;
 };

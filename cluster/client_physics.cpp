@@ -4,6 +4,7 @@
 #include "cluster/client_admin_call.hpp"
 #include "cluster/client_calls.hpp"
 #include "messages/conversion.hpp"
+#include "storage/slot.hpp"
 
 #include <algorithm>
 
@@ -91,45 +92,49 @@ void read_plan(wire::RebalancePlan::Reader from, rebalance_report& to) {
 
 op_result<quantum_answer> client::quantum_get(std::string_view key,
                                               const quantum_options& options) {
-  return state_->call<quantum_answer>([key = std::string{key},
-                                       options](wire::Session::Client session, auto out) {
-    auto request = session.quantumGetRequest();
-    request.setKey(as_data(key));
-    request.setMax(static_cast<std::uint32_t>(std::min<std::size_t>(options.max, 0xffff'ffffu)));
-    request.setMinStrength(options.strength_min);
-    request.setValues(options.values);
-    return request.send().then([out](capnp::Response<wire::Session::QuantumGetResults>&& answer) {
-      if (answer.hasStatus()) return read_status(answer.getStatus());
-      *out = {};
-      out->present = answer.getPresent();
-      out->value = std::string{as_view(answer.getValue())};
-      out->type = read_type(answer.getType()).value_or(value_type::bytes);
-      out->version = answer.getVersion();
-      out->expires_at_ms = answer.getExpiresAtMs();
-      for (const auto p : answer.getPartners())
-        out->partners.push_back({std::string{as_view(p.getKey())}, p.getStrength(), p.getDeclared(),
-                                 p.getPresent(), p.getValueOmitted(),
-                                 std::string{as_view(p.getValue())},
-                                 read_type(p.getType()).value_or(value_type::bytes)});
-      return op_status{};
-    });
-  });
+  return state_->call<quantum_answer>(
+      [key = std::string{key}, options](wire::Session::Client session, auto out) {
+        auto request = session.quantumGetRequest();
+        request.setKey(as_data(key));
+        request.setMax(
+            static_cast<std::uint32_t>(std::min<std::size_t>(options.max, 0xffff'ffffu)));
+        request.setMinStrength(options.strength_min);
+        request.setValues(options.values);
+        return request.send().then(
+            [out](capnp::Response<wire::Session::QuantumGetResults>&& answer) {
+              if (answer.hasStatus()) return read_status(answer.getStatus());
+              *out = {};
+              out->present = answer.getPresent();
+              out->value = std::string{as_view(answer.getValue())};
+              out->type = read_type(answer.getType()).value_or(value_type::bytes);
+              out->version = answer.getVersion();
+              out->expires_at_ms = answer.getExpiresAtMs();
+              for (const auto p : answer.getPartners())
+                out->partners.push_back({std::string{as_view(p.getKey())}, p.getStrength(),
+                                         p.getDeclared(), p.getPresent(), p.getValueOmitted(),
+                                         std::string{as_view(p.getValue())},
+                                         read_type(p.getType()).value_or(value_type::bytes)});
+              return op_status{};
+            });
+      },
+      {}, false, storage::slot_of(key));
 }
 
 op_status client::entangle(std::string_view key, std::span<const std::string> partners,
                            double strength) {
-  auto done = state_->call<nothing>([key = std::string{key},
-                                     partners = std::vector(partners.begin(), partners.end()),
-                                     strength](wire::Session::Client session, auto) {
-    auto request = session.entangleRequest();
-    request.setKey(as_data(key));
-    auto list = request.initPartners(static_cast<unsigned>(partners.size()));
-    for (unsigned i = 0; i < list.size(); ++i) list.set(i, as_data(partners[i]));
-    request.setStrength(strength);
-    return request.send().then([](capnp::Response<wire::Session::EntangleResults>&& answer) {
-      return answer.hasStatus() ? read_status(answer.getStatus()) : op_status{};
-    });
-  });
+  auto done = state_->call<nothing>(
+      [key = std::string{key}, partners = std::vector(partners.begin(), partners.end()),
+       strength](wire::Session::Client session, auto) {
+        auto request = session.entangleRequest();
+        request.setKey(as_data(key));
+        auto list = request.initPartners(static_cast<unsigned>(partners.size()));
+        for (unsigned i = 0; i < list.size(); ++i) list.set(i, as_data(partners[i]));
+        request.setStrength(strength);
+        return request.send().then([](capnp::Response<wire::Session::EntangleResults>&& answer) {
+          return answer.hasStatus() ? read_status(answer.getStatus()) : op_status{};
+        });
+      },
+      {}, false, storage::slot_of(key));
   return done.status();
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace warp::cluster {
 
@@ -18,6 +19,15 @@ constexpr std::size_t word_bytes = sizeof(capnp::word);
 
 std::size_t size_of(const client_job::item& item) noexcept {
   return item.op.key.size() + item.op.value.size() + 64;
+}
+
+/// Of a part of a job: at least what it weighs.
+std::size_t size_of(const client_slice& part) noexcept {
+  const auto& items = part.job->items;
+  if (part.end - part.begin == items.size()) return part.job->size_bytes;
+  std::size_t bytes = 0;
+  for (auto i = part.begin; i < part.end; ++i) bytes += size_of(items[i]);
+  return bytes;
 }
 
 std::uint64_t words_of(const std::vector<client_slice>& parts) {
@@ -46,27 +56,29 @@ void client_core::pump_soon() {
 }
 
 void client_core::pump() {
-  pump_lane(fast);
-  pump_lane(slow);
-  const auto ready = [](auto& link) { return link->ready(); };
-  while (!calls_.empty()) {
-    auto call = calls_.front();
-    const auto link = std::find_if(links_.begin(), links_.end(), ready);
-    if (!call->finished && link == links_.end()) break;
-    calls_.pop_front();
-    if (!call->finished) send_call(**link, std::move(call));
+  for (auto* const group : groups()) {
+    pump_lane(*group, fast);
+    pump_lane(*group, slow);
+  }
+  for (auto waiting = std::exchange(calls_, {}); !waiting.empty(); waiting.pop_front()) {
+    auto& call = waiting.front();
+    if (call->finished) continue;
+    if (auto* const link = link_for(*call))
+      send_call(*link, std::move(call));
+    else
+      calls_.push_back(std::move(call));
   }
 }
 
-void client_core::pump_lane(lane way) {
-  auto& waiting = lanes_[way];
+void client_core::pump_lane(client_group& at, lane way) {
+  auto& waiting = at.lanes[way];
   while (!waiting.empty()) {
     auto& front = waiting.front();
     if (front.job->finished) {
       waiting.pop_front();
       continue;
     }
-    auto* link = pick(way, *front.job);
+    auto* link = pick(at, way, *front.job);
     if (!link) return;
     if (refuse_too_large(*front.job, link->info())) [[unlikely]] {
       // What is left of it waits at the same place.
@@ -81,29 +93,30 @@ void client_core::pump_lane(lane way) {
     if (front.job->atomic) {
       auto part = std::move(front);
       waiting.pop_front();
-      send_atomic(*link, way, std::move(part));
+      send_atomic(at, *link, way, std::move(part));
     } else {
-      send(*link, way, gather(*link, way));
+      send(at, *link, way, gather(at, *link, way));
     }
   }
 }
 
-client_link* client_core::pick(lane way, const client_job& job) noexcept {
+client_link* client_core::pick(client_group& at, lane way, const client_job& job) noexcept {
   const auto usable = [way](const client_link& l) {
     return l.ready() && l.in_flight[way] < in_flight_max[way];
   };
-  if (job.link && job.link->ready()) return usable(*job.link) ? job.link : nullptr;
+  if (job.link && job.link->ready() && at.has(job.link))
+    return usable(*job.link) ? job.link : nullptr;
   client_link* best = nullptr;
-  for (std::size_t i = 0; i < links_.size(); ++i) {
-    auto& l = *links_[(next_link_ + i) % links_.size()];
+  for (std::size_t i = 0; i < at.links.size(); ++i) {
+    auto& l = *at.links[(at.next_link + i) % at.links.size()];
     if (usable(l) && (!best || l.in_flight[way] < best->in_flight[way])) best = &l;
   }
-  ++next_link_;
+  ++at.next_link;
   return best;
 }
 
-client_core::slices client_core::gather(client_link& link, lane way) {
-  auto& waiting = lanes_[way];
+client_core::slices client_core::gather(client_group& at, client_link& link, lane way) {
+  auto& waiting = at.lanes[way];
   slices parts;
   std::size_t operations = 0, bytes = 0;
   while (!waiting.empty()) {
@@ -119,7 +132,7 @@ client_core::slices client_core::gather(client_link& link, lane way) {
     if (!first) {
       if (job.atomic || (job.link && job.link != &link)) break;
       if (operations + (front.end - front.begin) > operations_max) break;
-      if (bytes + job.size_bytes >
+      if (bytes + size_of(front) >
           std::min<std::size_t>(message_bytes_soft_max / 4, link.info().value_bytes_max))
         break;
     }
@@ -179,40 +192,52 @@ void client_core::fill(Request& request, const slices& parts) const {
   write_call(header, request.initCall());
 }
 
-void client_core::send(client_link& link, lane way, slices parts) {
+void client_core::send(client_group& at, client_link& link, lane way, slices parts) {
   if (parts.empty()) return;
   auto request = link.session().executeRequest(capnp::MessageSize{words_of(parts), 0});
   fill(request, parts);
-  await(link, way, std::move(parts), request.send());
+  await(at, link, way, std::move(parts), request.send());
 }
 
-void client_core::send_atomic(client_link& link, lane way, client_slice part) {
+void client_core::send_atomic(client_group& at, client_link& link, lane way, client_slice part) {
   slices parts;
   parts.push_back(std::move(part));
   auto request = link.session().executeAtomicRequest(capnp::MessageSize{words_of(parts), 0});
   fill(request, parts);
-  await(link, way, std::move(parts), request.send());
+  await(at, link, way, std::move(parts), request.send());
 }
 
 template <class Results>
-void client_core::await(client_link& link, lane way, slices parts,
+void client_core::await(client_group& at, client_link& link, lane way, slices parts,
                         capnp::RemotePromise<Results> answer) {
   count_.messages.fetch_add(1, std::memory_order_relaxed);
+  if (clustered_ && link.in_flight[fast] + link.in_flight[slow] == 0)
+    link.silent_since = client_clock::now();
   ++link.in_flight[way];
   auto shared = std::make_shared<slices>(std::move(parts));
   const auto back = [this, &link, way, generation = link.generation] {
     if (link.generation == generation) --link.in_flight[way];
+    if (clustered_) link.silent_since = client_clock::now();
     pump_soon();
   };
   tasks_->add(answer.then(
-      [this, shared, back](capnp::Response<Results>&& got) {
+      [this, shared, back, &at](capnp::Response<Results>&& got) {
         back();
         const auto status = got.hasStatus() ? read_status(got.getStatus()) : op_status{};
         if constexpr (std::is_same_v<Results, wire::Session::ExecuteAtomicResults>) {
           auto& job = *shared->front().job;
           if (job.finished) return;
           job.atomic_status = status;
-          if (cured_by_retry(status.code())) return take_refusal(*shared, status);
+          if (clustered_ && status == op_code::wrong_shard && got.getReplies().size() != 0)
+            learn(read_reply(got.getReplies()[0]));
+          if (cured(status.code())) return take_refusal(*shared, status);
+          if (clustered_ && status == op_code::outcome_unknown && job.has_writes) {
+            for (auto& item : job.items) {
+              item.under_way = false;
+              item.lost = true;
+            }
+            return again(*shared);
+          }
           if (!got.hasReplies())
             return take_refusal(*shared, !status.ok() ? status
                                                       : op_status{op_code::corruption,
@@ -220,7 +245,7 @@ void client_core::await(client_link& link, lane way, slices parts,
         } else if (!status.ok()) {
           return take_refusal(*shared, status);
         }
-        take_answer(*shared, got.getReplies());
+        take_answer(at, *shared, got.getReplies());
       },
       [this, shared, back, &link, generation = link.generation](kj::Exception&& e) {
         back();
@@ -236,7 +261,7 @@ void client_core::send_call(client_link& link, std::shared_ptr<client_call> call
                   .then(
                       [this, call](op_status status) {
                         if (call->finished) return;
-                        if (!cured_by_retry(status.code())) return finish(*call, std::move(status));
+                        if (!cured(status.code())) return finish(*call, std::move(status));
                         call->refusal = std::move(status);
                         call->sent = false;
                         again(call);

@@ -1,7 +1,6 @@
 #include "cluster/client_stream.hpp"
 
 #include "messages/conversion.hpp"
-#include "messages/limits.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -159,16 +158,8 @@ void client_stream::end() {
 
 op_status client_stream::put(std::string_view key, std::string_view value,
                              std::uint64_t expires_at_ms, std::uint64_t ttl_ms, value_type type) {
-  if (key.size() < key_size_min || key.size() > key_size_max)
-    return {op_code::invalid_argument, "a key of " + std::to_string(key.size()) +
-                                           " bytes: keys have 1 to " +
-                                           std::to_string(key_size_max)};
-  if (value.size() > value_bytes_max_)
-    return {op_code::invalid_argument, "a value of " + std::to_string(value.size()) +
-                                           " bytes, the server's limit is " +
-                                           std::to_string(value_bytes_max_)};
-  if (expires_at_ms != 0 && ttl_ms != 0)
-    return {op_code::invalid_argument, "both an expiry and a time to live: give one"};
+  if (auto refused = check_put(key, value, value_bytes_max_, expires_at_ms, ttl_ms); !refused.ok())
+    return refused;
   const auto size = key.size() + value.size();
   if (!filling_.entries.empty() &&
       (filling_.bytes.size() + size > chunk_bytes || filling_.entries.size() == chunk_entries_max))
@@ -306,8 +297,7 @@ bool client_stream::flushing() const {
 
 namespace warp {
 
-put_stream::put_stream(std::shared_ptr<cluster::client_stream> stream)
-    : stream_(std::move(stream)) {}
+put_stream::put_stream(std::shared_ptr<cluster::put_sink> stream) : stream_(std::move(stream)) {}
 
 put_stream::~put_stream() {
   stream_->end();

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "cluster/client_core.hpp"
-#include "cluster/put_stream.hpp"
+#include "cluster/put_sink.hpp"
 #include "messages/status.hpp"
 
 #include <condition_variable>
@@ -21,7 +21,7 @@ namespace warp::cluster {
 ///   put() -> filling_ -> chunks_ -> sent -> finish() answered: confirmed, dropped
 ///                          ^                   |
 ///                          +-- connection lost, server stops or is overloaded
-class client_stream final : public std::enable_shared_from_this<client_stream> {
+class client_stream final : public put_sink, public std::enable_shared_from_this<client_stream> {
 public:
   /// `server`: limits that put() checks.
   client_stream(client_core& core, const put_stream_options& options, const server_info& server);
@@ -29,14 +29,14 @@ public:
   /// Caller's thread, once: hands the stream to the loop.
   void begin();
   /// Caller's thread: the loop lets go of it.
-  void end();
+  void end() override;
 
   op_status put(std::string_view key, std::string_view value, std::uint64_t expires_at_ms,
-                std::uint64_t ttl_ms, value_type type);
-  op_status flush();
-  put_stream::counters count() const;
-  std::vector<put_failure> take_failures();
-  op_status status() const;
+                std::uint64_t ttl_ms, value_type type) override;
+  op_status flush() override;
+  put_stream::counters count() const override;
+  std::vector<put_failure> take_failures() override;
+  op_status status() const override;
 
 private:
   struct entry {

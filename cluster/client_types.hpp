@@ -17,7 +17,8 @@ namespace warp {
 /// How a client finds and treats its servers.
 struct client_options {
   /// "host:port"; tried in turn until one answers. A port that is left out is 7400; IPv6 as
-  /// "[::1]:7400".
+  /// "[::1]:7400". Of a cluster any of its nodes, better several: the client asks one of them who
+  /// serves what, and goes there.
   std::vector<std::string> addresses{"127.0.0.1:7400"};
   std::string token; ///< for login; empty on a server without users
   std::size_t connections =
@@ -38,6 +39,10 @@ struct client_options {
   /// Longest value that can come back, bytes; not below the server's.
   std::size_t value_bytes_max = value_size_default_max;
 };
+
+/// Addresses as people write them, "host:port,host:port", in their order; spaces around them do not
+/// count. invalid_argument: one of them is empty.
+[[nodiscard]] op_result<std::vector<std::string>> parse_addresses(std::string_view list);
 
 /// The options of one write. The defaults write unconditionally, without expiry, at the server's
 /// level.
@@ -122,6 +127,7 @@ struct server_info {
   std::uint64_t value_bytes_max = 0;
   std::uint32_t batch_operations_max = 0;
   bool in_memory_only = false;
+  bool clustered = false; ///< it is a node of a cluster
   std::chrono::milliseconds uptime{0};
 };
 

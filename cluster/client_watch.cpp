@@ -4,6 +4,7 @@
 #include "cluster/client_watches.hpp"
 #include "cluster/watch_conversion.hpp"
 #include "messages/conversion.hpp"
+#include "storage/slot.hpp"
 
 #include <future>
 
@@ -147,6 +148,7 @@ void client_watches::register_at_server(const std::shared_ptr<watched>& w,
       return op_status{};
     });
   };
+  call->slot = storage::slot_of(w->options.key);
   const auto patience = w->give_up_after;
   std::lock_guard guard{mutex_};
   if (!core_) {

@@ -266,10 +266,40 @@ struct loader {
                   name, listen));
   }
 
+  void check_cluster() {
+    const auto& c = out.values.cluster;
+    if (c.name.empty()) {
+      if (c.node != 0)
+        contradiction("cluster.node", "cluster.node needs the name of the cluster: "
+                                      "set cluster.name");
+      return;
+    }
+    if (c.node == 0)
+      contradiction("cluster.name", "cluster.name needs the id of this node: set cluster.node, "
+                                    "from 1 on");
+    if (out.values.memory_only)
+      contradiction("cluster.name",
+                    fmt::format("a node of a cluster needs a data folder, and storage.memory_only "
+                                "= true ({}) has none",
+                                where_of("storage.memory_only")));
+    if (c.ca.empty() != c.cert.empty() || c.ca.empty() != c.key.empty())
+      contradiction("cluster.ca", "TLS between nodes needs all three of cluster.ca, cluster.cert "
+                                  "and cluster.key");
+    if (!c.ca.empty()) return;
+    check_listen("cluster.listen", c.listen);
+    check_listen("cluster.checkpoints", c.checkpoints);
+  }
+
   void check() {
     check_storage();
+    check_cluster();
     check_physics();
     const auto& c = out.values;
+    if (c.cluster.name.empty() &&
+        (c.resp_durability == "replicated" || c.resp_durability == "durable"))
+      contradiction("resp.durability",
+                    fmt::format("resp.durability = \"{}\" needs other nodes: set cluster.name",
+                                c.resp_durability));
     check_listen("rpc.listen", c.rpc.listen);
     check_listen("resp.listen", c.resp.listen);
     check_listen("http.listen", c.http.listen);

@@ -76,6 +76,20 @@ struct server_config {
     std::uint32_t threads = 1;
   } gpu;
 
+  /// See cluster/node/cluster_node.hpp; without a name this node is alone.
+  struct {
+    std::string name;
+    std::uint32_t node = 0;
+    std::string zone;
+    std::string etcd = "http://127.0.0.1:2379"; ///< several with commas between
+    std::string etcd_ca, etcd_cert, etcd_key;
+    std::string listen = "127.0.0.1:7401";
+    std::string checkpoints = "127.0.0.1:7402";
+    std::string advertise;
+    std::string ca, cert, key;
+    std::chrono::milliseconds lease{10'000};
+  } cluster;
+
   bool insecure = false;
 
   /// What the engine is opened with.
@@ -83,6 +97,7 @@ struct server_config {
     auto options = engine;
     if (memory_only) options.folder.clear();
     options.hold_log_for_backups = backup.interval.count() != 0;
+    options.replicated = !cluster.name.empty();
     return options;
   }
 

@@ -14,7 +14,8 @@ namespace warp::cluster {
 namespace {
 
 constexpr std::string_view durability_names[] = {"memory", "async", "sync"};
-constexpr std::string_view resp_durability_names[] = {"default", "memory", "async", "sync"};
+constexpr std::string_view resp_durability_names[] = {"default", "memory",     "async",
+                                                      "sync",    "replicated", "durable"};
 constexpr std::string_view direct_io_names[] = {"auto", "on", "off"};
 constexpr std::string_view huge_pages_names[] = {"auto", "always", "never"};
 constexpr std::string_view level_names[] = {"trace", "debug", "info", "warn", "error"};
@@ -397,8 +398,9 @@ const std::vector<knob>& table() {
           {.section = "resp",
            .key = "durability",
            .kind = choice,
-           .explanation = "What the answer to a write is worth until a client chooses with "
-                          "WARP.DURABILITY; default: as storage.durability",
+           .explanation =
+               "What the answer to a write is worth until a client chooses with "
+               "WARP.DURABILITY; default: as storage.durability, or as the cluster does it",
            .choices = resp_durability_names}),
       bind<WARP_FIELD(resp.input_buffer_bytes)>(
           {.section = "resp",
@@ -677,6 +679,95 @@ const std::vector<knob>& table() {
            .min = 1,
            .max = 1'024,
            .unit = "threads"}),
+      // -- cluster --
+      bind<WARP_FIELD(cluster.name)>(
+          {.section = "cluster",
+           .key = "name",
+           .kind = text,
+           .explanation = "Name of the cluster that this node belongs to, as it was given to 'warp "
+                          "cluster init': 1 to 64 of a-z, 0-9, '-', '_' and '.'",
+           .zero_means = "this node is alone, and needs no etcd"}),
+      bind<WARP_FIELD(cluster.node)>({.section = "cluster",
+                                      .key = "node",
+                                      .kind = count,
+                                      .explanation = "Id of this node, its own in the cluster and "
+                                                     "always the same",
+                                      .min = 1,
+                                      .max = 4'294'967'295,
+                                      .unit = "as an id",
+                                      .zero_means = "none: only without a cluster"}),
+      bind<WARP_FIELD(cluster.zone)>(
+          {.section = "cluster",
+           .key = "zone",
+           .kind = text,
+           .explanation = "What fails together with this node: copies of a shard go to different "
+                          "zones where there are enough",
+           .zero_means = "not said"}),
+      bind<WARP_FIELD(cluster.etcd)>(
+          {.section = "cluster",
+           .key = "etcd",
+           .kind = text,
+           .explanation = "Where etcd answers: http://HOST:PORT or https://HOST:PORT, several of "
+                          "one etcd cluster with commas between"}),
+      bind<WARP_FIELD(cluster.etcd_ca)>(
+          {.section = "cluster",
+           .key = "etcd_ca",
+           .kind = text,
+           .explanation = "PEM file of who signed etcd's certificates, for https",
+           .zero_means = "those that the system trusts"}),
+      bind<WARP_FIELD(cluster.etcd_cert)>({.section = "cluster",
+                                           .key = "etcd_cert",
+                                           .kind = text,
+                                           .explanation = "PEM file that this node shows to etcd",
+                                           .zero_means = "none"}),
+      bind<WARP_FIELD(cluster.etcd_key)>({.section = "cluster",
+                                          .key = "etcd_key",
+                                          .kind = text,
+                                          .explanation = "PEM file of its key",
+                                          .zero_means = "none"}),
+      bind<WARP_FIELD(cluster.listen)>(
+          {.section = "cluster",
+           .key = "listen",
+           .kind = address,
+           .explanation =
+               "Address of the port for other nodes; port 0 takes a free one, etcd tells which"}),
+      bind<WARP_FIELD(cluster.checkpoints)>(
+          {.section = "cluster",
+           .key = "checkpoints",
+           .kind = address,
+           .explanation = "Address of the port where other nodes fetch checkpoints; as listen"}),
+      bind<WARP_FIELD(cluster.advertise)>(
+          {.section = "cluster",
+           .key = "advertise",
+           .kind = text,
+           .explanation = "Host name or address under which other nodes and clients find this node",
+           .zero_means = "as listened on"}),
+      bind<WARP_FIELD(cluster.ca)>(
+          {.section = "cluster",
+           .key = "ca",
+           .kind = text,
+           .explanation = "PEM file of the cluster's own certificate authority: whoever it has "
+                          "signed is let in as a node",
+           .zero_means = "no TLS between nodes"}),
+      bind<WARP_FIELD(cluster.cert)>(
+          {.section = "cluster",
+           .key = "cert",
+           .kind = text,
+           .explanation = "PEM file of this node's certificate, with the DNS name warpengine-node",
+           .zero_means = "no TLS between nodes"}),
+      bind<WARP_FIELD(cluster.key)>({.section = "cluster",
+                                     .key = "key",
+                                     .kind = text,
+                                     .explanation = "PEM file of its key",
+                                     .zero_means = "no TLS between nodes"}),
+      bind<WARP_FIELD(cluster.lease)>(
+          {.section = "cluster",
+           .key = "lease",
+           .kind = duration,
+           .explanation = "After so long without a sign of life etcd forgets that this node is "
+                          "there: for discovery only, no data depends on it",
+           .min = 2'000,
+           .max = minute}),
       // -- security --
       bind<WARP_FIELD(insecure)>(
           {.section = "security",
@@ -707,6 +798,7 @@ std::string_view section_explanation(std::string_view section) {
   if (section == "gpu")
     return "What is computed beside the data path, on a GPU where there is one; from which size on "
            "is measured and kept in the file gpu-calibration of the data folder";
+  if (section == "cluster") return "The cluster that this node belongs to, see cluster/README.md";
   if (section == "security") return "Who may reach the ports";
   return {};
 }

@@ -61,6 +61,8 @@ std::string_view name_of(log_op op) {
     return "fields erased";
   case log_op::clear:
     return "clear";
+  case log_op::together: // told change by change
+    break;
   }
   return "unknown";
 }
@@ -81,16 +83,20 @@ op_result<log_frame_summary> summarize(const frame_header& header, std::string_v
       return op_status(op_code::corruption,
                        fmt::format("a record behind LSN {} cannot be read", lsn));
     if (record.op == log_op::parts || lsn > wanted.up_to) continue;
-    if (record.compressed)
-      if (auto status = expand(record); !status.ok()) return status;
-    frame.records.push_back(
-        {.lsn = lsn,
-         .operation = std::string(name_of(record.op)),
-         .key = std::string(record.key),
-         .value = wanted.with_values ? std::string(record.payload()) : std::string(),
-         .value_bytes = record.payload().size(),
-         .expires_at_ms = record.meta.expires_at_ms,
-         .request = record.request});
+    op_status status;
+    each_change(record, [&](log_record& change) {
+      if (status.ok()) status = expand(change);
+      if (!status.ok()) return;
+      frame.records.push_back(
+          {.lsn = lsn,
+           .operation = std::string(name_of(change.op)),
+           .key = std::string(change.key),
+           .value = wanted.with_values ? std::string(change.payload()) : std::string(),
+           .value_bytes = change.payload().size(),
+           .expires_at_ms = change.meta.expires_at_ms,
+           .request = change.request});
+    });
+    if (!status.ok()) return status;
   }
   return frame;
 }

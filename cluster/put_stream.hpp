@@ -15,7 +15,7 @@
 namespace warp {
 
 namespace cluster {
-class client_stream;
+class put_sink;
 }
 
 /// How a stream of puts is sent.
@@ -76,8 +76,8 @@ public:
 
 private:
   friend class client;
-  explicit put_stream(std::shared_ptr<cluster::client_stream> stream);
-  std::shared_ptr<cluster::client_stream> stream_;
+  explicit put_stream(std::shared_ptr<cluster::put_sink> stream);
+  std::shared_ptr<cluster::put_sink> stream_;
 };
 
 } // namespace warp

@@ -12,6 +12,8 @@ namespace warp::cluster {
 
 using namespace replication;
 using storage::applied_place;
+using storage::op_reply;
+using storage::value_arena;
 
 namespace {
 
@@ -19,6 +21,9 @@ namespace {
 constexpr unsigned boots_of_a_start_bits = 20;
 /// Of a record in memory, beside its body.
 constexpr std::size_t record_overhead = 96;
+/// A write that nobody waits for has this in a ticket's place.
+constexpr std::uint64_t no_ticket = 0;
+constexpr auto no_tickets = ~std::uint64_t{0};
 
 ack_level level_of(durability asked, ack_level usual) {
   switch (asked) {
@@ -49,7 +54,8 @@ storage::file_system& files_of(const storage::engine& engine) {
 replication_host::replication_host(storage::engine& engine, shard_id shard,
                                    replication_host_options options,
                                    replication_surroundings& around)
-    : engine_(engine), files_(files_of(engine)), id_(shard), options_(options), around_(around) {}
+    : engine_(engine), files_(files_of(engine)), id_(shard), options_(options), around_(around),
+      tickets_(options.tickets), own_from_(no_tickets) {}
 
 op_result<std::unique_ptr<replication_host>>
 replication_host::open(storage::engine& engine, shard_id shard, node_id self,
@@ -78,13 +84,16 @@ op_status replication_host::recover(node_id self) {
   found.incomplete = marks_.incomplete;
   found.stopped_boot = marks_.stopped_boot;
   if (auto status = read_tail(found); !status.ok()) return status;
+  if (found.stopped_boot == boot_id{} && found.max_epoch == 0 && found.log.last().lsn == 0)
+    found.stopped_boot = never_lived;
   // What this life leaves behind is not what that mark speaks of.
   if (marks_.stopped_boot != boot_id{}) {
     marks_.stopped_boot = {};
     if (auto status = write_marks(files_, engine_.options().folder, id_, marks_); !status.ok())
       return status;
   }
-  boot_ = engine_.start_number() << boots_of_a_start_bits;
+  boot_ = options_.first_boot != 0 ? options_.first_boot
+                                   : engine_.start_number() << boots_of_a_start_bits;
   machine_ = std::make_unique<replica>(options_.machine, member{self, boot_id{boot_}},
                                        std::move(found), around_.now());
   return {};
@@ -137,7 +146,8 @@ void replication_host::stop() {
   if (halted_) return;
   shard_->note_commit(shard_->applied().lsn, true);
   halted_ = stopped_ = true;
-  drain();
+  events_.clear();
+  resolved_ |= tickets_.fail_open();
 }
 
 op_status replication_host::mark_stopped() {
@@ -150,6 +160,8 @@ op_status replication_host::mark_stopped() {
 
 void replication_host::halt(op_status why) {
   if (std::exchange(halted_, true)) return;
+  events_.clear();
+  resolved_ |= tickets_.fail_open();
   around_.halted(why);
 }
 
@@ -195,40 +207,42 @@ void replication_host::on_round() {
 }
 
 void replication_host::feed(replica_event what) {
-  events_.push_back(std::move(what));
+  try {
+    events_.push_back(std::move(what));
+  } catch (const std::bad_alloc&) {
+    return halt_for_memory();
+  }
   drain();
 }
 
+/// Hands the machine all there is to tell it, without a look at the disk.
+void replication_host::step_machine() {
+  while (!events_.empty() && !halted_) {
+    const auto e = std::move(events_.front());
+    events_.pop_front();
+    for (auto& a : machine_->step(e, around_.now())) {
+      if (halted_) return;
+      std::visit([this](auto& what) { on(what); }, a);
+    }
+  }
+}
+
 void replication_host::drain() {
-  if (std::exchange(draining_, true)) return;
   try {
-    for (;;) {
-      while (!events_.empty() && !halted_) {
-        const auto e = std::move(events_.front());
-        events_.pop_front();
-        for (auto& a : machine_->step(e, around_.now())) {
-          if (halted_) break;
-          std::visit([this](auto& what) { on(what); }, a);
-        }
-      }
-      if (halted_) break;
+    while (!halted_) {
+      step_machine();
+      if (halted_) return;
       look_at_disk();
       forget_old();
-      if (events_.empty()) break;
+      if (events_.empty()) return;
     }
   } catch (const std::bad_alloc&) {
-    halt({op_code::no_space, fmt::format("shard {}: no memory to replicate it", id_.value)});
+    halt_for_memory();
   }
-  draining_ = false;
-  if (halted_) {
-    events_.clear();
-    for (auto& [token, call] : std::exchange(open_, {})) {
-      call->reply.reset();
-      call->reply.code = op_code::outcome_unknown;
-      finished_.push_back(std::move(call));
-    }
-  }
-  for (auto& call : std::exchange(finished_, {})) call->done(call->reply);
+}
+
+void replication_host::halt_for_memory() {
+  halt({op_code::no_space, fmt::format("shard {}: no memory to replicate it", id_.value)});
 }
 
 void replication_host::on(action::send& a) {
@@ -450,53 +464,241 @@ op_status replication_host::checkpoint_arrived(epoch_t max_epoch, const std::str
 
 // Clients
 
-void replication_host::execute(const operation& op, completion done) {
-  const auto token = ++tokens_;
-  auto& call = *(open_[token] = std::make_unique<open_call>());
-  call.done = std::move(done);
-  call.reply.shard = id_;
-  const auto answer = [&](op_code code) {
-    call.reply.reset();
-    call.reply.shard = id_;
-    call.reply.code = code;
-    finish(token);
-    drain();
-  };
-  if (halted_ || !machine_->serves()) return answer(op_code::unavailable);
+void replication_host::execute(std::span<const operation> operations,
+                               std::span<const std::uint32_t> which, std::span<op_reply> replies,
+                               value_arena& arena) {
+  told_.clear();
   try {
-    storage::write_effect effect;
-    const bool writes = is_write(op.kind);
-    const bool repeated = writes && op.request && shard_->answer_retry(op, call.reply, effect);
-    if (!repeated) {
-      if (writes)
-        if (const auto code = admit(op); code != op_code::ok) {
-          stats_.overloaded += code == op_code::overloaded;
-          return answer(code);
-        }
-      if (shard_->has_expired(op.key) && !remove_expired(op.key))
-        return answer(op_code::unavailable);
-      executed_lsn_ = machine_->log().last().lsn + 1;
-      shard_->execute(op, executed_lsn_, call.arena, call.reply, effect);
-    }
-    ++(writes ? stats_.writes : stats_.reads);
-    if (!effect.body.empty())
-      return feed(event::client_write{token, level_of(op.level, options_.machine.level),
-                                      std::move(effect.body)});
-    if (call.reply.code == op_code::invalid_argument || call.reply.code == op_code::no_space) {
-      finish(token); // tells of nothing that was seen
-      return drain();
-    }
-    feed(event::client_read{token, effect.depends_on});
+    told_.reserve(which.size());
   } catch (const std::bad_alloc&) {
-    answer(op_code::no_space);
+    for (const auto i : which) refuse(replies[i], op_code::no_space);
+    return;
+  }
+  own_from_ = tickets_.next();
+  for (const auto i : which) {
+    auto& reply = replies[i];
+    try {
+      if (execute_one(operations[i], reply, arena)) told_.push_back(i);
+    } catch (const std::bad_alloc&) { // nothing was logged
+      refuse(reply, op_code::no_space);
+    }
+  }
+  send_logged();
+  // R7: the clock is looked at after the values were read.
+  if (!told_.empty() && (halted_ || !machine_->may_read(around_.now())))
+    for (const auto i : told_) refuse(replies[i], op_code::unavailable);
+  // What has become of the others meanwhile, as in a set of one, is told at once.
+  for (const auto i : which) {
+    auto& reply = replies[i];
+    if (reply.durable_at == 0) continue;
+    const auto state = tickets_.state(reply.durable_at);
+    if (state == storage::durable_state::durable)
+      reply.durable_at = 0;
+    else if (state == storage::durable_state::failed)
+      refuse(reply, is_write(operations[i].kind) ? op_code::outcome_unknown : op_code::unavailable);
+  }
+  own_from_ = no_tickets;
+}
+
+void replication_host::refuse(op_reply& reply, op_code code) const {
+  reply.reset();
+  reply.shard = id_;
+  reply.code = code;
+}
+
+bool replication_host::execute_one(const operation& op, op_reply& reply, value_arena& arena) {
+  refuse(reply, op_code::unavailable);
+  if (halted_ || !machine_->serves()) return false;
+  storage::write_effect effect;
+  const bool writes = is_write(op.kind);
+  const bool repeated = writes && op.request && shard_->answer_retry(op, reply, effect);
+  if (!repeated) {
+    if (writes)
+      if (const auto code = admit(op.key.size() + op.value.size()); code != op_code::ok) {
+        stats_.overloaded += code == op_code::overloaded;
+        refuse(reply, code);
+        return false;
+      }
+    if (shard_->has_expired(op.key) && !remove_expired(op.key)) {
+      refuse(reply, op_code::unavailable);
+      return false;
+    }
+    if (!tickets_.has_room()) {
+      refuse(reply, op_code::overloaded);
+      return false;
+    }
+    executed_lsn_ = machine_->log().last().lsn + 1;
+    shard_->execute(op, executed_lsn_, arena, reply, effect);
+  }
+  ++(writes ? stats_.writes : stats_.reads);
+  if (!effect.body.empty()) {
+    reply.durable_at = tickets_.take();
+    log_write(reply.durable_at, level_of(op.level, options_.machine.level), std::move(effect.body));
+    return false;
+  }
+  // These tell of nothing that was seen.
+  if (reply.code == op_code::invalid_argument || reply.code == op_code::no_space) return false;
+  if (effect.depends_on <= shard_->applied().lsn) return true;
+  if (!tickets_.has_room()) {
+    refuse(reply, op_code::overloaded);
+    return false;
+  }
+  reply.durable_at = tickets_.take();
+  tell_machine(event::client_read{reply.durable_at, effect.depends_on});
+  return false;
+}
+
+// Transactions
+
+storage::write_limits replication_host::limits(storage::write_limits::scope to) const {
+  const auto most = options_.pending_bytes_max;
+  return {.to = to,
+          .refusal = admit(0),
+          .bytes_now = pending_bytes_ == 0      ? most
+                       : pending_bytes_ >= most ? 0
+                                                : most - pending_bytes_,
+          .bytes_ever = most};
+}
+
+ack_level replication_host::highest(std::uint8_t levels) const {
+  auto highest = levels == 0 ? options_.machine.level : ack_level::async;
+  for (unsigned d = 0; d < 8; ++d)
+    if ((levels >> d & 1) != 0)
+      highest = std::max(highest, level_of(static_cast<durability>(d), options_.machine.level));
+  return highest;
+}
+
+op_code replication_host::conclude(storage::write_effect effect, std::uint64_t& ticket) {
+  ticket = 0;
+  own_from_ = tickets_.next();
+  const bool writes = !effect.body.empty();
+  ++(writes ? stats_.writes : stats_.reads);
+  auto code = op_code::ok;
+  if (writes) {
+    ticket = tickets_.take();
+    log_write(ticket, highest(effect.levels), std::move(effect.body));
+  } else if (effect.depends_on > shard_->applied().lsn) {
+    if (tickets_.has_room()) {
+      ticket = tickets_.take();
+      tell_machine(event::client_read{ticket, effect.depends_on});
+    } else {
+      code = op_code::overloaded;
+    }
+  }
+  send_logged();
+  if (ticket == 0) {
+    if (code == op_code::ok && (halted_ || !machine_->may_read(around_.now())))
+      code = op_code::unavailable;
+  } else {
+    const auto state = tickets_.state(ticket);
+    if (state != storage::durable_state::pending) ticket = 0;
+    if (state == storage::durable_state::failed)
+      code = writes ? op_code::outcome_unknown : op_code::unavailable;
+  }
+  own_from_ = no_tickets;
+  return code;
+}
+
+op_code replication_host::transact(std::span<const std::string_view> keys,
+                                   storage::write_limits::scope to,
+                                   const storage::transaction_body& body, std::uint64_t& ticket) {
+  ticket = 0;
+  if (halted_ || !machine_->serves()) return op_code::unavailable;
+  const auto now_ms = shard_->now_ms();
+  auto code = op_code::ok;
+  storage::write_effect effect;
+  try {
+    for (const auto key : keys)
+      if (shard_->has_expired(key) && !remove_expired(key)) code = op_code::unavailable;
+    if (code == op_code::ok) {
+      executed_lsn_ = machine_->log().last().lsn + 1;
+      code = shard_->transact(executed_lsn_, now_ms, limits(to), body, effect);
+    }
+  } catch (const std::bad_alloc&) {
+    code = op_code::no_space;
+  }
+  if (code == op_code::ok) return conclude(std::move(effect), ticket);
+  stats_.overloaded += code == op_code::overloaded;
+  send_logged(); // what has expired
+  return code;
+}
+
+op_code replication_host::execute_atomic(std::span<const operation> operations,
+                                         std::span<op_reply> replies, value_arena& arena) {
+  const auto refuse_each = [&](op_code code) {
+    for (auto& reply : replies) refuse(reply, op_code::unavailable);
+    replies.front().code = code;
+    return code;
+  };
+  if (halted_ || !machine_->serves()) return refuse_each(op_code::unavailable);
+  const auto now_ms = shard_->now_ms();
+  auto code = op_code::ok;
+  storage::write_effect effect;
+  try {
+    for (const auto& op : operations)
+      if (shard_->has_expired(op.key) && !remove_expired(op.key)) {
+        send_logged();
+        return refuse_each(op_code::unavailable);
+      }
+    executed_lsn_ = machine_->log().last().lsn + 1;
+    code =
+        shard_->execute_atomic(operations, executed_lsn_, now_ms,
+                               limits(storage::write_limits::scope::keys), replies, arena, effect);
+  } catch (const std::bad_alloc&) {
+    code = refuse_each(op_code::no_space);
+  }
+  const bool tells = code == op_code::ok || code == op_code::not_found ||
+                     code == op_code::already_exists || code == op_code::version_mismatch ||
+                     code == op_code::wrong_type;
+  if (!tells) {
+    stats_.overloaded += code == op_code::overloaded;
+    send_logged();
+    return code;
+  }
+  std::uint64_t ticket = 0;
+  if (const auto end = conclude(std::move(effect), ticket); end != op_code::ok)
+    return refuse_each(end);
+  for (auto& reply : replies) {
+    reply.shard = id_;
+    reply.durable_at = ticket;
+  }
+  return code;
+}
+
+op_result<storage::key_mark> replication_host::mark(std::string_view key) {
+  if (halted_ || !machine_->serves())
+    return op_status{op_code::unavailable, "this node is not the one to ask for the key"};
+  try {
+    return shard_->mark(key, machine_->log().last().lsn);
+  } catch (const std::bad_alloc&) {
+    return op_status{op_code::no_space, "no memory for a mark"};
   }
 }
 
-op_code replication_host::admit(const operation& op) const {
+op_code replication_host::admit(std::size_t bytes) const {
   if (const auto code = machine_->may_write(); code != op_code::ok) return code;
-  const auto size = op.key.size() + op.value.size() + record_overhead;
+  const auto size = bytes + record_overhead;
   const bool full = pending_bytes_ != 0 && pending_bytes_ + size > options_.pending_bytes_max;
-  return full || !shard_->has_room() ? op_code::overloaded : op_code::ok;
+  return full || !tickets_.has_room() || !shard_->has_room() ? op_code::overloaded : op_code::ok;
+}
+
+/// What was executed is pending, so it must be logged, or the copy is of no use.
+void replication_host::tell_machine(replica_event what) {
+  try {
+    events_.push_back(std::move(what));
+    step_machine();
+  } catch (const std::bad_alloc&) {
+    halt_for_memory();
+  }
+}
+
+void replication_host::log_write(std::uint64_t ticket, ack_level level, std::string body) {
+  logged_ = true;
+  tell_machine(event::client_write{ticket, level, std::move(body), true});
+}
+
+void replication_host::send_logged() {
+  if (!halted_ && std::exchange(logged_, false)) feed(event::send_logged{});
 }
 
 /// Nobody is told that a key has gone before its removal is committed.
@@ -506,7 +708,7 @@ bool replication_host::remove_expired(std::string_view key) {
   executed_lsn_ = machine_->log().last().lsn + 1;
   shard_->expire(key, executed_lsn_, effect);
   ++stats_.expired;
-  feed(event::client_write{++tokens_, ack_level::async, std::move(effect.body)});
+  log_write(no_ticket, ack_level::async, std::move(effect.body));
   return !halted_;
 }
 
@@ -514,9 +716,10 @@ void replication_host::sweep(std::size_t keys_max) {
   if (halted_ || !machine_->serves()) return;
   try {
     for (const auto& key : shard_->find_expired(keys_max, 256))
-      if (shard_->has_expired(key) && !remove_expired(key)) return;
+      if (shard_->has_expired(key) && !remove_expired(key)) break;
   } catch (const std::bad_alloc&) { // the rest has its turn next time
   }
+  send_logged();
 }
 
 void replication_host::on(const action::logged& a) {
@@ -527,20 +730,9 @@ void replication_host::on(const action::logged& a) {
 }
 
 void replication_host::on(const action::answer& a) {
-  const auto at = open_.find(a.token);
-  if (at == open_.end()) return; // of nobody: an expired key
-  if (a.code != op_code::ok) {
-    at->second->reply.reset();
-    at->second->reply.shard = id_;
-    at->second->reply.code = a.code;
-  }
-  finish(a.token);
-}
-
-void replication_host::finish(std::uint64_t token) {
-  const auto at = open_.find(token);
-  finished_.push_back(std::move(at->second));
-  open_.erase(at);
+  if (a.token == no_ticket) return;
+  tickets_.resolve(a.token, a.code == op_code::ok);
+  resolved_ |= a.token < own_from_;
 }
 
 } // namespace warp::cluster

@@ -2,6 +2,7 @@
 
 #include "cluster/replica_marks.hpp"
 #include "cluster/replication/replica.hpp"
+#include "cluster/ticket_ring.hpp"
 #include "messages/operations.hpp"
 #include "messages/status.hpp"
 #include "storage/engine.hpp"
@@ -12,10 +13,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -58,6 +60,12 @@ struct replication_host_options {
   /// Bytes of committed records that stay in memory for copies that lag behind; what is older is
   /// read from the log.
   std::size_t kept_bytes = 8u << 20;
+  /// Answers that may wait at a time; more is answered overloaded. A power of two.
+  std::size_t tickets = 1u << 14;
+  /// Of this start of the node, above all earlier ones, for its copies to draw boots from (a
+  /// million each); 0: by the number of the start, which a data folder that was made anew begins
+  /// again.
+  std::uint64_t first_boot = 0;
 };
 
 struct replication_host_stats {
@@ -77,26 +85,16 @@ struct replication_host_stats {
 /// storage and of `replication_surroundings`.
 ///
 ///     a write   execute on what is committed and pending -> client_write -> the log, Appends ->
-///               committed -> the table, the answer
-///     a read    execute likewise -> client_read -> the answer, when what it saw is committed and
-///               the lease holds
+///               committed -> the table, the ticket
+///     a read    execute likewise -> at once, when what it saw is committed and the lease holds;
+///               else client_read -> the ticket
 ///     a record  of another primary: the log -> wal_synced -> Ack; committed -> the table
 ///
 /// The engine has options.replicated, and somebody drives its streams and calls on_round() after
 /// rounds. An event queue without threads: one thread at a time calls it, and nothing but the
-/// installation of a checkpoint, and its marks, blocks. Completions run before the call that brings
-/// them about returns, with the host free to be called again.
-///
-/// A part whose user comes next: network and etcd behind replication_surroundings, an actor that
-/// owns it, the servers that ask it. What is still to come here: operations in one record (batches
-/// and transactions within a shard), Appends that gather the writes of a turn, and scans, watches
-/// and backups that know how far the copy may be believed; the engine's own see what is committed
-/// here, watches and backups also read the log beyond it.
+/// installation of a checkpoint, and its marks, blocks.
 class replication_host {
 public:
-  /// The reply, whose views are valid during the call.
-  using completion = std::function<void(const storage::op_reply&)>;
-
   /// Takes up what a start of the engine has found. `engine` and `around` are borrowed. corruption:
   /// the copy's log or marks are damaged; io_error.
   [[nodiscard]] static op_result<std::unique_ptr<replication_host>>
@@ -108,14 +106,34 @@ public:
   // -- clients
   // ------------------------------------------------------------------------------------------------------
 
-  /// Executes an operation on a key of this shard. op.level of a write says what its answer is
-  /// worth (R3; `memory` is as `async`); of a read it says nothing: every answer is of what is
-  /// committed, and linearizable. Codes beside those of engine::execute():
+  /// Executes those of the operations whose numbers are in `which`, in that order, all on keys of
+  /// this shard, and fills their replies: see storage/replicated_executor.hpp; op_reply::durable_at
+  /// is a ticket. What they log leaves in one Append for each copy and one round of the log.
+  /// op.level of a write says what its answer is worth (R3; `memory` is as `async`); of a read it
+  /// says nothing: every answer is of what is committed, and linearizable. Codes beside those of
+  /// engine::execute():
   ///   unavailable      this copy is not, or no longer, the one to ask; nothing was done
   ///   no_replicas      too few copies for a write; nothing was done
   ///   overloaded       too much waits for its commit; nothing was done
   ///   outcome_unknown  it may have been done or not; a retry with the same request id is safe
-  void execute(const operation& op, completion done);
+  void execute(std::span<const operation> operations, std::span<const std::uint32_t> which,
+               std::span<storage::op_reply> replies, storage::value_arena& arena);
+  /// The same for an atomic batch, all of this shard: every reply has the one ticket.
+  op_code execute_atomic(std::span<const operation> operations,
+                         std::span<storage::op_reply> replies, storage::value_arena& arena);
+  /// A transaction whose body works on keys of this shard, `keys` among them, or clears it. ok:
+  /// `ticket` (0: none) is of its answer. Else nothing was done; or, outcome_unknown, it was.
+  op_code transact(std::span<const std::string_view> keys, storage::write_limits::scope to,
+                   const storage::transaction_body& body, std::uint64_t& ticket);
+  /// For a transaction's transaction::has_changed().
+  [[nodiscard]] op_result<storage::key_mark> mark(std::string_view key);
+  /// Of what waits. Lock-free, any thread.
+  [[nodiscard]] const ticket_ring& tickets() const noexcept { return tickets_; }
+  /// Were tickets resolved since the last call, but for those of an execute() that was told at
+  /// once?
+  [[nodiscard]] bool take_resolved() noexcept { return std::exchange(resolved_, false); }
+  /// Is something logged that is not known to be on disk?
+  [[nodiscard]] bool waits_for_disk() const noexcept { return !pieces_.empty(); }
   /// Logs the removal of up to so many keys that have expired, if this copy serves.
   void sweep(std::size_t keys_max);
 
@@ -123,8 +141,8 @@ public:
   // -----------------------------------------------------------------------------------------
 
   /// tick, received, authority_read, authority_doorbell, compare_failed, nodes_seen,
-  /// move_requested, members_wanted, accept_loss, checkpoint_coming, copy_damaged; the other events
-  /// are the host's own.
+  /// move_requested, members_wanted, min_isr_wanted, node_gone, accept_loss, checkpoint_coming,
+  /// copy_damaged; the other events are the host's own.
   void handle(replication::replica_event what);
   /// After a round of the log stream.
   void on_round();
@@ -133,7 +151,7 @@ public:
   [[nodiscard]] op_status checkpoint_arrived(epoch_t max_epoch, const std::string& path);
 
   /// Before engine::close(): what a start may put into the table gets to disk. Nothing is handled
-  /// any more; who waits is answered outcome_unknown.
+  /// any more; all tickets that are open fail.
   void stop();
   /// After stop(), and engine::close() that was ok: a start may take up its seat (R11).
   /// invalid_argument: the copy had halted before.
@@ -148,11 +166,6 @@ public:
   [[nodiscard]] replication_host_stats stats() const;
 
 private:
-  struct open_call {
-    storage::op_reply reply;
-    storage::value_arena arena;
-    completion done;
-  };
   /// Something in the log, and what must be on disk for it to be there.
   struct logged_piece {
     std::uint64_t position;
@@ -177,8 +190,8 @@ private:
   op_status read_tail(replication::recovered_copy& found);
 
   void feed(replication::replica_event what);
+  void step_machine();
   void drain();
-  void perform(replication::replica_action& what);
   void on(replication::action::send& a);
   void on(replication::action::write_wal& a);
   void on(const replication::action::sync_wal& a);
@@ -208,10 +221,21 @@ private:
   void look_at_disk();
   void forget_old();
   op_status read_for(const replication::action::read_log& a, replication::event::log_read& out);
-  [[nodiscard]] op_code admit(const operation& op) const;
+  /// Fills the reply; true: a read that may be told if the lease still holds.
+  [[nodiscard]] bool execute_one(const operation& op, storage::op_reply& reply,
+                                 storage::value_arena& arena);
+  void refuse(storage::op_reply& reply, op_code code) const;
+  [[nodiscard]] op_code admit(std::size_t bytes) const;
+  [[nodiscard]] storage::write_limits limits(storage::write_limits::scope to) const;
+  [[nodiscard]] replication::ack_level highest(std::uint8_t levels) const;
+  /// Logs what a transaction has done. ok: it may be told, at once or with the ticket.
+  [[nodiscard]] op_code conclude(storage::write_effect effect, std::uint64_t& ticket);
+  void tell_machine(replication::replica_event what);
+  void log_write(std::uint64_t ticket, replication::ack_level level, std::string body);
+  void send_logged();
   [[nodiscard]] bool remove_expired(std::string_view key);
-  void finish(std::uint64_t token);
   void halt(op_status why);
+  void halt_for_memory();
 
   storage::engine& engine_;
   storage::file_system& files_;
@@ -222,17 +246,19 @@ private:
   std::unique_ptr<replication::replica> machine_;
   replica_marks marks_;
   std::uint64_t boot_ = 0; ///< the last one drawn
-  bool halted_ = false, stopped_ = false, draining_ = false;
+  bool halted_ = false, stopped_ = false;
 
   std::deque<replication::replica_event> events_;
   std::deque<logged_piece> pieces_; ///< not known to be on disk
   std::deque<held_record> held_;    ///< what the machine's log has in memory
   std::size_t held_bytes_ = 0, pending_bytes_ = 0;
-  std::uint64_t tokens_ = 0;
-  lsn_t executed_lsn_ = 0; ///< of the write that the machine is told of
-  std::map<std::uint64_t, std::unique_ptr<open_call>> open_;
-  std::vector<std::unique_ptr<open_call>> finished_;
-  std::string incoming_; ///< path of a checkpoint, while it is handled
+  ticket_ring tickets_;
+  std::uint64_t own_from_; ///< the first ticket of the execute() that runs; none: above all
+  bool resolved_ = false;
+  bool logged_ = false;             ///< something waits for send_logged()
+  lsn_t executed_lsn_ = 0;          ///< of the write that the machine is told of
+  std::vector<std::uint32_t> told_; ///< reads of the execute() that runs, which depend on nothing
+  std::string incoming_;            ///< path of a checkpoint, while it is handled
   /// What the log has up to here may be of another history: this copy's first checkpoint here.
   storage::applied_place floor_;
   std::map<replication::node_id, reader> readers_;

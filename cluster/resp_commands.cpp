@@ -115,6 +115,7 @@ std::string failure_text(op_code code, const storage::engine& engine) {
     return fmt::format("ERR a key has 1 to {} bytes and a value at most {}", key_size_max,
                        options.value_bytes_max);
   case op_code::no_replicas:
+    if (options.replicated) return "NOREPLICAS Not enough good replicas to write.";
     return "NOREPLICAS this universe cannot give the durability that this connection asks for: "
            "see WARP.DURABILITY";
   case op_code::overloaded:
@@ -126,8 +127,15 @@ std::string failure_text(op_code code, const storage::engine& engine) {
            "and /healthz";
   case op_code::outcome_unknown:
   case op_code::timed_out:
+    if (options.replicated)
+      return "UNKNOWN whether the write was done: the shard's replicas have not confirmed it in "
+             "time, or another node serves it now";
     return "UNKNOWN whether the write is durable: it was done in memory, and the disk has not "
            "confirmed it";
+  case op_code::unavailable:
+  case op_code::wrong_shard:
+    if (options.replicated) return "TRYAGAIN another node may serve this now";
+    [[fallthrough]];
   default:
     return fmt::format("ERR {}", to_string(code));
   }

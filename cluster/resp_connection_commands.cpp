@@ -107,7 +107,7 @@ void hello(resp_call& c) {
   c.out.bulk("id");
   c.out.integer(static_cast<std::int64_t>(c.client.card->id));
   c.out.bulk("mode");
-  c.out.bulk("standalone");
+  c.out.bulk(c.shared.options.cluster != nullptr ? "cluster" : "standalone");
   c.out.bulk("role");
   c.out.bulk("master");
   c.out.bulk("modules");

@@ -100,7 +100,7 @@ private:
     row("warp_version", shared_.options.version);
     row("redis_git_sha1", "00000000");
     row("redis_git_dirty", 0);
-    row("redis_mode", "standalone");
+    row("redis_mode", shared_.options.cluster != nullptr ? "cluster" : "standalone");
     row("os", fmt::format("{} {} {}", system.sysname, system.release, system.machine));
     row("arch_bits", 64);
     row("monotonic_clock", "POSIX clock_gettime");
@@ -268,7 +268,8 @@ private:
   }
 
   /// As CLUSTER answers for the one node of a cluster, which redis-cli --cluster asks here. The
-  /// mode is "standalone" all the same: keys of any slots may meet in a command.
+  /// mode is "standalone" all the same: keys of any slots may meet in a command. It is "cluster"
+  /// where the node belongs to one.
   void cluster() { row("cluster_enabled", 1); }
 
   void keyspace() {

@@ -1,8 +1,10 @@
 // From bytes to commands: batches of the engine's operations, and everything else one by one.
 
+#include "cluster/resp_cluster.hpp"
 #include "cluster/resp_hash_commands.hpp"
 #include "cluster/resp_io_thread.hpp"
 #include "cluster/resp_text.hpp"
+#include "storage/slot.hpp"
 #include "storage/told_streams.hpp"
 
 #include <algorithm>
@@ -86,7 +88,9 @@ void resp_io_thread::process(resp_connection& c) {
   c.more = false;
   c.need = 0;
   take_spare(c.output);
+  // Of several copies every answer may have to wait, whatever its level.
   const bool syncs =
+      shared_.engine.options().replicated ||
       (c.level == durability::unspecified ? shared_.default_level : c.level) >= durability::sync;
   const auto slower_than_us = shared_.settings.slower_than_us.load(std::memory_order_relaxed);
   const bool each_timed = slower_than_us >= 0 && slower_than_us < 1'000;
@@ -124,7 +128,8 @@ void resp_io_thread::process(resp_connection& c) {
         arity_fits(*command, arguments_.size())) [[likely]] {
       auto& op = operations_[batch_count_];
       op = {.level = c.level, .key = {}, .value = {}, .request = {}};
-      if (command->gather(arguments_, now_ms_, op, shapes_[batch_count_])) [[likely]] {
+      if (command->gather(arguments_, now_ms_, op, shapes_[batch_count_]) &&
+          (shared_.options.cluster == nullptr || is_here(op.key))) [[likely]] {
         numbers_[batch_count_] = command->number;
         batch_syncs_ |= syncs;
         at += c.parser.consumed();
@@ -246,7 +251,7 @@ void resp_io_thread::write_batched(resp_connection& c, std::size_t i) {
     const auto at = c.output.size();
     if (!is_write(operations_[i].kind)) note_lookup(!absent);
     if (!write_hash_reply(c.out, shapes_[i], operations_[i], reply))
-      c.out.error(failure_text(code, shared_.engine));
+      c.out.error(failure_at(code, operations_[i].key));
     if (c.output.view()[at] == '-') [[unlikely]] {
       bump(counters_.errors);
       bump(command_counts_[numbers_[i]].failed);
@@ -260,7 +265,7 @@ void resp_io_thread::write_batched(resp_connection& c, std::size_t i) {
                   : reply.number != 0             ? "ERR increment or decrement would overflow"
                                                   : not_an_integer);
     } else {
-      c.out.error(failure_text(code, shared_.engine));
+      c.out.error(failure_at(code, operations_[i].key));
     }
   } else {
     const auto left_ms = [&] {
@@ -321,7 +326,8 @@ void resp_io_thread::write_batched(resp_connection& c, std::size_t i) {
       any_unsynced_ = true;
       unsynced_[target.shard.value / 64] |= std::uint64_t{1} << target.shard.value % 64;
     }
-    hold(c, begin, {&target, 1}, batch_done_at_ + shared_.options.durable_wait_max);
+    hold(c, begin, {&target, 1}, batch_done_at_ + shared_.options.durable_wait_max,
+         when_lost(!is_write(operations_[i].kind)));
   }
   if (reply.large) [[unlikely]]
     reply.large = {};
@@ -356,6 +362,13 @@ bool resp_io_thread::admit(resp_connection& c, const resp_command* command) {
                               command->name));
   if (command->kind == command_kind::data && !keys_fit(*command, arguments_))
     return refuse(failure_text(op_code::invalid_argument, shared_.engine));
+  if (shared_.options.cluster != nullptr) {
+    keys_.clear();
+    add_keys_of(*command, arguments_, keys_);
+    if (const auto error = misplaced_keys(keys_); !error.empty()) return refuse(error);
+    if (c.in_multi() && command->kind == command_kind::whole)
+      return refuse("ERR what works on all keys cannot be part of a transaction in a cluster");
+  }
   if (!c.in_multi() || command->kind == command_kind::control) return true;
   if (const auto error = part_error(*command, arguments_); !error.empty()) return refuse(error);
   if (command->flags & command_flags::no_multi)
@@ -445,10 +458,39 @@ void resp_io_thread::run_data(resp_call& call) {
   if (const auto code = view_.run(keys_, resp_view::scope::keys, c.level, std::ref(work));
       code != op_code::ok) {
     c.output.truncate(begin);
-    return c.out.error(failure_text(code, shared_.engine));
+    return c.out.error(keys_.empty() ? failure_text(code, shared_.engine)
+                                     : failure_at(code, keys_.front()));
   }
   if (!view_.waits().empty())
-    hold(c, c.sent + begin, view_.waits(), clock::now() + shared_.options.durable_wait_max);
+    hold(c, c.sent + begin, view_.waits(), clock::now() + shared_.options.durable_wait_max,
+         when_lost((call.command.flags & command_flags::write) == 0));
+}
+
+// -- in a cluster
+// --------------------------------------------------------------------------------------------------------
+
+bool resp_io_thread::is_here(std::string_view key) const noexcept {
+  return shared_.options.cluster->serves(shared_.engine.shard_of(key));
+}
+
+std::string resp_io_thread::misplaced_keys(std::span<const std::string_view> keys) const {
+  if (shared_.options.cluster == nullptr) return {};
+  return misplaced(*shared_.options.cluster, shared_.engine.shard_count(), keys);
+}
+
+std::string resp_io_thread::failure_at(op_code code, std::string_view key) const {
+  if (shared_.options.cluster != nullptr &&
+      (code == op_code::unavailable || code == op_code::wrong_shard))
+    return redirection(*shared_.options.cluster->map(), storage::slot_of(key));
+  return failure_text(code, shared_.engine);
+}
+
+/// What takes the place of an answer that waits and will never be ready: a read is done again
+/// elsewhere, a write may have happened.
+std::string_view resp_io_thread::when_lost(bool reads_only) const noexcept {
+  return reads_only && shared_.options.cluster != nullptr
+             ? "-TRYAGAIN what was read could not be confirmed: another node may serve it now\r\n"
+             : std::string_view{};
 }
 
 void resp_io_thread::unsubscribe_all(resp_connection& c) {

@@ -88,7 +88,7 @@ resp_shared::resp_shared(resp_server_options o, storage::engine& e, std::uint16_
 resp_io_thread::resp_io_thread(resp_shared& shared, std::size_t number)
     : shared_(shared), number_(static_cast<std::uint32_t>(number)),
       command_counts_(std::make_unique<command_count[]>(all_commands().size())),
-      view_(shared.engine) {
+      view_(shared.engine, shared.options.cluster) {
   shares_.reserve(batch_size);
   unsynced_.resize(shared.engine.shard_count() / 64 + 1);
   epoll_ = checked(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1");

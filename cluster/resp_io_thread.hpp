@@ -129,6 +129,11 @@ public:
   /// Of a connection: as if it was new (RESET).
   void reset(resp_connection& c);
   void run_data(resp_call& call);
+  /// What has happened to a command, as failure_text(), or where its key is now: another node may
+  /// serve it since the command began.
+  [[nodiscard]] std::string failure_at(op_code code, std::string_view key) const;
+  /// In a cluster: what keeps a command with these keys from being done here; else empty.
+  [[nodiscard]] std::string misplaced_keys(std::span<const std::string_view> keys) const;
   void unsubscribe_all(resp_connection& c);
   void take_messages();
 
@@ -169,6 +174,8 @@ private:
   void put_aside(resp_buffer& buffer);
   void give_spare(resp_buffer& buffer);
   void take_spare(resp_buffer& buffer) noexcept;
+  [[nodiscard]] bool is_here(std::string_view key) const noexcept;
+  [[nodiscard]] std::string_view when_lost(bool reads_only) const noexcept;
   void update_interest(resp_connection& c);
   void mark_dirty(resp_connection& c);
   void drop(resp_connection& c, std::string_view reason);

@@ -109,6 +109,42 @@ void randomkey(resp_call& c) {
   c.out.null();
 }
 
+/// In a cluster: each key of the shards that this node serves, on its own.
+void flush_own(resp_call& c) {
+  const auto begin = c.client.sent + c.out.position();
+  std::vector<operation> operations;
+  std::vector<storage::op_reply> replies;
+  std::vector<durable_target> waits;
+  storage::value_arena arena;
+  storage::scan_page page;
+  do {
+    if (const auto status = c.keys.scan(page.next_cursor, {}, 256, page); !status.ok())
+      return c.out.error(failure_text(status.code(), c.shared.engine));
+    operations.clear();
+    for (const auto& entry : page.entries)
+      operations.push_back({.kind = op_kind::erase,
+                            .level = c.client.level,
+                            .key = entry.key,
+                            .value = {},
+                            .request = {}});
+    replies.assign(operations.size(), {});
+    c.shared.engine.execute(operations, replies, arena);
+    for (std::size_t i = 0; i < replies.size(); ++i) {
+      const auto& reply = replies[i];
+      if (reply.code != op_code::ok && reply.code != op_code::not_found)
+        return c.out.error(c.thread.failure_at(reply.code, operations[i].key));
+      if (reply.durable_at != 0) waits.push_back({reply.shard, reply.durable_at});
+    }
+    arena.clear();
+    std::erase_if(waits, [&](const durable_target& t) {
+      return c.shared.engine.durable(t.shard, t.lsn) == storage::durable_state::durable;
+    });
+  } while (page.next_cursor != 0);
+  c.out.ok();
+  c.thread.hold(c.client, begin, waits,
+                std::chrono::steady_clock::now() + c.shared.options.durable_wait_max);
+}
+
 void flush(resp_call& c) {
   if (c.args.size() > 2 ||
       (c.args.size() == 2 && !same_word(c.args[1], "SYNC") && !same_word(c.args[1], "ASYNC")))
@@ -119,6 +155,7 @@ void flush(resp_call& c) {
     c.keys.clear(when);
     return c.out.ok();
   }
+  if (c.shared.options.cluster != nullptr) return flush_own(c);
   const auto begin = c.client.sent + c.out.position();
   const auto code = c.keys.run({}, resp_view::scope::all_shards, c.client.level, [&] {
     c.keys.clear(when);
@@ -142,7 +179,7 @@ constexpr resp_command rows[] = {
      .since = "1.0.0",
      .syntax = {},
      .summary = "Returns the number of keys in the database.",
-     .note = {}},
+     .note = "in a cluster: of this node's shards"},
     {.name = "flushall",
      .arity = -1,
      .flags = write | dangerous,
@@ -152,7 +189,8 @@ constexpr resp_command rows[] = {
      .since = "1.0.0",
      .syntax = "[ASYNC | SYNC]",
      .summary = "Removes all keys from all databases.",
-     .note = "one transaction of all shards; without SYNC the memory is given back behind it"},
+     .note = "one transaction of all shards; without SYNC the memory is given back behind it. In a "
+             "cluster: the keys of this node's shards, one by one"},
     {.name = "flushdb",
      .arity = -1,
      .flags = write | dangerous,
@@ -162,7 +200,8 @@ constexpr resp_command rows[] = {
      .since = "1.0.0",
      .syntax = "[ASYNC | SYNC]",
      .summary = "Removes all keys from the current database.",
-     .note = "one transaction of all shards; without SYNC the memory is given back behind it"},
+     .note = "one transaction of all shards; without SYNC the memory is given back behind it. In a "
+             "cluster: the keys of this node's shards, one by one"},
     {.name = "keys",
      .arity = 2,
      .flags = readonly | dangerous,
@@ -172,7 +211,8 @@ constexpr resp_command rows[] = {
      .since = "1.0.0",
      .syntax = "pattern",
      .summary = "Returns all key names that match a pattern.",
-     .note = "in alphabetical order; others are served by the other threads meanwhile"},
+     .note = "in alphabetical order; others are served by the other threads meanwhile; in a "
+             "cluster: of this node's shards"},
     {.name = "randomkey",
      .arity = 1,
      .flags = readonly,
@@ -182,7 +222,7 @@ constexpr resp_command rows[] = {
      .since = "1.0.0",
      .syntax = {},
      .summary = "Returns a random key name from the database.",
-     .note = {}},
+     .note = "in a cluster: of this node's shards"},
     {.name = "scan",
      .arity = -2,
      .flags = readonly,
@@ -192,7 +232,7 @@ constexpr resp_command rows[] = {
      .since = "2.8.0",
      .syntax = "cursor [MATCH pattern] [COUNT count] [TYPE type]",
      .summary = "Iterates over the key names in the database.",
-     .note = "cursors stay valid over a restart"},
+     .note = "cursors stay valid over a restart; in a cluster: of this node's shards"},
 };
 
 } // namespace

@@ -75,7 +75,9 @@ op_result<std::unique_ptr<resp_server>> resp_server::start(resp_server_options o
                                                            storage::engine& engine) {
   if (options.threads == 0)
     return op_status(op_code::invalid_argument, "the RESP server needs at least one I/O thread");
-  const auto most = engine.options().folder.empty() ? durability::memory : durability::sync;
+  const auto most = engine.options().folder.empty() ? durability::memory
+                    : options.cluster != nullptr    ? durability::durable
+                                                    : durability::sync;
   if (options.level > most)
     return op_status(op_code::invalid_argument,
                      "resp.durability asks for more than this universe can give: it has no log, or "

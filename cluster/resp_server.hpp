@@ -18,6 +18,7 @@ class engine;
 
 namespace warp::cluster {
 
+class cluster_view;
 class physics_backend;
 
 /// How the RESP front end listens and what it allows.
@@ -45,6 +46,11 @@ struct resp_server_options {
   /// What the universe knows of itself, for WARP.QGET and its like; borrowed. Null: they are
   /// refused.
   physics_backend* physics = nullptr;
+  /// The cluster that this node belongs to; borrowed. Null: a node alone, which serves all slots,
+  /// and any of them in one command. In a cluster the keys of a command, and of a transaction, are
+  /// of one slot; who names a slot that another node serves is told so: see resp_cluster.hpp. What
+  /// works on all keys (DBSIZE, KEYS, SCAN, ...) means those of the shards that this node serves.
+  cluster_view* cluster = nullptr;
   std::string version; ///< of the program, for INFO
   /// For SHUTDOWN: begins to stop the process and returns; empty: SHUTDOWN is refused. On an I/O
   /// thread.

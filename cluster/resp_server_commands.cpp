@@ -1,5 +1,6 @@
 // Commands about the server.
 
+#include "cluster/cluster_map.hpp"
 #include "cluster/resp_info.hpp"
 #include "cluster/resp_io_thread.hpp"
 #include "cluster/resp_text.hpp"
@@ -355,16 +356,21 @@ void durability_of(resp_call& c) {
   if (c.args.size() > 2) return arity_error(c.out, c.command.name);
   const auto& options = c.shared.engine.options();
   if (c.args.size() == 1) {
-    const auto now = c.client.level == durability::unspecified
-                         ? (options.folder.empty() ? durability::memory : options.default_level)
-                         : c.client.level;
+    const auto* const cluster = c.shared.options.cluster;
+    const auto now = c.client.level != durability::unspecified ? c.client.level
+                     : cluster != nullptr                      ? cluster->map()->level
+                     : options.folder.empty()                  ? durability::memory
+                                                               : options.default_level;
     for (const auto& [name, level] : levels)
       if (level == now) c.out.simple(name);
     return;
   }
   for (const auto& [name, level] : levels) {
     if (!same_word(c.args[1], name)) continue;
-    if (level > (options.folder.empty() ? durability::memory : durability::sync))
+    const auto most = options.folder.empty()                ? durability::memory
+                      : c.shared.options.cluster != nullptr ? durability::durable
+                                                            : durability::sync;
+    if (level > most)
       return c.out.error(
           fmt::format("NOREPLICAS this universe cannot give durability {}: {}", name,
                       options.folder.empty() ? "it is in memory only" : "it has one node"));
@@ -560,7 +566,9 @@ constexpr resp_command rows[] = {
      .syntax = "[section [section ...]]",
      .summary = "Returns information and statistics about the server.",
      .note = "the sections and names that exporters read; cluster_enabled is 1, as CLUSTER "
-             "answers, and redis_mode is standalone, as a command may name keys of any slots"},
+             "answers; redis_mode is cluster in one, and standalone on a node alone, where a "
+             "command may name "
+             "keys of any slots"},
     {.name = "lastsave",
      .arity = 1,
      .flags = loading | stale | fast | admin,

@@ -44,6 +44,15 @@ std::string resp_command_table() {
       "says, there is database 0 only, and OOM, MISCONF, BUSY and NOREPLICAS tell what the engine\n"
       "refuses.\n"
       "\n"
+      "In a cluster, keys of one command and of one transaction are of one slot (CROSSSLOT), and a "
+      "slot\n"
+      "is served by its primary: any other node answers `MOVED slot host:port`; TRYAGAIN where "
+      "that\n"
+      "would be the node itself, which is not ready yet or about to be replaced; CLUSTERDOWN "
+      "where\n"
+      "nobody is known. Nothing was done then. UNKNOWN means that a write may have happened: the\n"
+      "shard's replicas have not confirmed it. Such a write is not to be repeated unseen.\n"
+      "\n"
       "| command | group | since | differs |\n"
       "|---|---|---|---|\n";
   std::map<std::string_view, std::vector<std::string>> missing;

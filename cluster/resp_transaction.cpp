@@ -38,6 +38,9 @@ public:
   }
 
   void run() {
+    // In a cluster: of one slot, and of this node still.
+    if (const auto error = c_.thread.misplaced_keys(keys_); !error.empty())
+      return c_.out.error(error);
     const auto which = whole_ ? resp_view::scope::all_shards : resp_view::scope::keys;
     const auto counted = c_.thread.counted_lookups();
     finish(c_.keys.run(keys_, which, c_.client.level, [this, &counted] {
@@ -47,6 +50,12 @@ public:
   }
 
 private:
+  /// Another node serves the keys since they were looked at.
+  [[nodiscard]] bool moved(op_code code) const {
+    return c_.shared.options.cluster != nullptr && !keys_.empty() &&
+           (code == op_code::unavailable || code == op_code::wrong_shard);
+  }
+
   bool run_commands() {
     replies_.truncate(0);
     ends_.clear();
@@ -72,6 +81,7 @@ private:
   void finish(op_code code) {
     auto& client = c_.client;
     auto& counts = c_.thread.counts();
+    if (moved(code)) return c_.out.error(c_.thread.failure_at(code, keys_.front()));
     if (code != op_code::ok)
       return c_.out.error(fmt::format("EXECABORT Transaction discarded because of: {}",
                                       failure_text(code, c_.shared.engine)));
@@ -138,7 +148,7 @@ void watch(resp_call& c) {
       return c.out.error(failure_text(op_code::invalid_argument, c.shared.engine));
     if (std::ranges::find(t.keys, key, &storage::key_mark::key) != t.keys.end()) continue;
     auto mark = c.shared.engine.mark(key);
-    if (!mark) return c.out.error(failure_text(mark.status().code(), c.shared.engine));
+    if (!mark) return c.out.error(c.thread.failure_at(mark.status().code(), key));
     t.keys.push_back(std::move(*mark));
   }
   c.client.card->watched = static_cast<std::uint32_t>(t.keys.size());

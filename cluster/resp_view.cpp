@@ -33,6 +33,11 @@ void resp_view::prepare_copy(std::string_view key) {
 op_code resp_view::run(std::span<const std::string_view> keys, scope which, durability level,
                        const std::function<bool()>& work) {
   level_ = level;
+  if (cluster_ != nullptr && keys.empty()) { // of no shard: there is nothing to lock
+    waits_.clear();
+    work();
+    return op_code::ok;
+  }
   const auto body = [&](storage::transaction& t) {
     current_ = &t;
     wrong_type_ = false;
@@ -140,16 +145,28 @@ void resp_view::expire(std::string_view key, std::uint64_t expires_at_ms) {
 
 op_status resp_view::scan(std::uint64_t cursor, std::string_view prefix, std::size_t limit,
                           storage::scan_page& page, std::size_t buckets_max) {
-  if (!current_) return engine_->scan(cursor, prefix, limit, page, buckets_max);
+  if (!current_) {
+    auto status = engine_->scan(cursor, prefix, limit, page, buckets_max);
+    if (cluster_ != nullptr && status.ok())
+      std::erase_if(page.entries, [&](const storage::scan_entry& entry) {
+        return !is_here(engine_->shard_of(entry.key));
+      });
+    return status;
+  }
   current_->scan(cursor, prefix, limit, page, buckets_max);
   return {};
+}
+
+/// Has "all keys" those of this shard?
+bool resp_view::is_here(shard_id shard) const {
+  return cluster_ == nullptr || cluster_->serves(shard);
 }
 
 std::uint64_t resp_view::key_count() {
   if (current_) return current_->key_count();
   std::uint64_t keys = 0;
   for (std::uint32_t i = 0; i < engine_->shard_count(); ++i)
-    keys += engine_->stats(shard_id{i}).table.keys;
+    if (is_here(shard_id{i})) keys += engine_->stats(shard_id{i}).table.keys;
   return keys;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cluster/cluster_map.hpp"
 #include "messages/operations.hpp"
 #include "storage/engine.hpp"
 #include "storage/hash_view.hpp"
@@ -40,8 +41,10 @@ public:
     lsn_t version = 0;              ///< of a hash
   };
 
-  /// The engine is borrowed.
-  explicit resp_view(storage::engine& engine) : engine_(&engine) {}
+  /// Both are borrowed; no cluster: null. In one, `all keys` are those of the shards that this node
+  /// serves, and scope::all_shards is not to be used.
+  explicit resp_view(storage::engine& engine, const cluster_view* cluster = nullptr)
+      : engine_(&engine), cluster_(cluster) {}
 
   /// Values that the next run() may put: what is large is copied and compressed here, outside the
   /// locks. They must live until then.
@@ -100,7 +103,10 @@ private:
     storage::large_value value;
   };
 
+  [[nodiscard]] bool is_here(shard_id shard) const;
+
   storage::engine* engine_;
+  const cluster_view* cluster_;
   storage::transaction* current_ = nullptr;
   durability level_ = durability::unspecified;
   std::vector<large_value> prepared_, met_;

@@ -1,4 +1,6 @@
 // The calls that carry many operations.
+#include "cluster/not_primary.hpp"
+#include "cluster/rpc_placement.hpp"
 #include "cluster/rpc_session_detail.hpp"
 
 #include <span>
@@ -49,6 +51,7 @@ kj::Promise<void> rpc_session::execute(ExecuteContext call) {
   replies.resize(chunk);
   std::uint32_t at[chunk]; // operations[i] of this chunk is number at[i] of the call
   std::vector<std::pair<std::uint32_t, op_status>> malformed;
+  std::vector<std::pair<std::uint32_t, shard_id>> elsewhere; // in a cluster
   std::vector<pending> waiting;
   auto room = room_in_answer(context_, count);
   replies_builder to{nullptr};
@@ -56,11 +59,16 @@ kj::Promise<void> rpc_session::execute(ExecuteContext call) {
   for (std::uint32_t begin = 0; begin < count; begin += chunk) {
     std::size_t n = 0;
     malformed.clear();
+    elsewhere.clear();
     for (auto i = begin; i < std::min<std::size_t>(begin + chunk, count); ++i) {
       const auto from = asked[i];
       auto& op = operations[n];
       if (auto status = read_operation(from, now, op); !status.ok()) [[unlikely]] {
         malformed.emplace_back(i, std::move(status));
+        continue;
+      }
+      if (const auto shard = shard_elsewhere(context_, op.key)) [[unlikely]] {
+        elsewhere.emplace_back(i, *shard);
         continue;
       }
       if (is_write(op.kind)) op.request = request_of(header.request, i, from.getRequestSkip());
@@ -80,12 +88,16 @@ kj::Promise<void> rpc_session::execute(ExecuteContext call) {
       to =
           call.getResults(capnp::MessageSize{16 + count * reply_words + all, 0}).initReplies(count);
     }
-    write_chunk(ops, done, {at, n}, to, room, waiting);
+    write_chunk(ops, done, {at, n}, to, room, waiting, together::no);
     for (auto& [i, status] : malformed) {
       reply_view answer;
       answer.code = status.code();
       answer.message = status.message();
       write_reply(answer, to[i]);
+      context_.counters.errors.fetch_add(1, std::memory_order_relaxed);
+    }
+    for (const auto& [i, shard] : elsewhere) {
+      write_reply(not_primary{*context_.options.cluster, shard}.reply(), to[i]);
       context_.counters.errors.fetch_add(1, std::memory_order_relaxed);
     }
     for (auto& r : done) r.large = {};
@@ -99,13 +111,21 @@ kj::Promise<void> rpc_session::execute(ExecuteContext call) {
 void rpc_session::write_chunk(std::span<const operation> operations,
                               std::span<const storage::op_reply> replies,
                               std::span<const std::uint32_t> at, replies_builder to,
-                              std::size_t& room, std::vector<pending>& waiting) {
+                              std::size_t& room, std::vector<pending>& waiting, together how) {
   for (std::size_t i = 0; i < operations.size(); ++i) {
     const auto& reply = replies[i];
     reply_view answer{reply.code,   reply.shard,         reply.version,
                       reply.number, reply.expires_at_ms, value_of(reply),
                       {},           reply.type};
     std::string text;
+    if (how == together::no && went_elsewhere(context_, reply.code)) [[unlikely]] {
+      write_reply(
+          not_primary{*context_.options.cluster, context_.engine.shard_of(operations[i].key)}
+              .reply(),
+          to[at[i]]);
+      context_.counters.errors.fetch_add(1, std::memory_order_relaxed);
+      continue;
+    }
     if (reply.code != op_code::ok) [[unlikely]] {
       text = storage::describe(reply.code, operations[i], context_.engine.options());
     } else if (answer.value.size() > room) [[unlikely]] {
@@ -120,6 +140,18 @@ void rpc_session::write_chunk(std::span<const operation> operations,
     if (reply.durable_at != 0)
       waiting.push_back({at[i], is_write(operations[i].kind), {reply.shard, reply.durable_at}});
   }
+}
+
+/// Nothing of the call was done: its first reply says where the shard is, the others are
+/// unavailable.
+void rpc_session::refuse_elsewhere(shard_id shard, std::uint32_t count,
+                                   wire::Session::ExecuteAtomicResults::Builder to) {
+  const not_primary where{*context_.options.cluster, shard};
+  context_.counters.errors.fetch_add(1, std::memory_order_relaxed);
+  auto replies = to.initReplies(count);
+  write_reply(where.reply(), replies[0]);
+  for (std::uint32_t i = 1; i < count; ++i) replies[i].setCode(wire::Code::UNAVAILABLE);
+  write_status(where.status(), to.initStatus());
 }
 
 kj::Promise<void> rpc_session::executeAtomic(ExecuteAtomicContext call) {
@@ -144,8 +176,28 @@ kj::Promise<void> rpc_session::executeAtomic(ExecuteAtomicContext call) {
       operations[i].request = request_of(header.request, i, from.getRequestSkip());
     at[i] = i;
   }
+  if (context_.options.cluster != nullptr && count != 0) {
+    const auto shard = context_.engine.shard_of(operations[0].key);
+    for (std::uint32_t i = 1; i < count; ++i)
+      if (context_.engine.shard_of(operations[i].key) != shard)
+        return refuse({op_code::invalid_argument,
+                       "operations 0 and " + std::to_string(i) +
+                           " are of different shards: in a cluster an atomic call has keys of one, "
+                           "as those with the same {tag} are"},
+                      call);
+    if (!context_.options.cluster->serves(shard)) {
+      refuse_elsewhere(shard, count, call.getResults());
+      return kj::READY_NOW;
+    }
+  }
   const auto code = context_.engine.execute_atomic(operations, replies, context_.arena);
   pack_hashes(replies);
+  // A condition that fails makes the others `unavailable`: only the code of all tells.
+  if (went_elsewhere(context_, code)) [[unlikely]] {
+    refuse_elsewhere(context_.engine.shard_of(operations[0].key), count, call.getResults());
+    context_.arena.clear();
+    return kj::READY_NOW;
+  }
 
   std::size_t bytes = 0;
   for (auto& r : replies) bytes += words_for(value_of(r).size()) * word_bytes;
@@ -154,7 +206,7 @@ kj::Promise<void> rpc_session::executeAtomic(ExecuteAtomicContext call) {
       capnp::MessageSize{32 + count * reply_words + words_for(std::min(bytes, room)), 0});
   auto to = results.initReplies(count);
   std::vector<pending> waiting;
-  write_chunk(operations, replies, at, to, room, waiting);
+  write_chunk(operations, replies, at, to, room, waiting, together::yes);
   if (code != op_code::ok) {
     // The first operation with that code says why.
     std::string text;
@@ -181,9 +233,15 @@ op_code rpc_session::write_outcome(op_code outcome, const pending& p, wire::Repl
   if (p.is_write) {
     answer.code = op_code::outcome_unknown;
     answer.message =
-        outcome == op_code::io_error
+        context_.options.cluster != nullptr
+            ? "the shard's replicas have not confirmed the write in time, or another node serves "
+              "the shard now"
+        : outcome == op_code::io_error
             ? "the log failed before this write was on disk; it may be there after a restart"
             : "the write was not on disk when the deadline passed; it may be soon";
+  } else if (context_.options.cluster != nullptr && outcome == op_code::io_error) {
+    answer.code = op_code::unavailable;
+    answer.message = "what this read saw was not confirmed: another node may serve it now";
   } else {
     answer.code = outcome;
     answer.message = outcome == op_code::io_error

@@ -1,5 +1,7 @@
 #include "cluster/rpc_ingest.hpp"
 
+#include "cluster/not_primary.hpp"
+#include "cluster/rpc_placement.hpp"
 #include "cluster/rpc_session_detail.hpp"
 #include "messages/conversion.hpp"
 
@@ -10,6 +12,8 @@ namespace warp::cluster {
 namespace {
 
 constexpr std::size_t failures_listed_max = 64, failure_key_bytes_max = 1024;
+/// Beyond so many tickets it is looked which of them are ready.
+constexpr std::size_t tickets_soft_max = 16'384;
 
 /// Codes that say that nothing was done, for a reason that passes.
 constexpr bool passes(op_code code) noexcept {
@@ -22,6 +26,7 @@ constexpr bool passes(op_code code) noexcept {
 rpc_ingest::rpc_ingest(rpc_context& context, durability level)
     : context_(context), level_(level), newest_(context.engine.shard_count()) {
   const auto& options = context.engine.options();
+  if (context.options.cluster != nullptr) return; // as asked, or as the cluster does it
   if (level_ == durability::unspecified && !options.folder.empty()) level_ = options.default_level;
   if (level_ == durability::sync) level_ = durability::async;
 }
@@ -41,6 +46,11 @@ kj::Promise<void> rpc_ingest::put(PutContext call) {
       execute(n);
       n = 0;
       if (stopped_.ok()) failed(key, std::move(status));
+    } else if (const auto shard = shard_elsewhere(context_, op.key)) [[unlikely]] {
+      const auto key = op.key;
+      execute(n);
+      n = 0;
+      if (stopped_.ok()) failed(key, not_primary{*context_.options.cluster, *shard}.status());
     } else if (++n == chunk) {
       execute(n);
       n = 0;
@@ -82,6 +92,7 @@ void rpc_ingest::execute(std::size_t count) {
     if (r.code == op_code::ok) {
       auto& newest = newest_[r.shard.value];
       newest = std::max(newest, r.version);
+      if (context_.options.cluster != nullptr) take_ticket(r);
       if (stopped_.ok()) ++stored_;
     } else if (stopped_.ok()) {
       op_status status{r.code, storage::describe(r.code, operations[i], context_.engine.options())};
@@ -92,6 +103,21 @@ void rpc_ingest::execute(std::size_t count) {
     }
   }
   context_.arena.clear();
+}
+
+void rpc_ingest::take_ticket(const storage::op_reply& reply) {
+  if (reply.durable_at == 0) return;
+  tickets_.push_back({reply.shard, reply.durable_at});
+  if (tickets_.size() > tickets_soft_max && tickets_.size() % tickets_soft_max == 0)
+    drop_ready_tickets();
+}
+
+void rpc_ingest::drop_ready_tickets() {
+  std::erase_if(tickets_, [&](const auto& ticket) {
+    const auto state = context_.engine.durable(ticket.shard, ticket.lsn);
+    lost_ = lost_ || state == storage::durable_state::failed;
+    return state != storage::durable_state::pending;
+  });
 }
 
 void rpc_ingest::failed(std::string_view key, op_status status) {
@@ -107,15 +133,21 @@ void rpc_ingest::failed(std::string_view key, op_status status) {
 kj::Promise<void> rpc_ingest::finish(FinishContext call) {
   context_.counters.calls.fetch_add(1, std::memory_order_relaxed);
   std::vector<durable_waiters::target> targets;
+  if (context_.options.cluster != nullptr) {
+    drop_ready_tickets();
+    targets = tickets_;
+  }
   const bool logged = !context_.engine.options().folder.empty() && level_ != durability::memory;
-  for (std::uint32_t s = 0; logged && s < newest_.size(); ++s)
+  for (std::uint32_t s = 0; logged && context_.options.cluster == nullptr && s < newest_.size();
+       ++s)
     if (newest_[s] != 0) {
       targets.push_back({shard_id{s}, newest_[s]});
       context_.engine.request_sync(shard_id{s});
     }
   // What becomes of entries that come while the disk is waited for belongs to the next answer.
   auto results = call.getResults();
-  write_answer(op_code::ok, results);
+  write_answer(lost_ ? op_code::io_error : op_code::ok, results);
+  if (lost_) return kj::READY_NOW;
   const auto deadline = durable_waiters::clock::now() + context_.options.durable_wait_max;
   return context_.waiters.wait(std::move(targets), deadline)
       .then([this, call, results](op_code outcome) mutable {
@@ -125,10 +157,12 @@ kj::Promise<void> rpc_ingest::finish(FinishContext call) {
 
 void rpc_ingest::write_answer(op_code on_disk, FinishResults::Builder to) const {
   if (on_disk != op_code::ok) {
-    write_status({op_code::outcome_unknown, on_disk == op_code::io_error
-                                                ? "the log failed before all of it was on disk"
-                                                : "not all of it was on disk in time"},
-                 to.initStatus());
+    write_status(
+        {op_code::outcome_unknown,
+         on_disk == op_code::io_error
+             ? "the log failed, or another node took the shard, before all of it was on disk"
+             : "not all of it was on disk in time"},
+        to.initStatus());
     return;
   }
   to.setStored(stored_);

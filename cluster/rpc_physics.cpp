@@ -118,6 +118,7 @@ kj::Promise<void> rpc_session::quantumGet(QuantumGetContext call) {
                                                   std::to_string(quantum_partners_max)},
                   call);
   const auto key = as_view(params.getKey());
+  if (auto status = placement_of(key); !status.ok()) return refuse(std::move(status), call);
   auto found = storage::quantum_read(
       context_.engine, key, known->partners_of(key, params.getMax(), params.getMinStrength()),
       params.getValues(), message_bytes_max(context_.engine.options().value_bytes_max) / 2);
@@ -151,6 +152,8 @@ kj::Promise<void> rpc_session::entangle(EntangleContext call) {
   if (auto status = refusal(named.size()); !status.ok()) return refuse(std::move(status), call);
   auto* const known = context_.options.physics;
   if (!known) return refuse(no_physics(), call);
+  if (auto status = placement_of(as_view(params.getKey())); !status.ok())
+    return refuse(std::move(status), call);
   std::vector<std::string> partners;
   for (const auto p : named) partners.emplace_back(as_view(p));
   auto status = known->entangle(as_view(params.getKey()), partners, params.getStrength());

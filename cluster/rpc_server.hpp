@@ -20,6 +20,7 @@ class engine;
 namespace warp::cluster {
 
 class admin_backend;
+class cluster_view;
 class gpu_backend;
 class physics_backend;
 
@@ -59,6 +60,8 @@ struct rpc_server_options {
   /// not_supported.
   physics_backend* physics = nullptr;
   gpu_backend* gpu = nullptr; ///< what is computed beside the data path; the same
+  /// The cluster that this node belongs to; borrowed. Null: a node alone, which serves all shards.
+  cluster_view* cluster = nullptr;
   /// Program version that clients are told.
   std::string version;
 };

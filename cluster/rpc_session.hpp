@@ -43,6 +43,7 @@ public:
   kj::Promise<void> watch(WatchContext call) override;
   kj::Promise<void> quantumGet(QuantumGetContext call) override;
   kj::Promise<void> entangle(EntangleContext call) override;
+  kj::Promise<void> cluster(ClusterContext call) override;
 
 private:
   /// One operation that has been answered in the results already and waits for the disk.
@@ -53,6 +54,9 @@ private:
   };
   using replies_builder = capnp::List<wire::Reply>::Builder;
 
+  /// Are the operations one, all or nothing?
+  enum class together : bool { no, yes };
+
   template <class Call>
   kj::Promise<void> single(operation op, op_status asked, Call& call);
   template <class Params>
@@ -60,14 +64,19 @@ private:
 
   void write_chunk(std::span<const operation> operations,
                    std::span<const storage::op_reply> replies, std::span<const std::uint32_t> at,
-                   replies_builder to, std::size_t& room, std::vector<pending>& waiting);
+                   replies_builder to, std::size_t& room, std::vector<pending>& waiting,
+                   together how);
   template <class Call>
   kj::Promise<void> when_durable(std::vector<pending> waiting, call_header header, Call& call);
   /// Returns the code that the reply has now; ok: it stays as it is.
   op_code write_outcome(op_code outcome, const pending& p, wire::Reply::Builder to);
   template <class Call>
   kj::Promise<void> refuse(op_status status, Call& call);
+  void refuse_elsewhere(shard_id shard, std::uint32_t count,
+                        wire::Session::ExecuteAtomicResults::Builder to);
   [[nodiscard]] op_status refusal(std::size_t operations) const;
+  /// In a cluster: ok where this node serves the key's shard.
+  [[nodiscard]] op_status placement_of(std::string_view key) const;
   /// Tells whoever observes accesses whose the next ones are.
   void begin_stream() const noexcept {
     context_.engine.begin_stream(reinterpret_cast<std::uintptr_t>(this));

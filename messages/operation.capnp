@@ -21,7 +21,7 @@ enum Code {
   ioError @5;          # The operating system refused a read, write or sync.
   unavailable @6;      # This part is restarting or stopping, nothing was done: retry at once or after a moment.
   timedOut @7;         # The deadline passed before anything was done: retry is safe.
-  wrongShard @8;       # Another node or shard owns this key.
+  wrongShard @8;       # Another node owns this key, nothing was done: see Reply.version and Reply.value.
   overloaded @9;       # A bounded buffer or limit is full, nothing was done: retry after a moment.
   shuttingDown @10;    # The server is stopping, nothing was done: retry elsewhere, or here when it is back.
   versionMismatch @11; # `ifVersion` met another version: Reply.version has the one it met.
@@ -159,9 +159,10 @@ struct Reply {
   code @0 :Code;
   shard @1 :UInt32;       # The shard that answered; versions count per shard.
   version @2 :UInt64;     # Of the record after the operation; versionMismatch: the one it met; 0: absent.
+                          # wrongShard: the epoch in which the shard's primary is who `value` says; 0: not known.
   number @3 :Int64;       # increment: the result.
   expiresAtMs @4 :UInt64; # get, exists: of the record, milliseconds since 1970; 0: never.
-  value @5 :Data;         # get. Absent is the empty value.
+  value @5 :Data;         # get. Absent is the empty value. wrongShard: "host:port" of the shard's primary; absent: not known.
   type @7 :ValueType;     # exists, operations of hashes, wrongType: what the record is.
   message @6 :Text;       # For every code but ok and notFound: what happened, and what to do next.
 }

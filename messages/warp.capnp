@@ -36,6 +36,7 @@ struct Info {
   batchOperationsMax @4 :UInt32;          # Most operations in one call.
   inMemoryOnly @5 :Bool;                  # No data folder: levels above `memory` are answered with noReplicas.
   uptimeMs @6 :UInt64;                    # Since this server began to listen.
+  clustered @7 :Bool;                     # It is a node of a cluster and serves some of the shards: see Session.cluster.
 }
 
 interface Session {
@@ -99,6 +100,40 @@ interface Session {
 
   entangle @15 (key :Data, partners :List(Data), strength :Float64 = 1) -> (status :Op.Status);
   # Declares that the partners belong to the key with this strength in [0, 1]; 0 takes it back. Saved about a second later.
+
+  cluster @16 () -> (map :ClusterMap, status :Op.Status);
+  # The map of the cluster that this server belongs to; `notSupported`: it is alone (Info.clustered).
+  #
+  # In a cluster each shard is served by its primary. Any other node answers `wrongShard`, and nothing was done: the reply to an
+  # operation names the primary (Reply.version, Reply.value). Clients keep the answer of the highest epoch of each shard, ask any
+  # node for the map where they know nothing better, and send the operation again with the same number.
+  # An atomic call has keys of one shard, a scan ends its page where the shard of its cursor ends, a watch is of one key or
+  # of a prefix with a complete hash tag.
+}
+
+struct ClusterMap {
+  # Who serves what, as the node that was asked knows it; it may be out of date. Of two maps the higher epoch of a shard is right.
+
+  name @0 :Text;                 # Of the cluster.
+  self @1 :UInt32;               # The node that answers.
+  nodes @2 :List(ClusterNode);
+  shards @3 :List(ClusterShard); # By number. Shard i of n has the slots from i * 16384 / n on; a slot is that of Redis Cluster.
+}
+
+struct ClusterNode {
+  id @0 :UInt32;
+  zone @1 :Text;
+  rpc @2 :Text;                  # "host:port" of this interface, of RESP and of HTTP; absent: not served, or not known.
+  resp @3 :Text;
+  http @4 :Text;
+  live @5 :Bool;                 # A hint.
+}
+
+struct ClusterShard {
+  epoch @0 :UInt64;              # 0: nobody has been named yet.
+  primary @1 :UInt32;            # Each epoch has one.
+  isr @2 :List(UInt32);          # The copies that are in sync, the primary among them.
+  learners @3 :List(UInt32);     # Other copies.
 }
 
 struct Partner {

@@ -337,9 +337,12 @@ private:
                                                   std::vector<replay_range>(shard_count()));
     for (auto i = first; i < end; ++i) {
       const auto& checkpoint = archive_->base().shards[i].checkpoint;
-      if (wanted(i))
-        ranges[i % workers][i] = {.wanted = true,
-                                  .above = checkpoint ? checkpoint->info.start_lsn : 0};
+      if (!wanted(i)) continue;
+      auto& range = ranges[i % workers][i];
+      range = {.wanted = true, .above = checkpoint ? checkpoint->info.start_lsn : 0};
+      // Of a replicated shard nothing that may have been taken back.
+      if (const auto commit = survey_->shard(shard_id{i}).commit; commit != 0)
+        range.up_to = std::max(commit, checkpoint ? checkpoint->info.end_lsn : 0);
     }
     for (const auto& scan : survey_->segments()) {
       auto segment = load_segment(*archive_, scan.info);

@@ -3,7 +3,9 @@
 #include "storage/number.hpp"
 
 #include <algorithm>
+#include <map>
 #include <unordered_map>
+#include <utility>
 
 namespace warp::storage {
 
@@ -90,6 +92,37 @@ batch_verdict check_conditions(std::span<const operation> operations,
               .version = at->second.present && !at->second.written ? at->second.version : 0};
   }
   return {};
+}
+
+void refuse_all(std::span<op_reply> replies, std::size_t culprit, op_code code) {
+  for (auto& reply : replies) reply = {.code = op_code::unavailable};
+  replies[culprit].code = code;
+}
+
+bool has_failed(const operation& op, op_code code) noexcept {
+  if (code == op_code::ok || !is_write(op.kind)) return false;
+  return code != op_code::not_found || op.condition == write_condition::if_present;
+}
+
+std::vector<std::size_t> first_of_request(std::span<const operation> operations) {
+  const request_id* last = nullptr;
+  bool ascending = true;
+  for (const auto& op : operations) {
+    if (!is_write(op.kind) || !op.request) continue;
+    if (last && (last->client != op.request.client || last->number >= op.request.number))
+      ascending = false;
+    last = &op.request;
+  }
+  if (ascending) return {};
+  std::vector<std::size_t> first(operations.size());
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::size_t> seen;
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    const auto& op = operations[i];
+    first[i] = i;
+    if (is_write(op.kind) && op.request)
+      first[i] = seen.emplace(std::pair{op.request.client, op.request.number}, i).first->second;
+  }
+  return first;
 }
 
 } // namespace warp::storage

@@ -3,11 +3,13 @@
 #include "messages/operations.hpp"
 #include "storage/reply.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace warp::storage {
 
@@ -33,5 +35,13 @@ struct batch_verdict {
 };
 batch_verdict check_conditions(std::span<const operation> operations,
                                const std::function<key_state(std::size_t)>& state_of);
+
+/// Of an atomic batch that was not done because of one operation.
+void refuse_all(std::span<op_reply> replies, std::size_t culprit, op_code code);
+/// Of a write that was tried: is it one that an atomic batch fails with?
+[[nodiscard]] bool has_failed(const operation& op, op_code code) noexcept;
+/// Where two writes have one request id, by number of the operation, the first that had it; else
+/// its own. Empty: all ids differ, as they should.
+[[nodiscard]] std::vector<std::size_t> first_of_request(std::span<const operation> operations);
 
 } // namespace warp::storage

@@ -53,6 +53,7 @@ struct transaction_options {
 };
 
 class backup_store;
+class replicated_executor;
 class replicated_shard;
 struct applied_place;
 class told_streams;
@@ -245,6 +246,13 @@ public:
   /// A shard of a replicated universe (options.replicated) as one of several copies; at most one
   /// at a time of a shard.
   [[nodiscard]] std::unique_ptr<replicated_shard> replicate(shard_id shard);
+  /// In a replicated universe: who executes in the engine's place (borrowed), from before anybody
+  /// asks until nobody does any more; null again then. execute(), execute_unsynced(),
+  /// execute_atomic(), transact(), mark(), durable() and wait_durable() go there, and scan() passes
+  /// over shards that it does not serve.
+  void set_executor(replicated_executor* executor) noexcept;
+  /// Tells all round listeners that answers may have become ready.
+  void tell_listeners();
   /// Counts the starts of this data folder, from 1; 0 in memory only.
   [[nodiscard]] std::uint64_t start_number() const noexcept;
   /// Path of the shard's newest published checkpoint; empty: none.
@@ -342,6 +350,8 @@ private:
   [[nodiscard]] op_status cover_failed_streams();
   [[nodiscard]] op_status revive_streams();
   [[nodiscard]] op_status flush_streams();
+  [[nodiscard]] op_code wait_for_tickets(std::span<const op_reply> replies,
+                                         std::chrono::steady_clock::time_point deadline);
   void execute_one(const operation& op, op_reply& reply, value_arena& arena);
   void execute_other(const operation& op, op_reply& reply, value_arena& arena);
   void read_timed(const operation& op, read_counters::cell& counted, op_reply& reply,

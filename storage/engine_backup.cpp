@@ -122,9 +122,11 @@ private:
     for (auto& s : engine_.shards) {
       {
         std::lock_guard hold{s->lock()};
-        flushed_.push_back(s->log()->last_appended());
+        flushed_.push_back(s->applied() ? s->applied()->lsn : s->log()->last_appended());
+        // A restore takes of a replicated shard what the log says is committed.
+        if (s->applied()) s->log()->note_commit(s->applied()->lsn, true);
       }
-      if (s->log()->durable_lsn() < flushed_.back()) s->log()->request_sync();
+      if (s->applied() || s->log()->durable_lsn() < flushed_.back()) s->log()->request_sync();
     }
     const auto deadline = steady::now() + flush_max;
     for (std::uint32_t i = 0; i < engine_.shard_count(); ++i)

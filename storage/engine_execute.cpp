@@ -66,12 +66,16 @@ op_code engine::state::admit(shard& s, std::unique_lock<shard_lock>& lock, std::
 
 void engine::execute(std::span<const operation> operations, std::span<op_reply> replies,
                      value_arena& arena) {
+  if (auto* const e = state_->replicated()) [[unlikely]]
+    return e->execute(operations, replies, arena);
   if (operations.size() == 1) return execute_one(operations[0], replies[0], arena);
   execute_many(operations, replies, arena, round::requested);
 }
 
 void engine::execute_unsynced(std::span<const operation> operations, std::span<op_reply> replies,
                               value_arena& arena) {
+  if (auto* const e = state_->replicated()) [[unlikely]]
+    return e->execute(operations, replies, arena);
   execute_many(operations, replies, arena, round::left_to_caller);
 }
 

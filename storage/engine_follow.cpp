@@ -69,6 +69,12 @@ op_status engine::apply_records(shard_id id, const log_frame& frame) {
               fmt::format("shard {}: the frame from LSN {} holds a malformed record", id.value,
                           frame.header.first)};
     if (r.op == log_op::parts || r.lsn > frame.keep) continue;
+    if (r.op == log_op::together)
+      return {
+          op_code::not_supported,
+          fmt::format("shard {}: LSN {} is a transaction of a replicated shard, which only such "
+                      "a shard takes",
+                      id.value, r.lsn)};
     if (auto status = expand(r, state.options.value_bytes_max); !status.ok()) return status;
     records.push_back(std::move(r));
   }

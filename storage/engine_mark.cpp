@@ -4,6 +4,7 @@
 #include "storage/key_hash.hpp"
 #include "storage/key_mark.hpp"
 #include "storage/no_memory.hpp"
+#include "storage/pending_transaction.hpp"
 #include "storage/transaction_share.hpp"
 
 #include <algorithm>
@@ -16,6 +17,7 @@ key_mark::~key_mark() {
 }
 
 op_result<key_mark> engine::mark(std::string_view key) {
+  if (auto* const e = state_->replicated()) return e->mark(key);
   return unless_no_memory("a mark", [&]() -> op_result<key_mark> {
     auto& state = *state_;
     key_mark made{key};
@@ -44,6 +46,7 @@ bool transaction::has_changed(const key_mark& mark) {
   if (r || mark.version_ != 0) return !r || r->version() != mark.version_;
   auto* const s = share_of(state_.shard_of(mark.key_));
   if (!s) return true;
+  if (pending_) return pending_->came_and_went(mark.key_, mark.since_, mark.reign_);
   // It may have come and expired, and not be removed yet.
   const auto* const left = s->at->records().find(key_hash(mark.key_), mark.key_);
   return std::max(s->at->absent().removed(mark.key_), left ? left->version() : 0) > mark.since_;

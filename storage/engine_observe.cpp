@@ -13,11 +13,14 @@ namespace warp::storage {
 // --------------------------------------------------------------------------------------------------------
 
 durable_state engine::durable(shard_id shard, lsn_t lsn) const noexcept {
+  if (const auto* const e = state_->replicated()) [[unlikely]]
+    return e->durable(shard, lsn);
   return state_->folder ? state_->logs[shard.value]->durable(lsn) : durable_state::durable;
 }
 
 op_code engine::wait_durable(std::span<const op_reply> replies,
                              std::chrono::steady_clock::time_point deadline) {
+  if (state_->replicated()) return wait_for_tickets(replies, deadline);
   auto result = op_code::ok;
   for (const auto& reply : replies) {
     if (reply.durable_at == 0 || !state_->folder) continue;
@@ -29,6 +32,7 @@ op_code engine::wait_durable(std::span<const op_reply> replies,
 }
 
 void engine::request_sync(shard_id shard) noexcept {
+  if (state_->replicated()) return; // whoever executes has asked for what an answer waits for
   if (state_->folder) state_->logs[shard.value]->request_sync();
 }
 

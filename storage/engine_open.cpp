@@ -183,6 +183,7 @@ op_status engine::open_log(state& s, recovered& found) {
         {.last = from.position.last,
          .next = from.position.next,
          .exact = used.reserved_lsn <= std::max(used.end_lsn, from.position.last)});
+    if (options.replicated) s.log_origins.back() = {.linked = true}; // LSNs are the replicas'
     // Without a record above the checkpoint there is nothing new to save.
     kept.covered_lsn = from.log_records == 0 ? from.position.next - 1 : from.checkpoint.start_lsn;
     if (!options.replicated) continue;

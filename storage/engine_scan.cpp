@@ -18,9 +18,12 @@ void engine::state::scan(std::uint64_t cursor, std::string_view prefix, std::siz
   auto shard_at = bits == 0 ? 0u : static_cast<std::uint32_t>(cursor >> (64 - bits));
   auto position = cursor << bits;
   const auto now_ms = time->now_ms();
+  const auto* const asked = replicated();
   for (std::size_t bucket = 0; bucket < buckets_max && page.entries.size() < limit; ++bucket) {
     auto& s = *shards[shard_at];
-    {
+    if (asked && !asked->serves(s.id())) {
+      position = 0;
+    } else {
       std::unique_lock hold{s.lock(), std::defer_lock};
       if (!locked) hold.lock();
       position = s.records().walk(position, [&](const record& r) {

@@ -4,6 +4,7 @@
 #include "storage/data_folder.hpp"
 #include "storage/engine.hpp"
 #include "storage/observation.hpp"
+#include "storage/replicated_executor.hpp"
 #include "storage/replicated_shard.hpp"
 #include "storage/segment_store.hpp"
 #include "storage/shard.hpp"
@@ -70,8 +71,9 @@ struct engine::state {
   /// Gets of keys with larger hashes may go the fast way of a single one: all but those of watched
   /// keys, or none when !plain_gets.
   std::atomic<std::uint64_t> fast_above{~std::uint64_t{0}};
-  std::unique_ptr<observation> observed; ///< accesses, in samples
-  std::mutex observing_mutex;            ///< of who turns that on or off
+  std::unique_ptr<observation> observed;               ///< accesses, in samples
+  std::atomic<replicated_executor*> executor{nullptr}; ///< of a replicated universe, else null
+  std::mutex observing_mutex;                          ///< of who turns that on or off
   std::vector<std::unique_ptr<shard_log>> logs;
   bool direct_checkpoints = false;     ///< written past the page cache
   std::vector<log_origin> log_origins; ///< by shard
@@ -114,6 +116,9 @@ struct engine::state {
   }
   [[nodiscard]] bool is_plain_get(const operation& op) const noexcept {
     return plain_gets && is_usual_get(op);
+  }
+  [[nodiscard]] replicated_executor* replicated() const noexcept {
+    return executor.load(std::memory_order_acquire);
   }
   /// What fast_above is to be now.
   void set_fast_way() noexcept;

@@ -13,44 +13,6 @@
 
 namespace warp::storage {
 
-namespace {
-
-void refuse_all(std::span<op_reply> replies, std::size_t culprit, op_code code) {
-  for (auto& reply : replies) reply = {.code = op_code::unavailable};
-  replies[culprit].code = code;
-}
-
-/// Of a write that was tried: is it one that an atomic batch fails with?
-bool has_failed(const operation& op, op_code code) noexcept {
-  if (code == op_code::ok || !is_write(op.kind)) return false;
-  return code != op_code::not_found || op.condition == write_condition::if_present;
-}
-
-/// Where two writes have one request id, by number of the operation, the first that had it; else
-/// its own. Empty: all ids differ, as they should.
-std::vector<std::size_t> first_of_request(std::span<const operation> operations) {
-  const request_id* last = nullptr;
-  bool ascending = true;
-  for (const auto& op : operations) {
-    if (!is_write(op.kind) || !op.request) continue;
-    if (last && (last->client != op.request.client || last->number >= op.request.number))
-      ascending = false;
-    last = &op.request;
-  }
-  if (ascending) return {};
-  std::vector<std::size_t> first(operations.size());
-  std::map<std::pair<std::uint64_t, std::uint64_t>, std::size_t> seen;
-  for (std::size_t i = 0; i < operations.size(); ++i) {
-    const auto& op = operations[i];
-    first[i] = i;
-    if (is_write(op.kind) && op.request)
-      first[i] = seen.emplace(std::pair{op.request.client, op.request.number}, i).first->second;
-  }
-  return first;
-}
-
-} // namespace
-
 op_code engine::execute_atomic(std::span<const operation> operations, std::span<op_reply> replies,
                                value_arena& arena) {
   if (operations.empty()) return op_code::ok;
@@ -58,6 +20,8 @@ op_code engine::execute_atomic(std::span<const operation> operations, std::span<
     refuse_all(replies, 0, op_code::invalid_argument);
     return op_code::invalid_argument;
   }
+  if (auto* const e = state_->replicated()) [[unlikely]]
+    return e->execute_atomic(operations, replies, arena);
   try {
     return execute_transaction(operations, replies, arena);
   } catch (const std::bad_alloc&) { // whatever was begun was taken back
@@ -190,6 +154,8 @@ op_code engine::execute_transaction(std::span<const operation> operations,
 op_code engine::transact(std::span<const std::string_view> keys, const transaction_options& options,
                          const transaction_body& body, std::vector<durable_target>& waits) {
   waits.clear();
+  if (auto* const e = state_->replicated()) [[unlikely]]
+    return e->transact(keys, options, body, waits);
   auto* const observer = state_->show_transaction(keys.size());
   auto code = op_code::no_space;
   try {

@@ -20,14 +20,15 @@ gapless_reader::outcome gapless_reader::read(lsn_t up_to,
   if (!*frame) return outcome::lost; // what is durable and not there was never logged
   auto bytes = (*frame)->records;
   auto lsn = (*frame)->header.first - 1;
+  const bool follows = origin_.linked && (*frame)->header.previous <= position_;
   log_record r;
   while (!bytes.empty()) {
     if (!decode_record(bytes, lsn, r)) return outcome::lost;
     if (r.op == log_op::parts || r.lsn <= position_) continue;
     if (r.lsn > up_to || r.lsn > (*frame)->keep) break;
-    if (r.lsn != position_ + 1) return outcome::lost;
+    if (r.lsn != position_ + 1 && !follows) return outcome::lost;
     move_to(r.lsn);
-    visit(r);
+    if (r.op != log_op::nothing) each_change(r, visit);
   }
   return outcome::more;
 }

@@ -15,10 +15,14 @@ struct log_origin {
   lsn_t next = 1; ///< first LSN handed out since
   /// No unlogged write is known to stand between the two (a checkpoint may have kept some).
   bool exact = true;
+  /// Of a replicated shard: everything is logged, and LSNs that the log leaves out are none. What a
+  /// frame follows says whether something is missing.
+  bool linked = false;
 };
 
 /// Reads a shard's log record by record and notices every LSN that it does not find there: a write
-/// at level memory, a write that a crash took back, a log that was released. So whoever reads to
+/// at level memory, a write that a crash took back, a log that was released (where all is logged,
+/// every record). So whoever reads to
 /// the end has seen every change, or knows that it has not. One thread at a time.
 class gapless_reader {
 public:
@@ -31,7 +35,8 @@ public:
   /// Starts behind `after`. The store is borrowed.
   gapless_reader(segment_store& store, shard_id shard, lsn_t after, log_origin origin);
 
-  /// Hands out the records of the next frame that are not above `up_to` (a durable LSN).
+  /// Hands out the changes of the next frame that are not above `up_to` (a durable LSN); those of a
+  /// together record, which have one LSN, all within one call.
   /// Compressed values come as they are; views live as long as the call.
   outcome read(lsn_t up_to, const std::function<void(const log_record&)>& visit);
 

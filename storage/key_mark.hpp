@@ -2,6 +2,7 @@
 
 #include "messages/ids.hpp"
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,12 +19,13 @@ class key_mark {
 public:
   key_mark(key_mark&& other) noexcept
       : engine_(std::exchange(other.engine_, nullptr)), key_(std::move(other.key_)),
-        version_(other.version_), since_(other.since_) {}
+        version_(other.version_), since_(other.since_), reign_(other.reign_) {}
   key_mark& operator=(key_mark&& other) noexcept {
     std::swap(engine_, other.engine_);
     std::swap(key_, other.key_);
     std::swap(version_, other.version_);
     std::swap(since_, other.since_);
+    std::swap(reign_, other.reign_);
     return *this;
   }
   ~key_mark();
@@ -32,13 +34,15 @@ public:
 
 private:
   friend class engine;
+  friend class pending_writes;
   friend class transaction;
   explicit key_mark(std::string_view key) : key_(key) {}
 
   engine* engine_ = nullptr; ///< where its absence is watched; null: it is not
   std::string key_;
-  lsn_t version_ = 0; ///< 0: absent
-  lsn_t since_ = 0;   ///< the shard's last LSN then
+  lsn_t version_ = 0;       ///< 0: absent
+  lsn_t since_ = 0;         ///< the shard's last LSN then
+  std::uint64_t reign_ = 0; ///< of a replicated shard: what was noted since is noted of this one
 };
 
 } // namespace warp::storage

@@ -17,6 +17,8 @@ namespace {
 // First byte of a record: operation in the low three bits, then what optional fields follow.
 constexpr std::uint8_t op_mask = 0x07, has_expiry = 0x08, has_request = 0x10, has_skip = 0x20,
                        is_compressed = 0x40, has_number = 0x80;
+// Of nothing, which has no value to compress: it is a together record.
+constexpr std::uint8_t marks_together = is_compressed;
 // Second byte: type 3 bits, priority 3 bits, access pattern 2 bits.
 constexpr unsigned priority_shift = 3, pattern_shift = 6;
 constexpr std::size_t skip_bytes = 6, expiry_bytes = 8, request_bytes = 24, number_bytes = 8;
@@ -25,11 +27,20 @@ static_assert(record_head_bytes_max ==
 static_assert(key_size_max - 1 <= 0xffff && value_size_hard_max <= 0xffff'ffff);
 
 bool has_value(log_op op) noexcept {
-  return op == log_op::put || op == log_op::fields_set || op == log_op::fields_erased;
+  return op == log_op::put || op == log_op::fields_set || op == log_op::fields_erased ||
+         op == log_op::together;
 }
 
 bool has_key(log_op op) noexcept {
-  return op != log_op::clear && op != log_op::nothing;
+  return op != log_op::clear && op != log_op::nothing && op != log_op::together;
+}
+
+/// At least two, and nothing else.
+bool are_changes(std::string_view bodies, lsn_t lsn) noexcept {
+  std::size_t count = 0;
+  for (log_record change; !bodies.empty(); ++count)
+    if (!decode_change(bodies, lsn, change)) return false;
+  return count >= 2;
 }
 
 /// Is the value what it should be?
@@ -45,7 +56,8 @@ bool is_well_formed(const log_record& record) noexcept {
 
 std::size_t encode_record_head(const log_record& record, lsn_t expected, char* to) noexcept {
   const char* begin = to;
-  auto first = static_cast<std::uint8_t>(record.op);
+  auto first =
+      record.op == log_op::together ? marks_together : static_cast<std::uint8_t>(record.op);
   const bool with_meta = record.op == log_op::put || record.op == log_op::meta;
   const bool expiry = with_meta && record.meta.expires_at_ms != 0;
   if (expiry) first |= has_expiry;
@@ -95,9 +107,13 @@ void encode_parts(std::span<const transaction_part> parts, char* to) noexcept {
 bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noexcept {
   if (bytes.size() < record_head_bytes) return false;
   const char* at = bytes.data();
-  const auto first = load_le<std::uint8_t>(at);
+  auto first = load_le<std::uint8_t>(at);
   const auto attributes = load_le<std::uint8_t>(at + 1);
-  const auto op = static_cast<log_op>(first & op_mask);
+  auto op = static_cast<log_op>(first & op_mask);
+  if (op == log_op::nothing && (first & marks_together) != 0) {
+    op = log_op::together;
+    first &= static_cast<std::uint8_t>(~marks_together);
+  }
   const std::size_t key_size = has_key(op) ? std::size_t{load_le<std::uint16_t>(at + 2)} + 1 : 0;
   const std::size_t value_size = load_le<std::uint32_t>(at + 4);
   if (!has_key(op) && ((first & ~(op_mask | has_skip)) != 0 || load_le<std::uint16_t>(at + 2) != 0))
@@ -162,7 +178,19 @@ bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noex
   record.value = bytes.substr(key_size, value_size);
   bytes.remove_prefix(key_size + value_size);
   lsn = record.lsn;
+  if (op == log_op::together) return are_changes(record.value, lsn);
   return record.compressed || is_well_formed(record);
+}
+
+bool decode_change(std::string_view& bodies, lsn_t lsn, log_record& change) noexcept {
+  // Looked at before it is decoded: one within another one would be as deep as somebody likes.
+  if (bodies.empty()) return false;
+  const auto op = static_cast<log_op>(static_cast<std::uint8_t>(bodies.front()) & op_mask);
+  if (op == log_op::nothing || op == log_op::parts) return false;
+  auto at = lsn - 1;
+  if (!decode_record(bodies, at, change) || at != lsn) return false;
+  change.joint = true;
+  return true;
 }
 
 std::vector<transaction_part> decode_parts(const log_record& record) {

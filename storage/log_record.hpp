@@ -25,6 +25,8 @@ enum class log_op : std::uint8_t {
   fields_set = 5,    ///< these fields of a hash, which is there, are this now
   fields_erased = 6, ///< these fields of a hash are gone; others are left
   clear = 7,         ///< every key of the shard is gone; has none itself
+  together = 8,      ///< several changes at once, its value their bodies one behind the other: a
+                     ///< transaction of a replicated shard; stands in files as nothing, marked
 };
 
 /// One after-image. Key and value are borrowed: until append() has returned, or as long as the
@@ -38,11 +40,12 @@ struct log_record {
   /// Of a request, where the record does not tell it: the number in the reply.
   std::optional<std::int64_t> number;
   std::string_view key;
-  std::string_view value; ///< put; packed pairs (fields_set) or names (fields_erased)
+  std::string_view value; ///< put; packed pairs (fields_set) or names (fields_erased); together
   blob_ref large; ///< put: the value in place of `value`; the log shares it and copies nothing
   /// `large` (when writing) or `value` (when decoded) is a zstd frame of the value: see
   /// compress_value(), expand().
   bool compressed = false;
+  bool joint = false; ///< one of the changes of a together record, which all have its LSN
 
   [[nodiscard]] std::string_view payload() const noexcept { return large ? large.view() : value; }
 };
@@ -76,6 +79,16 @@ void encode_parts(std::span<const transaction_part> parts, char* to) noexcept;
 /// False: malformed, packed fields included (of a compressed hash expand() says it); nothing is
 /// read beyond the end.
 [[nodiscard]] bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noexcept;
+/// Takes the change at the front of a together record's value. False: malformed, or no change.
+[[nodiscard]] bool decode_change(std::string_view& bodies, lsn_t lsn, log_record& change) noexcept;
+/// Calls `use` with the changes that a decoded record makes, one after the other: with those of a
+/// together record, which are not expanded either, or with the record itself.
+template <class Use>
+void each_change(log_record& record, Use&& use) {
+  if (record.op != log_op::together) return use(record);
+  auto left = record.value;
+  for (log_record change; !left.empty() && decode_change(left, record.lsn, change);) use(change);
+}
 /// The list in a parts record; empty when malformed (a list has at least 2 parts).
 [[nodiscard]] std::vector<transaction_part> decode_parts(const log_record& record);
 

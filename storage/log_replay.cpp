@@ -72,8 +72,13 @@ op_status replay(const segment_bytes& segment, std::span<const replay_range> ran
       if (record.op == log_op::parts) continue;
       ++count;
       if (lsn <= wanted.above || lsn > up_to) continue;
-      if (auto s = expand(record, value_bytes_max); !s.ok()) return damaged(offset, s.message());
-      if (auto s = consume(context, record); !s.ok()) return s;
+      op_status status;
+      each_change(record, [&](log_record& change) {
+        if (!status.ok()) return;
+        status = expand(change, value_bytes_max);
+        status = status.ok() ? consume(context, change) : damaged(offset, status.message());
+      });
+      if (!status.ok()) return status;
     }
     if (count != frame->count || lsn != frame->last)
       return damaged(offset, "a frame whose records do not fit its header");

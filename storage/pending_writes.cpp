@@ -21,7 +21,7 @@ void pending_writes::execute(const operation& op, lsn_t lsn, value_arena& arena,
   effect = {};
   try {
     const auto hash = table::hash(op.key);
-    if (const auto at = newest_.find(op.key); at != newest_.end()) effect.depends_on = at->second;
+    effect.depends_on = seen_at(newest_.find(op.key));
     if (is_write(op.kind))
       write(op, hash, lsn, arena, reply, effect);
     else
@@ -62,7 +62,7 @@ bool pending_writes::answer_retry(const operation& op, op_reply& reply, write_ef
 void pending_writes::read(const operation& op, std::uint64_t hash, value_arena& arena,
                           op_reply& reply) {
   const shard::call c{op, hash, nullptr, time_.now_ms(), arena};
-  if (newest_.contains(op.key)) return overlay_.apply(c, reply);
+  if (cleared_at_ != 0 || newest_.contains(op.key)) return overlay_.apply(c, reply);
   std::lock_guard hold{home_.lock()};
   home_.apply(c, reply);
 }
@@ -83,10 +83,7 @@ void pending_writes::write(const operation& op, std::uint64_t hash, lsn_t lsn, v
       if (!stays) all.forget(hash, name);
     }
   } key{*this, at->first, hash, !is_new};
-  if (is_new) {
-    std::lock_guard hold{home_.lock()};
-    if (const auto* r = home_.records().find(hash, op.key)) overlay_.adopt(hash, *r);
-  }
+  if (is_new) adopt(hash, op.key);
 
   overlay_.count_from(lsn - 1);
   staged_.clear();
@@ -110,6 +107,7 @@ void pending_writes::write(const operation& op, std::uint64_t hash, lsn_t lsn, v
     return;
   }
   overlay_.settle(nullptr);
+  note_removals(staged_, false);
   overlay_.let_go();
   at->second = lsn;
   key.stays = true;
@@ -122,7 +120,7 @@ bool pending_writes::has_expired(std::string_view key) {
     const auto* r = s.records().find(hash, key);
     return r && r->expires_at_ms() != 0 && r->expires_at_ms() <= time_.now_ms();
   };
-  if (newest_.contains(key)) return look(overlay_);
+  if (cleared_at_ != 0 || newest_.contains(key)) return look(overlay_);
   std::lock_guard hold{home_.lock()};
   return home_.has_expiring() && look(home_);
 }
@@ -140,9 +138,63 @@ void pending_writes::expire(std::string_view key, lsn_t lsn, write_effect& effec
     if (is_new) newest_.erase(at);
     throw;
   }
+  {
+    std::lock_guard hold{home_.lock()};
+    if (!home_.absent().empty()) {
+      const auto* r = overlay_.records().find(hash, key);
+      if (!r) r = home_.records().find(hash, key);
+      if (r) home_.absent().note_removal(key, r->version());
+    }
+  }
   overlay_.drop(hash, key);
   at->second = lsn;
   effect.body = std::move(body);
+}
+
+lsn_t pending_writes::seen_at(newest_by_key::const_iterator at) const noexcept {
+  return at == newest_.end() ? cleared_at_ : std::max(at->second, cleared_at_);
+}
+
+void pending_writes::adopt(std::uint64_t hash, std::string_view key) {
+  if (cleared_at_ != 0) return;
+  std::lock_guard hold{home_.lock()};
+  if (const auto* r = home_.records().find(hash, key)) overlay_.adopt(hash, *r);
+}
+
+void pending_writes::note_removals(const staged_writes& done, bool cleared) noexcept {
+  std::lock_guard hold{home_.lock()};
+  auto& absent = home_.absent();
+  if (absent.empty()) return;
+  for (const auto& w : done) {
+    if (w.logged.op == log_op::erase) absent.note_removal(w.logged.key, w.replaced->version());
+    if (w.cleared)
+      absent.note_removals([&](std::string_view key) -> lsn_t {
+        const auto* r = w.cleared->find(table::hash(key), key);
+        return r ? r->version() : 0;
+      });
+  }
+  if (cleared)
+    absent.note_removals([&](std::string_view key) -> lsn_t {
+      const auto* r = home_.records().find(table::hash(key), key);
+      return r ? r->version() : 0;
+    });
+}
+
+key_mark pending_writes::mark(engine& owner, std::string_view key, lsn_t last) {
+  key_mark made{key};
+  made.since_ = last;
+  made.reign_ = undone_;
+  const auto hash = table::hash(key);
+  const auto now_ms = std::max<std::uint64_t>(time_.now_ms(), 1);
+  std::lock_guard hold{home_.lock()};
+  const auto& there = cleared_at_ != 0 || newest_.contains(key) ? overlay_ : home_;
+  if (const auto* r = there.find_live(hash, key, now_ms)) {
+    made.version_ = r->version();
+  } else {
+    home_.absent().watch(key);
+    made.engine_ = &owner;
+  }
+  return made;
 }
 
 void pending_writes::forget(std::uint64_t hash, std::string_view key) noexcept {
@@ -156,12 +208,15 @@ void pending_writes::committed(lsn_t lsn) noexcept {
     order_.pop_front();
     if (key->second == done) forget(table::hash(key->first), key->first);
   }
+  if (cleared_at_ <= lsn) cleared_at_ = 0;
   if (!order_.empty()) return;
   overlay_.requests().clear(); // the table's shard knows all of it
   overlay_.settle_memory();
 }
 
 void pending_writes::undo() noexcept {
+  ++undone_;
+  cleared_at_ = 0;
   order_.clear();
   newest_.clear();
   overlay_.clear();

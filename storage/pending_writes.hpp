@@ -2,6 +2,8 @@
 
 #include "messages/ids.hpp"
 #include "messages/operations.hpp"
+#include "messages/status.hpp"
+#include "storage/key_mark.hpp"
 #include "storage/reply.hpp"
 #include "storage/shard.hpp"
 #include "storage/staged_write.hpp"
@@ -18,14 +20,25 @@ namespace warp::storage {
 
 /// What an operation on a replicated shard has done.
 struct write_effect {
-  std::string body;     ///< of the record to log; empty: nothing was changed
-  lsn_t depends_on = 0; ///< the reply tells of this pending record; 0: of none
+  std::string body;        ///< of the record to log; empty: nothing was changed
+  lsn_t depends_on = 0;    ///< the reply tells of this pending record; 0: of none
+  std::uint8_t levels = 0; ///< of a transaction: bit n: of durability n, that something asked for
+};
+
+/// What a transaction may write.
+struct write_limits {
+  /// What it may do at all: read and write keys, or clear the shard, or neither.
+  enum class scope : std::uint8_t { keys, clear, nothing };
+  scope to = scope::keys;
+  op_code refusal = op_code::ok; ///< what a write is answered; ok: it is done
+  /// Bytes of keys and values now, and at any time.
+  std::uint64_t bytes_now = ~std::uint64_t{0}, bytes_ever = ~std::uint64_t{0};
 };
 
 /// What a primary has executed and nobody has committed: beside the table, not in it, in a small
 /// shard without a log that has the keys with pending writes as these leave them. A key that is not
-/// among them is as the table has it. So to undo is to forget, and restores value, expiry, version
-/// and request ids exactly.
+/// among them is as the table has it, or gone while the removal of all keys is pending. So to undo
+/// is to forget, and restores value, expiry, version and request ids exactly.
 ///
 /// What throws std::bad_alloc has changed nothing. Its memory is taken from the universe's budget;
 /// how much may be pending is the caller's to bound. One thread at a time; `home`, the shard beside
@@ -49,7 +62,11 @@ public:
   void undo() noexcept;
   [[nodiscard]] std::size_t size() const noexcept { return order_.size(); }
 
+  /// See key_mark: its reign is a count of the calls of undo(). Throws std::bad_alloc.
+  [[nodiscard]] key_mark mark(engine& owner, std::string_view key, lsn_t last);
+
 private:
+  friend class pending_transaction;
   struct hash_of_text {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const noexcept { return table::hash(text); }
@@ -66,14 +83,22 @@ private:
              op_reply& reply, write_effect& effect);
 
   void forget(std::uint64_t hash, std::string_view key) noexcept; ///< which is there
+  /// The newest pending record that tells how a key is; 0: none does.
+  [[nodiscard]] lsn_t seen_at(newest_by_key::const_iterator at) const noexcept;
+  /// Copies a key's record, if it is there and not removed by a clear, from the table.
+  void adopt(std::uint64_t hash, std::string_view key);
+  /// For those who have marked keys that were absent. Before let_go().
+  void note_removals(const staged_writes& done, bool cleared) noexcept;
 
   shard& home_;
   const engine_options& options_;
   const clock& time_;
   shard overlay_;
   newest_by_key newest_;
-  std::deque<entry> order_; ///< by LSN
-  staged_writes staged_;    ///< of one operation
+  std::deque<entry> order_;  ///< by LSN
+  staged_writes staged_;     ///< of one operation
+  lsn_t cleared_at_ = 0;     ///< of the newest pending removal of all keys; 0: none
+  std::uint64_t undone_ = 0; ///< calls of undo()
 };
 
 } // namespace warp::storage

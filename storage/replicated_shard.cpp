@@ -1,11 +1,16 @@
 #include "storage/replicated_shard.hpp"
 
+#include "storage/batch_conditions.hpp"
 #include "storage/engine_state.hpp"
 #include "storage/no_memory.hpp"
+#include "storage/pending_transaction.hpp"
+#include "storage/transaction_share.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <limits>
 #include <mutex>
+#include <new>
 
 namespace warp::storage {
 
@@ -107,10 +112,17 @@ op_status replicated_shard::apply(const applied_place& to, std::string_view body
             fmt::format("shard {}: the record at LSN {} is malformed", id().value, to.lsn)};
   auto& state = *engine_.state_;
   auto status = unless_no_memory("table", [&]() -> op_status {
-    if (auto s = expand(record, state.options.value_bytes_max); !s.ok()) return s;
+    std::vector<log_record> changes; // expanded before anything is changed
+    op_status status;
+    each_change(record, [&](log_record& change) {
+      if (!status.ok()) return;
+      status = expand(change, state.options.value_bytes_max);
+      changes.push_back(change);
+    });
+    if (!status.ok()) return status;
     std::lock_guard hold{shard_.lock()};
     shard::write_section changing{shard_};
-    shard_.replay(record, state.time->now_us());
+    for (const auto& change : changes) shard_.replay(change, state.time->now_us());
     shard_.settle_memory();
     start_.applied = to;
     return {};
@@ -148,6 +160,139 @@ void replicated_shard::execute(const operation& op, lsn_t lsn, value_arena& aren
 
 bool replicated_shard::answer_retry(const operation& op, op_reply& reply, write_effect& effect) {
   return pending_.answer_retry(op, reply, effect);
+}
+
+op_code replicated_shard::transact(lsn_t lsn, std::uint64_t now_ms, const write_limits& limits,
+                                   const transaction_body& body, write_effect& effect) {
+  effect = {};
+  try {
+    pending_transaction pending{pending_, lsn, limits};
+    transaction t{*engine_.state_, pending, now_ms};
+    const bool commits = body(t) == transaction_end::commit;
+    if (t.failure() != op_code::ok) return t.failure();
+    if (commits) effect.body = t.commit_pending();
+    effect.depends_on = pending.depends_on();
+    effect.levels = pending.levels();
+    return op_code::ok;
+  } catch (const std::bad_alloc&) { // whatever was begun was taken back
+    return op_code::no_space;
+  }
+}
+
+op_code replicated_shard::execute_atomic(std::span<const operation> operations, lsn_t lsn,
+                                         std::uint64_t now_ms, const write_limits& limits,
+                                         std::span<op_reply> replies, value_arena& arena,
+                                         write_effect& effect) {
+  effect = {};
+  try {
+    return run_atomic(operations, lsn, now_ms, limits, replies, arena, effect);
+  } catch (const std::bad_alloc&) {
+    effect = {};
+    refuse_all(replies, 0, op_code::no_space);
+    return op_code::no_space;
+  }
+}
+
+op_code replicated_shard::run_atomic(std::span<const operation> operations, lsn_t lsn,
+                                     std::uint64_t now_ms, const write_limits& limits,
+                                     std::span<op_reply> replies, value_arena& arena,
+                                     write_effect& effect) {
+  const auto& state = *engine_.state_;
+  const auto refuse = [&](std::size_t culprit, op_code code, lsn_t version = 0) {
+    effect = {};
+    refuse_all(replies, culprit, code);
+    replies[culprit].version = version;
+    return code;
+  };
+  std::vector<operation> ops{operations.begin(), operations.end()};
+  std::vector<std::uint64_t> hashes(ops.size());
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    auto& op = ops[i];
+    if (is_write(op.kind)) {
+      bytes += op.key.size() + op.value.size();
+      effect.levels |= static_cast<std::uint8_t>(1u << static_cast<unsigned>(op.level));
+    }
+    op.level = durability::unspecified;
+    if (const auto code = state.validate(op); code != op_code::ok) return refuse(i, code);
+    hashes[i] = table::hash(op.key);
+  }
+  const auto first_of = first_of_request(ops);
+  // A retry of a batch that was done is answered from what is remembered of it.
+  std::vector<bool> known(ops.size());
+  bool retried = false, writes = false;
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    writes = writes || is_write(ops[i].kind);
+    write_effect of_retry;
+    if (!is_write(ops[i].kind) || !ops[i].request ||
+        !pending_.answer_retry(ops[i], replies[i], of_retry))
+      continue;
+    if (replies[i].code == op_code::outcome_unknown) return refuse(i, op_code::outcome_unknown);
+    known[i] = retried = true;
+    effect.depends_on = std::max(effect.depends_on, of_retry.depends_on);
+  }
+
+  pending_transaction pending{pending_, lsn, limits};
+  transaction t{*engine_.state_, pending, now_ms};
+  auto& s = t.shares()[0];
+  if (writes && !retried)
+    if (const auto code = pending.admit(bytes); code != op_code::ok) return refuse(0, code);
+  for (const auto& op : ops) pending.bring(op.key);
+  effect.depends_on = std::max(effect.depends_on, pending.depends_on());
+  if (!retried) {
+    const auto verdict = check_conditions(ops, [&](std::size_t i) -> key_state {
+      const auto* r = s.at->find_live(hashes[i], ops[i].key, now_ms);
+      if (!r) return {};
+      return {
+          .present = true, .is_hash = r->is_hash(), .version = r->version(), .value = r->value()};
+    });
+    if (verdict.code != op_code::ok) {
+      const auto depends_on = effect.depends_on; // the answer tells of what was met
+      const auto code = refuse(verdict.index, verdict.code, verdict.version);
+      effect.depends_on = depends_on;
+      return code;
+    }
+  }
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    if (known[i]) continue;
+    replies[i].reset();
+    replies[i].shard = id();
+    const bool is_put = ops[i].kind == op_kind::put;
+    if (retried && is_write(ops[i].kind)) {
+      // It had no effect when the batch was done, so it is not remembered, and must have none now.
+      replies[i].code = op_code::not_found;
+      continue;
+    }
+    if (!first_of.empty() && first_of[i] != i) { // a retry within the batch
+      replies[i] = replies[first_of[i]];
+      continue;
+    }
+    large_value large;
+    const bool is_large = is_put && ops[i].value.size() >= blob_size_min;
+    if (is_large) large = make_large(ops[i].value, state.compress_from(), ops[i].type);
+    if (is_write(ops[i].kind)) t.begin_writing(s);
+    s.at->apply({ops[i], hashes[i], is_large ? &large : nullptr, now_ms, arena}, replies[i]);
+    if (replies[i].code == op_code::no_space) throw std::bad_alloc{};
+    if (has_failed(ops[i], replies[i].code)) {
+      const auto code = replies[i].code;
+      const auto version = replies[i].version;
+      const auto depends_on = effect.depends_on;
+      refuse(i, code, version);
+      effect.depends_on = depends_on;
+      return code;
+    }
+  }
+  effect.body = t.commit_pending();
+  for (auto& reply : replies) reply.durable_at = 0; // the caller's matter
+  return op_code::ok;
+}
+
+key_mark replicated_shard::mark(std::string_view key, lsn_t last) {
+  return pending_.mark(engine_, key, last);
+}
+
+std::uint64_t replicated_shard::now_ms() const noexcept {
+  return std::max<std::uint64_t>(engine_.state_->time->now_ms(), 1);
 }
 
 bool replicated_shard::has_expired(std::string_view key) {

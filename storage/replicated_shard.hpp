@@ -6,9 +6,11 @@
 #include "storage/applied_place.hpp"
 #include "storage/pending_writes.hpp"
 #include "storage/reply.hpp"
+#include "storage/transaction.hpp"
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -96,6 +98,21 @@ public:
   /// `effect.depends_on` (0: at once) and the record are committed.
   void execute(const operation& op, lsn_t lsn, value_arena& arena, op_reply& reply,
                write_effect& effect);
+  /// Runs a transaction on what is committed and pending, as engine::transact() does; `effect` as
+  /// of execute(): its record has all that was changed. `now_ms`: what expires by then is absent,
+  /// and should have been removed before. Not ok: nothing was done, for the reason that
+  /// transaction::failure() has; no_space.
+  [[nodiscard]] op_code transact(lsn_t lsn, std::uint64_t now_ms, const write_limits& limits,
+                                 const transaction_body& body, write_effect& effect);
+  /// An atomic batch, all of this shard, as engine::execute_atomic() has it; the same.
+  [[nodiscard]] op_code execute_atomic(std::span<const operation> operations, lsn_t lsn,
+                                       std::uint64_t now_ms, const write_limits& limits,
+                                       std::span<op_reply> replies, value_arena& arena,
+                                       write_effect& effect);
+  /// engine::mark(), of pending writes too; `last`: the LSN of the newest one, or above. Throws
+  /// std::bad_alloc.
+  [[nodiscard]] key_mark mark(std::string_view key, lsn_t last);
+  [[nodiscard]] std::uint64_t now_ms() const noexcept; ///< above 0
   /// Is the record of the key there, and past its time? Nobody may be told that it is gone before
   /// its removal is committed.
   [[nodiscard]] bool has_expired(std::string_view key);
@@ -110,6 +127,11 @@ public:
   [[nodiscard]] std::size_t pending() const noexcept { return pending_.size(); }
 
 private:
+  [[nodiscard]] op_code run_atomic(std::span<const operation> operations, lsn_t lsn,
+                                   std::uint64_t now_ms, const write_limits& limits,
+                                   std::span<op_reply> replies, value_arena& arena,
+                                   write_effect& effect);
+
   engine& engine_;
   shard& shard_;
   shard_log& log_;

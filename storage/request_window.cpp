@@ -142,7 +142,10 @@ request_answer request_window::lookup(const request_id& id) const noexcept {
 void request_window::remember(const request_id& id, const request_result& result,
                               std::uint64_t record_time_us) {
   if (!id) return;
-  if (state_ && result.lsn <= state_->last_lsn) return;
+  // Several have one LSN where a transaction is one record.
+  if (state_ && result.lsn <= state_->last_lsn &&
+      (result.lsn < state_->last_lsn || lookup(id).state != request_state::fresh))
+    return;
   reserve();
   auto& s = *state_;
   s.last_lsn = result.lsn;

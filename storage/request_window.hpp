@@ -62,8 +62,9 @@ public:
 
   /// Keeps the result of a write that was just applied, or is being replayed. `record_time_us` is
   /// the timestamp that the log gives it; it never goes back. Does nothing for an id without a
-  /// client, nor when result.lsn is not above every LSN that was remembered before. Throws
-  /// std::bad_alloc unless reserve() was called, and then has changed nothing that matters.
+  /// client, nor when result.lsn is below the last LSN that was remembered before, or is it and the
+  /// id is known. Throws std::bad_alloc unless reserve() was called, and then has changed nothing
+  /// that matters.
   void remember(const request_id& id, const request_result& result, std::uint64_t record_time_us);
 
   /// So that remembering `results` results of up to `clients` clients cannot fail. Throws

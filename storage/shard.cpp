@@ -556,7 +556,9 @@ void shard::replay(const log_record& r, std::uint64_t record_time_us) {
   if (r.op == log_op::nothing) return;
   const auto hash = table::hash(r.key);
   auto* existing = table_.find(hash, r.key);
-  const bool newer = !existing || existing->version() < r.lsn;
+  // Changes with one LSN come together and in order: a later one is above those before it, and to
+  // make all of them again leaves what is there.
+  const bool newer = !existing || existing->version() < r.lsn + (r.joint ? 1 : 0);
   const bool existed = existing != nullptr;
   bool changes = newer && (existing || r.op == log_op::put);
   switch (r.op) {
@@ -586,7 +588,8 @@ void shard::replay(const log_record& r, std::uint64_t record_time_us) {
     if (changes) replay_fields(hash, existing, r);
     break;
   case log_op::clear:
-    return replay_clear(r.lsn);
+    return replay_clear(r);
+  case log_op::together: // its changes come one by one: each_change()
   case log_op::parts:
   case log_op::nothing:
     return;
@@ -616,14 +619,15 @@ std::uint64_t shard::key_count() const noexcept {
 }
 
 /// What a checkpoint met later is kept.
-void shard::replay_clear(lsn_t lsn) {
-  if (tap_) tap_->note(0, {.op = log_op::clear, .lsn = lsn}, nullptr);
+void shard::replay_clear(const log_record& r) {
+  if (tap_) tap_->note(0, {.op = log_op::clear, .lsn = r.lsn}, nullptr);
+  const auto above = r.lsn + (r.joint ? 1 : 0);
   std::vector<std::string> keys;
   std::uint64_t cursor = 0;
   do {
     keys.clear();
-    cursor = table_.walk(cursor, [&](const record& r) {
-      if (r.version() < lsn) keys.emplace_back(r.key());
+    cursor = table_.walk(cursor, [&](const record& there) {
+      if (there.version() < above) keys.emplace_back(there.key());
     });
     for (const auto& key : keys) {
       const auto hash = table::hash(key);

@@ -179,8 +179,19 @@ public:
   void replicate(const applied_place* place) noexcept { applied_ = place; }
   /// null: not replicated.
   [[nodiscard]] const applied_place* applied() const noexcept { return applied_; }
+  /// Up to where all that was changed is in the table and may be told: the last LSN, or, as records
+  /// above it may be taken back, what is applied.
+  [[nodiscard]] lsn_t told_lsn() const noexcept { return applied_ ? applied_->lsn : last_lsn(); }
   /// The sequence of a shard without a log goes on behind `last`.
-  void count_from(lsn_t last) noexcept { unlogged_lsn_ = last; }
+  void count_from(lsn_t last) noexcept {
+    unlogged_lsn_ = last;
+    unlogged_step_ = 1;
+  }
+  /// It stands still: all writes that follow have this one.
+  void count_at(lsn_t lsn) noexcept {
+    unlogged_lsn_ = lsn;
+    unlogged_step_ = 0;
+  }
   /// Takes over a record of another shard's table, version included, where there is none; a large
   /// value is shared. Throws std::bad_alloc.
   void adopt(std::uint64_t hash, const record& r);
@@ -242,7 +253,7 @@ private:
                                  std::uint64_t value_bytes) noexcept;
   void note_removals(const staged_write& write) noexcept;
   void forget_cleared(std::unique_ptr<table> cleared) noexcept;
-  void replay_clear(lsn_t lsn);
+  void replay_clear(const log_record& r);
   void store(const call& c, record* existing, const new_value& value, record_meta meta,
              bool existed, op_reply& reply);
   /// So that finish_write() cannot fail; before the first change. Throws std::bad_alloc.
@@ -257,7 +268,7 @@ private:
     return op.level == durability::unspecified ? options_.default_level : op.level;
   }
   void sweep_buckets(std::uint64_t now_ms, std::size_t buckets_max, std::size_t& removed);
-  lsn_t next_lsn() noexcept { return log_ ? log_->assign_lsn() : ++unlogged_lsn_; }
+  lsn_t next_lsn() noexcept { return log_ ? log_->assign_lsn() : unlogged_lsn_ += unlogged_step_; }
 
   shard_lock lock_;
   write_sequence sequence_;
@@ -269,7 +280,8 @@ private:
   shard_log* log_ = nullptr;
   staged_writes* staged_ = nullptr;
   watch_tap* tap_ = nullptr;
-  lsn_t unlogged_lsn_ = 0;         // the sequence of a shard without a log
+  lsn_t unlogged_lsn_ = 0; // the sequence of a shard without a log
+  lsn_t unlogged_step_ = 1;
   lsn_t last_erase_lsn_ = 0;       // what a read at level sync waits for when it finds nothing
   lsn_t erase_lsn_before_ = 0;     // the same, before the transaction that is staged
   std::uint64_t memory_taken_ = 0; // of the budget

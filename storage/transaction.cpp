@@ -3,6 +3,7 @@
 #include "storage/engine_state.hpp"
 #include "storage/key_hash.hpp"
 #include "storage/log_transaction.hpp"
+#include "storage/pending_transaction.hpp"
 #include "storage/transaction_share.hpp"
 
 #include <algorithm>
@@ -19,6 +20,12 @@ transaction::transaction(engine::state& state, std::vector<std::uint32_t> shards
   shares_ = std::make_unique<share[]>(shards.size());
   share_count_ = shards.size();
   for (std::size_t i = 0; i < share_count_; ++i) shares_[i].at = state.shards[shards[i]].get();
+}
+
+transaction::transaction(engine::state& state, pending_transaction& pending, std::uint64_t now_ms)
+    : state_(state), pending_(&pending), waits_for_reads_(false), now_ms_(now_ms),
+      shares_(std::make_unique<share[]>(1)), share_count_(1) {
+  shares_[0].at = &pending.at();
 }
 
 transaction::~transaction() = default;
@@ -39,10 +46,11 @@ transaction::share* transaction::share_of(std::uint32_t shard) noexcept {
 
 const record* transaction::find(std::string_view key) {
   auto* const s = share_of(state_.shard_of(key));
-  if (!s) {
-    failed_ = op_code::wrong_shard;
+  if (!s || (pending_ && !pending_->takes_keys())) {
+    failed_ = s ? op_code::invalid_argument : op_code::wrong_shard;
     return nullptr;
   }
+  if (pending_) pending_->bring(key);
   const auto hash = key_hash(key);
   const auto* const r = s->at->find_live(hash, key, now_ms_);
   auto& counters = s->at->counters();
@@ -70,8 +78,8 @@ void transaction::show_found(const share& s, std::string_view key, std::uint64_t
 
 void transaction::scan(std::uint64_t cursor, std::string_view prefix, std::size_t limit,
                        scan_page& page, std::size_t buckets_max) {
-  if (share_count_ != state_.shard_count()) {
-    failed_ = op_code::wrong_shard;
+  if (pending_ || share_count_ != state_.shard_count()) {
+    failed_ = pending_ ? op_code::not_supported : op_code::wrong_shard;
     page.entries.clear();
     page.next_cursor = 0;
     return;
@@ -80,20 +88,31 @@ void transaction::scan(std::uint64_t cursor, std::string_view prefix, std::size_
 }
 
 std::uint64_t transaction::key_count() {
+  if (pending_) failed_ = op_code::not_supported;
   std::uint64_t count = 0;
   for (const auto& s : shares()) count += s.at->key_count();
   return count;
 }
 
 void transaction::apply(const operation& op, op_reply& reply, const large_value* prepared) {
+  if (!pending_) return apply_one(op, reply, prepared);
+  if (is_write(op.kind)) pending_->note_level(op.level);
+  auto known = op; // levels of several copies are not the shard's
+  known.level = durability::unspecified;
+  apply_one(known, reply, prepared);
+}
+
+void transaction::apply_one(const operation& op, op_reply& reply, const large_value* prepared) {
   reply.reset();
   if (failed_ != op_code::ok) return refuse(reply, failed_);
   if (const auto code = state_.validate(op); code != op_code::ok) return refuse(reply, code);
   if (op.request) return refuse(reply, op_code::invalid_argument);
   auto* const s = share_of(state_.shard_of(op.key));
   if (!s) return refuse(reply, op_code::wrong_shard);
+  if (pending_ && !pending_->takes_keys()) return refuse(reply, op_code::invalid_argument);
   try {
     large_value copied;
+    if (pending_) pending_->bring(op.key);
     if (is_write(op.kind)) {
       s->bytes_applied += op.key.size() + op.value.size();
       const auto writes = s->staging ? 1 : std::max<std::uint64_t>(s->writes, 1);
@@ -117,6 +136,7 @@ void transaction::apply(const operation& op, op_reply& reply, const large_value*
 }
 
 void transaction::clear(durability level, freeing when) {
+  if (pending_) return clear_pending(level);
   freeing_ = when;
   if (failed_ == op_code::ok && share_count_ != state_.shard_count())
     failed_ = op_code::wrong_shard;
@@ -133,6 +153,22 @@ void transaction::clear(durability level, freeing when) {
       if (s.at->stage_clear(asked) && asked >= durability::sync)
         note_seen(s, s.at->last_erase_lsn(), s.at->erase_lsn_before());
     }
+  } catch (const std::bad_alloc&) {
+    failed_ = op_code::no_space;
+  }
+}
+
+void transaction::clear_pending(durability level) {
+  auto& s = shares_[0];
+  if (!pending_->takes_clear() && failed_ == op_code::ok) failed_ = op_code::wrong_shard;
+  pending_->note_level(level);
+  try {
+    if (failed_ != op_code::ok || !pending_->has_records()) return;
+    failed_ = admit(s, 1, s.bytes_applied);
+    if (failed_ != op_code::ok) return;
+    begin_writing(s);
+    static_cast<void>(s.at->stage_clear(durability::unspecified));
+    pending_->clear(s.staged);
   } catch (const std::bad_alloc&) {
     failed_ = op_code::no_space;
   }
@@ -163,6 +199,7 @@ void transaction::refuse(op_reply& reply, op_code code) noexcept {
 // ---------------------------------------------------------------------------------------------------------
 
 op_code transaction::admit(share& s, std::uint64_t writes, std::uint64_t bytes) noexcept {
+  if (pending_) return pending_->admit(bytes);
   if (const auto code = state_.refusal.load(std::memory_order_relaxed); code != op_code::ok)
     return code;
   auto* const log = s.at->log();
@@ -248,6 +285,23 @@ void transaction::commit() {
         continue;
       s.at->bury(std::move(w.cleared), w.cleared_bytes);
     }
+}
+
+std::string transaction::commit_pending() {
+  auto& s = shares_[0];
+  if (!s.staging) return {};
+  auto body = pending_->prepare(s.staged);
+  if (body.empty()) return body;
+  s.at->reserve_to_settle(nullptr);
+  // Nothing fails any more.
+  s.at->settle(nullptr);
+  pending_->commit(s.staged);
+  s.at->let_go();
+  s.staging = false;
+  s.changing.reset();
+  for (auto& w : s.staged)
+    if (w.cleared) s.at->bury(std::move(w.cleared), w.cleared_bytes);
+  return body;
 }
 
 void transaction::take_back() noexcept {

@@ -14,10 +14,13 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 namespace warp::storage {
+
+class pending_transaction;
 
 /// What the body of engine::transact() reads and writes with, while the locks of its shards are
 /// held: everybody else waits, so it should be short, and must not call the engine. What it writes
@@ -25,6 +28,9 @@ namespace warp::storage {
 ///
 /// The body may run more than once, from the beginning and on newer data, when the log has no room
 /// for what it writes: what it does elsewhere must be undone or done after the commit.
+///
+/// Of a replicated shard it works on what is committed and pending, there is one shard, and scan()
+/// and key_count() fail (not_supported).
 ///
 /// One thread, and only during the call that hands it out.
 class transaction {
@@ -71,11 +77,18 @@ public:
 
 private:
   friend class engine;
+  friend class replicated_shard;
   struct share; ///< of one shard; transaction_share.hpp
 
   /// `shards`: numbers in any order, also more than once. Throws std::bad_alloc, as whatever is not
   /// noexcept; nothing is changed then once it has gone away.
   transaction(engine::state& state, std::vector<std::uint32_t> shards, durability level);
+
+  /// Of a replicated shard; `pending` is borrowed.
+  transaction(engine::state& state, pending_transaction& pending, std::uint64_t now_ms);
+  /// What was applied is pending: the body of the record to log, or nothing. Throws std::bad_alloc,
+  /// and nothing is done then.
+  [[nodiscard]] std::string commit_pending();
 
   [[nodiscard]] std::span<share> shares() noexcept;
   [[nodiscard]] share* share_of(std::uint32_t shard) noexcept;
@@ -90,7 +103,9 @@ private:
   [[nodiscard]] op_code wait_for_room();
   [[nodiscard]] op_code wait_for_room(share& s);
   [[nodiscard]] op_code admit(share& s, std::uint64_t writes, std::uint64_t bytes) noexcept;
+  void apply_one(const operation& op, op_reply& reply, const large_value* prepared);
   void begin_writing(share& s);
+  void clear_pending(durability level);
   void show_found(const share& s, std::string_view key, std::uint64_t hash,
                   const record& r) const noexcept;
   void note_seen(share& s, lsn_t lsn, lsn_t before) noexcept;
@@ -99,6 +114,7 @@ private:
   void add_waits(bool done, std::vector<durable_target>& waits);
 
   engine::state& state_;
+  pending_transaction* const pending_ = nullptr;
   const bool waits_for_reads_; ///< answers wait until what was read is durable
   std::uint64_t now_ms_ = 0;
   op_code failed_ = op_code::ok;

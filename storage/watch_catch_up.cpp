@@ -59,6 +59,15 @@ bool watch_hub::is_durable(shard_id shard, lsn_t lsn) const noexcept {
   return !log || log->durable(lsn) == durable_state::durable;
 }
 
+/// Up to where the log may be read: it is on disk, and may not be taken back.
+lsn_t watch_hub::readable(shard_id shard) const {
+  auto& source = *from_.shards[shard.value];
+  const auto durable = source.log()->durable_lsn();
+  if (!from_.origins[shard.value].linked) return durable;
+  std::lock_guard hold{source.lock()};
+  return std::min(durable, source.told_lsn());
+}
+
 void watch_hub::add_pending(const watcher_ptr& w) {
   if (std::exchange(w->pending, true)) return;
   pending_.push_back(w);
@@ -255,7 +264,7 @@ watch_hub::progress watch_hub::read_log(const watcher_ptr& w, shard_id shard) {
                                                 from_.origins[shard.value]);
   const bool all_there = p.staging && is_durable(shard, p.target);
   bool untold = false;
-  const auto outcome = p.reader->read(log.durable_lsn(), [&](const log_record& r) {
+  const auto outcome = p.reader->read(readable(shard), [&](const log_record& r) {
     if (r.op == log_op::clear) untold = true; // what is gone is not told key by key
     if (untold || !w->matches(r.key)) return;
     if (auto change = change_of(shard, r))
@@ -291,7 +300,7 @@ void watch_hub::begin_state(watcher& w, shard_id shard) {
   resume_tap(shard);
   {
     std::lock_guard hold{source.lock()};
-    p.state_at = source.last_lsn();
+    p.state_at = source.told_lsn();
     if (!w.options.prefix) {
       const auto* r = source.records().find(w.hash, w.options.key);
       if (r && !is_expired(*r, now_ms)) p.settled.push_back(state_of(shard, *r));
@@ -345,7 +354,7 @@ watch_hub::progress watch_hub::walk(watcher& w, shard_id shard) {
         w.carry.push_back(state_of(shard, r));
     });
     if (p.walk_at != 0) continue;
-    end = source.last_lsn();
+    end = source.told_lsn();
     break;
   }
   if (p.walk_at != 0) return progress::again;

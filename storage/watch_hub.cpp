@@ -161,7 +161,7 @@ lsn_t watch_hub::enter(watcher& w, shard_id shard, const watcher_ptr& owner) {
   }
   std::lock_guard hold{source.lock()};
   if (!w.options.prefix) at.tap->keys.add(w.hash);
-  const auto now = source.last_lsn();
+  const auto now = source.told_lsn();
   if (new_tap) source.watch_with(at.tap.get());
   if (new_tap || at.paused) {
     at.seen.store(now, std::memory_order_relaxed);
@@ -360,7 +360,7 @@ void watch_hub::end_all() noexcept {
     at.feeding = false;
     std::lock_guard hold{from_.shards[i]->lock()};
     at.tap->take(at.caught);
-    at.seen.store(from_.shards[i]->last_lsn(), std::memory_order_relaxed);
+    at.seen.store(from_.shards[i]->told_lsn(), std::memory_order_relaxed);
   }
   again_ = announce_all_ = true;
 }
@@ -417,7 +417,7 @@ void watch_hub::drain_tap(std::uint32_t shard) {
   {
     std::lock_guard hold{source.lock()};
     at.tap->take(at.caught);
-    now = source.last_lsn();
+    now = source.told_lsn();
   }
   for (const auto& c : at.caught.changes)
     static_cast<void>(deal(shard_id{shard}, c.hash,
@@ -456,7 +456,7 @@ bool watch_hub::feed(std::uint32_t shard) {
   auto outcome = gapless_reader::outcome::lost;
   if (!damaged) {
     const bool all_there = is_durable(shard_id{shard}, at.feed_to);
-    const auto up_to = std::min(source.log()->durable_lsn(), at.feed_to);
+    const auto up_to = std::min(readable(shard_id{shard}), at.feed_to);
     outcome = at.feed->read(up_to, [&](const log_record& r) {
       std::lock_guard guard{mutex_};
       // What a clear has removed is not told key by key.
@@ -543,7 +543,7 @@ void watch_hub::resume_tap(shard_id shard) {
   if (!at.paused || !at.tap) return;
   std::lock_guard hold{source.lock()};
   at.paused = at.tap->paused = false;
-  at.seen.store(source.last_lsn(), std::memory_order_relaxed);
+  at.seen.store(source.told_lsn(), std::memory_order_relaxed);
 }
 
 void watch_hub::offer(const watcher_ptr& w, shard_id shard, const watch_change_ptr& change) {

@@ -134,6 +134,7 @@ private:
   void add_pending(const watcher_ptr& w);
   [[nodiscard]] watch_change_ptr change_of(shard_id shard, const log_record& r) const;
   [[nodiscard]] bool is_durable(shard_id shard, lsn_t lsn) const noexcept;
+  [[nodiscard]] lsn_t readable(shard_id shard) const;
 
   const watch_sources from_;
   const std::size_t tap_bytes_;

@@ -26,6 +26,7 @@ watch_kind kind_of(log_op op) noexcept {
   case log_op::parts:
   case log_op::nothing:
   case log_op::clear:
+  case log_op::together:
     break;
   }
   return watch_kind::put;

@@ -2,9 +2,11 @@
 
 #include "cluster/etcd/record_reader.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <random>
 
 namespace warp::cluster::etcd {
 
@@ -49,6 +51,11 @@ void read_slots(record_reader& reader, cluster_config& config) {
 
 } // namespace
 
+std::uint64_t draw_id() {
+  std::random_device random;
+  return std::max<std::uint64_t>(1, (std::uint64_t{random()} << 32) | random());
+}
+
 std::vector<slot_range> equal_slots(std::uint32_t shards) {
   std::vector<slot_range> slots;
   const auto each = slot_count / shards;
@@ -64,6 +71,7 @@ op_result<cluster_config> read_cluster_config(std::string_view key, std::string_
   record_reader reader{key, *parsed, status};
   cluster_config config;
   static_cast<void>(reader.number("version", version, version));
+  config.id = reader.id("id");
   config.shards = static_cast<std::uint32_t>(reader.number("shards", 1, shard_count_max));
   if (!std::has_single_bit(config.shards)) reader.refuse("shards", "is no power of two");
   config.rf = static_cast<std::uint32_t>(reader.number("rf", 1, 7));
@@ -89,6 +97,7 @@ std::string to_value(const cluster_config& config) {
   for (const auto& range : config.slots)
     slots.push_back({range.first, range.last, range.shard.value});
   return json{{"version", version},
+              {"id", std::to_string(config.id)},
               {"shards", config.shards},
               {"rf", config.rf},
               {"min_isr", config.min_isr},

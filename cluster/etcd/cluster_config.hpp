@@ -21,9 +21,11 @@ struct slot_range {
 
 /// The key `config`: what all nodes of a cluster must agree on. Version 1:
 ///
-///     {"version":1,"shards":64,"rf":3,"min_isr":2,"level":"durable",
+///     {"version":1,"id":"7308812903817","shards":64,"rf":3,"min_isr":2,"level":"durable",
 ///      "slots":[[0,255,0],[256,511,1],...],"formats":{"log":1,"messages":1}}
 struct cluster_config {
+  /// Drawn at random when the cluster is made: two of one name stay apart. Not 0.
+  std::uint64_t id = 0;
   std::uint32_t shards = shard_count_default; ///< a power of two, fixed
   std::uint32_t rf = 3;                       ///< copies of each shard that should be, 1 to 7
   std::uint32_t min_isr = 2;                  ///< below so many no write is acknowledged, 1 to rf
@@ -34,6 +36,9 @@ struct cluster_config {
   std::uint32_t message_format = 1;
   friend bool operator==(const cluster_config&, const cluster_config&) = default;
 };
+
+/// Tells clusters, and data folders, of one name apart: from the system's randomness, never 0.
+[[nodiscard]] std::uint64_t draw_id();
 
 /// Equal, contiguous ranges, as a node alone has them. `shards` is a power of two.
 [[nodiscard]] std::vector<slot_range> equal_slots(std::uint32_t shards);

@@ -48,4 +48,10 @@ std::optional<shard_id> key_names::shard_of(std::string_view key) const {
   return shard_id{*number};
 }
 
+std::optional<shard_id> key_names::order_of(std::string_view key) const {
+  const auto number = number_behind(key, orders());
+  if (!number || *number >= shard_count_max) return {};
+  return shard_id{*number};
+}
+
 } // namespace warp::cluster::etcd

@@ -17,6 +17,7 @@ namespace warp::cluster::etcd {
 ///     nodes/<id>          a running node; goes with its lease: for discovery and deferral only
 ///     shards/<s>          who may serve a shard; the only authority
 ///     placement/desired   where copies should be; read by movers alone
+///     orders/<s>          what an operator wants of a copy, and what came of it
 class key_names {
 public:
   /// `cluster`: 1 to 64 of a-z, 0-9, '-', '_' and '.'; invalid_argument.
@@ -32,9 +33,13 @@ public:
   [[nodiscard]] std::string shard(shard_id id) const { return shards() + std::to_string(id.value); }
   [[nodiscard]] std::string desired_placement() const { return prefix_ + "placement/desired"; }
 
+  [[nodiscard]] std::string orders() const { return prefix_ + "orders/"; }
+  [[nodiscard]] std::string order(shard_id id) const { return orders() + std::to_string(id.value); }
+
   /// What a key is, nothing when it is none of those: a number is written in one way only.
   [[nodiscard]] std::optional<replication::node_id> node_of(std::string_view key) const;
   [[nodiscard]] std::optional<shard_id> shard_of(std::string_view key) const;
+  [[nodiscard]] std::optional<shard_id> order_of(std::string_view key) const;
 
 private:
   explicit key_names(std::string prefix) : prefix_(std::move(prefix)) {}

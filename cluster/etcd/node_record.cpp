@@ -37,6 +37,7 @@ op_result<node_record> read_node_record(std::string_view key, std::string_view v
   node_record record;
   static_cast<void>(reader.number("version", version, version));
   record.boot = replication::boot_id{reader.id("boot")};
+  record.instance = reader.id("instance");
   record.zone = reader.text("zone", 64);
   record_reader addresses{key, reader.object("addresses"), status, "addresses."};
   record.nodes = read_address(addresses, "nodes");
@@ -44,6 +45,7 @@ op_result<node_record> read_node_record(std::string_view key, std::string_view v
   record.rpc = read_address(addresses, "rpc");
   record.resp = read_address(addresses, "resp");
   record.http = read_address(addresses, "http");
+  record.checkpoints = read_address(addresses, "checkpoints");
   addresses.finish();
   reader.finish();
   if (!status.ok()) return status;
@@ -53,12 +55,14 @@ op_result<node_record> read_node_record(std::string_view key, std::string_view v
 std::string to_value(const node_record& record) {
   return json{{"version", version},
               {"boot", std::to_string(record.boot.value)},
+              {"instance", std::to_string(record.instance)},
               {"zone", record.zone},
               {"addresses",
                {{"nodes", record.nodes},
                 {"rpc", record.rpc},
                 {"resp", record.resp},
-                {"http", record.http}}}}
+                {"http", record.http},
+                {"checkpoints", record.checkpoints}}}}
       .dump(-1, ' ', false, json::error_handler_t::replace);
 }
 

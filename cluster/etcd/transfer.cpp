@@ -60,7 +60,8 @@ std::string_view advice_for(CURLcode code, std::string_view said, bool tls) {
   case CURLE_SSL_CACERT_BADFILE:
     return ": the CA file holds no certificate";
   case CURLE_SSL_CONNECT_ERROR:
-    if (says("SSL_ERROR_SYSCALL") || says("wrong version number") || says("unexpected eof"))
+    if (says("SSL_ERROR_SYSCALL") || says("wrong version number") || says("unexpected eof") ||
+        says("reset by peer"))
       return ": maybe it does not speak TLS: http://, or switch TLS on there";
     // A signature that does not fit its CA: one of the same name, as of a set-up before this one.
     return says("asn1") ? ": its certificate is not signed by the CA that is set" : "";

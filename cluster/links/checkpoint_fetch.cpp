@@ -140,6 +140,7 @@ private:
     auto opened = storage::checkpoint_importer::open(files_, wish_.path, offer);
     if (!opened.ok()) return opened.status();
     importer_ = std::move(*opened);
+    if (wish_.coming) wish_.coming(offer.end.end_lsn);
     return {};
   }
 

@@ -25,6 +25,8 @@ struct checkpoint_wish {
   std::string path;      ///< where the file is to be; its part lies beside it meanwhile
   /// Asked between two chunks and two tries; false: give up, and keep the part.
   std::function<bool()> wanted;
+  /// Told with its end when a checkpoint has begun to arrive, for each one that has. May be empty.
+  std::function<void(lsn_t end)> coming;
   /// After so long without a further chunk it is given up.
   std::chrono::milliseconds patience{30'000};
 };

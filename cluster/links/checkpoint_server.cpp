@@ -158,7 +158,7 @@ checkpoint_server::start(node_identity self, const peer_address& listen,
   if (auto status = check(self); !status.ok()) return status;
   if (tls)
     if (auto context = load(*tls); !context.ok()) return context.status();
-  auto socket = listen_socket::open(to_string(listen), "the bulk port between nodes");
+  auto socket = listen_socket::open(to_string(listen), "cluster.checkpoints");
   if (!socket.ok()) return socket.status();
   auto made = std::make_unique<state>(std::move(self), std::move(tls), files);
   auto& s = *made;

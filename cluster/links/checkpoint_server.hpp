@@ -15,8 +15,7 @@ namespace warp::cluster::links {
 
 /// Hands checkpoints to nodes whose copies begin anew (R10), on a port and a thread of its own: the
 /// answer to a replica's offer_checkpoint. What is on offer can be read, in any number of tries,
-/// until it is withdrawn or replaced; a file that is being read may be removed meanwhile. Nothing
-/// configures one yet: the shard hosts of a cluster are its user.
+/// until it is withdrawn or replaced; a file that is being read may be removed meanwhile.
 class checkpoint_server {
 public:
   /// Listens ("host", port 0: a free one) when it returns. Codes: those of listen_socket, and

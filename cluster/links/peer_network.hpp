@@ -36,9 +36,8 @@ struct link_report {
 };
 
 /// The network between the nodes of a cluster: what a replication machine wants sent goes in by
-/// send(), what others have sent comes out at the listener. A service, so that it lives in the
-/// supervision tree and shows its metrics there; nothing configures one yet: the shard hosts of a
-/// cluster are its user.
+/// send(), what others have sent comes out at the listener. cluster_node drives it and shows its
+/// metrics.
 ///
 /// Messages travel as Cap'n Proto envelopes over CAF, many shards' messages in one; links
 /// (peer_link.hpp) keep the order of one peer's Appends and that of its answers, and lose messages

@@ -11,7 +11,6 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sstream>
 #include <unistd.h>
 #include <utility>
 
@@ -21,10 +20,12 @@ namespace warp::programs {
 
 std::unique_ptr<client> tool::connect(std::chrono::milliseconds deadline_default) {
   client_options options;
-  options.addresses.clear();
-  std::istringstream list(server);
-  for (std::string one; std::getline(list, one, ',');)
-    if (!one.empty()) options.addresses.push_back(one);
+  auto addresses = parse_addresses(server);
+  if (!addresses) {
+    fail(addresses.status(), "connect");
+    return nullptr;
+  }
+  options.addresses = std::move(*addresses);
   options.value_bytes_max = value_size_hard_max;
   auto limit = duration_of(deadline);
   if (!limit || limit->count() == 0) {

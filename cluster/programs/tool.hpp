@@ -54,6 +54,7 @@ void add_verify_command(CLI::App& app, tool& t);
 /// Hangs `dump` below `checkpoint`.
 CLI::App* add_checkpoint_dump(CLI::App& checkpoint, tool& t);
 void add_config_command(CLI::App& app, tool& t);
+void add_cluster_commands(CLI::App& app, tool& t);
 
 /// Adds --durability NAME.
 CLI::Option* add_durability(CLI::App& command, std::string& name);

@@ -53,6 +53,7 @@ int main(int argc, char** argv) {
   add_repair_command(app, t);
   add_verify_command(app, t);
   add_config_command(app, t);
+  add_cluster_commands(app, t);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -4,6 +4,7 @@
 #include "cluster/descriptors.hpp"
 #include "cluster/http_server.hpp"
 #include "cluster/listen_socket.hpp"
+#include "cluster/programs/cluster_options.hpp"
 #include "cluster/programs/config_flags.hpp"
 #include "cluster/programs/exit_codes.hpp"
 #include "cluster/programs/port_file.hpp"
@@ -29,6 +30,9 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 namespace {
+
+/// At a planned stop, how long shards may take to get to other nodes.
+constexpr milliseconds hand_over_max{1'500};
 
 constexpr const char* footer = "Without any option: loopback only, data in ./warp-data, RPC on "
                                "port 7400, Redis clients on 7379, HTTP (/metrics, /healthz) on "
@@ -161,7 +165,9 @@ cluster::resp_server_options resp_options_of(const cluster::server_config& c,
   options.shut_down = std::move(shut_down);
   for (const auto& [name, level] : {std::pair{"memory", durability::memory},
                                     {"async", durability::async},
-                                    {"sync", durability::sync}})
+                                    {"sync", durability::sync},
+                                    {"replicated", durability::replicated},
+                                    {"durable", durability::durable}})
     if (c.resp_durability == name) options.level = level;
   return options;
 }
@@ -190,7 +196,7 @@ struct command_line {
 int serve(const cluster::server_config& config, const command_line& line, stop_signals& signals) {
   const auto begun = steady_clock::now();
   status_board board;
-  const auto rpc_options = rpc_options_of(config);
+  auto rpc_options = rpc_options_of(config);
   if (const auto status = cluster::rpc_server::check(rpc_options); !status.ok())
     return refuse(server_exit::usage, status.message());
 
@@ -245,22 +251,45 @@ int serve(const cluster::server_config& config, const command_line& line, stop_s
     spdlog::info("the log is written {} the page cache (storage.direct_io)",
                  db.engine().stats_of_stream(0).direct ? "past" : "through");
 
+  // Before the servers, which ask it, and stopped behind them.
+  std::shared_ptr<cluster::cluster_node> node;
+  op_status status;
+  if (!config.cluster.name.empty()) {
+    auto made = cluster::cluster_node::make(
+        cluster_options_of(config), db.engine(),
+        [&signals](const std::string& cause) { signals.failed(cause); });
+    if (made) node = std::move(*made);
+    status = made ? db.add_service(node) : made.status();
+    if (!status.ok()) {
+      board.closed();
+      return refuse(server_exit::usage, status.message());
+    }
+  }
+
   const auto rpc_address = cluster::parse_address(config.rpc.listen);
+  rpc_options.cluster = node.get();
   const auto rpc = std::make_shared<rpc_service>(
       rpc_options, db,
       universe_admin::backup_rules{config.backup.folder,
                                    rpc_address && cluster::is_loopback(*rpc_address)});
-  auto status = db.add_service(rpc);
+  status = db.add_service(rpc);
   std::shared_ptr<resp_service> resp;
-  if (!config.resp.listen.empty())
-    resp = std::make_shared<resp_service>(
-        resp_options_of(config, [&signals] { signals.asked("SHUTDOWN"); }), db);
+  if (!config.resp.listen.empty()) {
+    auto options = resp_options_of(config, [&signals] { signals.asked("SHUTDOWN"); });
+    options.cluster = node.get();
+    resp = std::make_shared<resp_service>(std::move(options), db);
+  }
   if (status.ok() && resp) status = db.add_service(resp);
   if (status.ok() && http) status = db.add_service(http);
   if (!status.ok()) {
     board.closed();
     return refuse(server_exit::port, status.message());
   }
+  if (node)
+    node->announce(
+        {advertised(config, config.rpc.listen, rpc->port()),
+         advertised(config, config.resp.listen, resp ? resp->port() : std::uint16_t{0}),
+         advertised(config, config.http.listen, http ? http->port() : std::uint16_t{0})});
   signals.expect_stop([&db] { db.stop_now(); });
   board.ready();
 
@@ -293,9 +322,11 @@ int serve(const cluster::server_config& config, const command_line& line, stop_s
   else
     spdlog::critical("{}: stopping", signals.cause());
   // The universe keeps to its bound; the process ends soon after it in any case.
-  signals.limit_stop(config.stop_timeout + milliseconds(2'000));
+  signals.limit_stop(config.stop_timeout + hand_over_max + milliseconds(2'000));
+  if (node && signal) node->hand_over(hand_over_max);
   status = db.stop({.checkpoint = config.checkpoint_on_stop || line.checkpoint_on_stop,
                     .bound = config.stop_timeout});
+  if (status.ok() && node) status = node->mark_stopped();
   signals.stopped();
   board.closed();
   if (!status.ok()) {

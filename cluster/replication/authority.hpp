@@ -16,6 +16,10 @@ using node_id = strong_id<struct node_id_tag, std::uint32_t>;
 /// checkpoint. Of two boots of one node the later one is greater. 0: none.
 using boot_id = strong_id<struct boot_id_tag, std::uint64_t>;
 
+/// Under which a shard's key lists its first member before any copy has lived: whoever starts with
+/// nothing may take that seat up (R11).
+inline constexpr boot_id never_lived{1};
+
 /// One life of one copy. Everything that is promised is promised by a member, never by a node.
 struct member {
   node_id node;

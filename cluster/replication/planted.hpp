@@ -31,6 +31,8 @@ enum class mistake : unsigned char {
   claim_at_replicated,    ///< R11: a seat is claimed though the level keeps nothing on disk
   loss_not_told,          ///< R11: a copy from before an accepted loss goes on as it was
   hand_over_reads,        ///< R12: reads go on while the switch-over is under way
+  window_ignored,         ///< I12: what is in flight is not bounded
+  pins_without_end,       ///< I12: what is kept for a checkpoint that arrives is not bounded
 };
 
 #ifdef WARP_PLANTED

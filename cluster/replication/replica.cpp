@@ -50,10 +50,12 @@ void replica::on(const event::tick&) {
     try_take_over();
     try_claim();
   }
-  const bool silence =
-      stands_ != standing::primary && now_ - heard_at_ > options_.authority_timeout;
+  // Nobody talks to a copy that the key does not name: the watch tells when that changes.
+  const bool silence = stands_ != standing::primary && (known_.epoch == 0 || is_known()) &&
+                       now_ - heard_at_ > options_.authority_timeout &&
+                       now_ - known_at_ > options_.authority_timeout;
   if (silence || now_ - known_at_ > options_.authority_reread) read_wanted_ = true;
-  if (read_wanted_ && (!read_asked_at_ || now_ - *read_asked_at_ >= options_.authority_timeout))
+  if (read_wanted_ && (!read_asked_at_ || now_ - *read_asked_at_ >= patience(reads_unanswered_)))
     ask_authority();
 }
 

@@ -105,6 +105,7 @@ private:
   void on(const message& from, const append_ack& m);
   void on(const message& from, const append_nack& m);
   void on(const event::client_write& e);
+  void on(const event::send_logged& e);
   void on(const event::client_read& e);
   void send_append(node_id to, peer& p);
   void send_appends();
@@ -117,6 +118,7 @@ private:
   [[nodiscard]] lsn_t held_by_all(bool synced) const;
 
   // R4, R5, R6, R11: replica_membership.cpp
+  [[nodiscard]] moment patience(unsigned unanswered) const;
   void ask_authority();
   void propose(authority_change::purpose why, authority value);
   void retry_change();
@@ -130,6 +132,8 @@ private:
   [[nodiscard]] bool somebody_has_more() const;
   void on(const event::accept_loss& e);
   void on(const event::members_wanted& e);
+  void on(const event::min_isr_wanted& e);
+  void on(const event::node_gone& e);
   [[nodiscard]] bool is_wanted(node_id node) const;
   /// Takes a node's seat in a value to be proposed; it may join again.
   void drop(authority& from, member who) const;
@@ -183,6 +187,7 @@ private:
   std::optional<authority_change> change_;
   bool read_wanted_ = true;
   std::optional<moment> read_asked_at_;
+  unsigned reads_unanswered_ = 0;
   moment known_at_ = 0; ///< of the last answer
   std::vector<member> live_nodes_;
   bool nodes_known_ = false;

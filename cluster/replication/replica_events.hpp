@@ -43,8 +43,11 @@ struct nodes_seen {
 struct client_write {
   std::uint64_t token = 0;
   ack_level level = ack_level::durable;
-  std::string body;
+  record_body body;
+  bool more = false; ///< it is logged now, and leaves with send_logged
 };
+/// What client_write with `more` has logged leaves, in one Append for each member.
+struct send_logged {};
 /// A value was read from the table *before* this event; `depends_on` is the LSN of the pending
 /// record that wrote it, 0 for a committed one.
 struct client_read {
@@ -60,6 +63,15 @@ struct move_requested {
 /// R10, R12). Told again and again, to any copy; until it was told, nobody is superfluous.
 struct members_wanted {
   std::vector<node_id> nodes;
+};
+/// The machine of a node says that nobody listens there: its process has ended, as at a planned
+/// stop. A hint: a primary drops it as if it had been silent for long (R5).
+struct node_gone {
+  node_id node;
+};
+/// The configuration says how many members a write needs now (R3); told to every copy.
+struct min_isr_wanted {
+  std::size_t count = 1;
 };
 /// An operator gives up what this copy does not have (R11, `warp cluster accept-loss`); answered by
 /// loss_accepted or loss_refused.
@@ -101,7 +113,7 @@ using replica_event =
                  event::client_write, event::client_read, event::move_requested, event::boot_drawn,
                  event::checkpoint_received, event::checkpoint_published, event::copy_damaged,
                  event::members_wanted, event::accept_loss, event::checkpoint_coming,
-                 event::log_read>;
+                 event::log_read, event::send_logged, event::min_isr_wanted, event::node_gone>;
 
 /// What goes into the write-ahead log, in this order; each piece has the next place, from 1.
 namespace wal {

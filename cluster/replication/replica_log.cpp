@@ -1,12 +1,14 @@
 #include "cluster/replication/replica_log.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <utility>
 
 namespace warp::cluster::replication {
 
 std::uint64_t hash_on(std::uint64_t before, const log_record& record) {
-  // FNV-1a with a finish of its own: quick for short bodies, the same on every machine.
+  // Eight bytes at a time, the same on every little-endian machine; no adversary writes logs.
   std::uint64_t h = before ^ 0xcbf2'9ce4'8422'2325u;
   const auto mix = [&](std::uint64_t v) {
     h = (h ^ v) * 0x9e37'79b9'7f4a'7c15u;
@@ -14,7 +16,14 @@ std::uint64_t hash_on(std::uint64_t before, const log_record& record) {
   };
   mix(record.lsn);
   mix(record.epoch * 2 + (record.no_op ? 1 : 0));
-  for (const unsigned char c : record.body) h = (h ^ c) * 0x0000'0100'0000'01b3u;
+  auto rest = record.body.view();
+  for (std::uint64_t word; rest.size() >= sizeof word; rest.remove_prefix(sizeof word)) {
+    std::memcpy(&word, rest.data(), sizeof word);
+    mix(word);
+  }
+  std::uint64_t end = 0;
+  if (!rest.empty()) std::memcpy(&end, rest.data(), rest.size());
+  mix(end);
   mix(record.body.size());
   return h;
 }
@@ -26,6 +35,10 @@ log_position replica_log::last() const {
 }
 
 std::size_t replica_log::above(lsn_t lsn) const {
+  if (entries_.empty() || lsn < entries_.front().record.lsn) return 0;
+  // Where no number was left out, it is known where it lies.
+  const auto guess = lsn - entries_.front().record.lsn;
+  if (guess < entries_.size() && entries_[guess].record.lsn == lsn) return guess + 1;
   const auto at =
       std::ranges::upper_bound(entries_, lsn, {}, [](const entry& e) { return e.record.lsn; });
   return static_cast<std::size_t>(at - entries_.begin());

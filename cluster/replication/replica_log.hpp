@@ -1,11 +1,11 @@
 #pragma once
 
+#include "cluster/replication/record_body.hpp"
 #include "messages/ids.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <string>
 #include <vector>
 
 namespace warp::cluster::replication {
@@ -16,7 +16,7 @@ struct log_record {
   lsn_t lsn = 0; ///< grows along the log; numbers may be left out
   epoch_t epoch = 0;
   bool no_op = false;
-  std::string body;
+  record_body body;
   friend bool operator==(const log_record&, const log_record&) = default;
 };
 

@@ -6,7 +6,14 @@
 
 namespace warp::cluster::replication {
 
+/// Twice as long for each time without an answer, up to four times: what etcd cannot do in time it
+/// will not do sooner if everybody asks again.
+moment replica::patience(unsigned unanswered) const {
+  return options_.authority_timeout << std::min(unanswered, 2u);
+}
+
 void replica::ask_authority() {
+  if (read_asked_at_) ++reads_unanswered_;
   read_asked_at_ = now_;
   act(action::read_authority{});
 }
@@ -20,7 +27,10 @@ void replica::propose(authority_change::purpose why, authority value) {
 }
 
 void replica::retry_change() {
-  if (!change_ || now_ - change_->sent_at < options_.authority_timeout) return;
+  if (!change_) return;
+  // A hand-over keeps clients waiting (R12).
+  const bool waits = change_->why == authority_change::purpose::hand_over;
+  if (now_ - change_->sent_at < patience(waits ? 0 : change_->tries - 1)) return;
   ++change_->tries;
   change_->sent_at = now_;
   // A hand-over that does not get through is given up by a change that changes nothing (R12).
@@ -46,6 +56,7 @@ void replica::on(const event::compare_failed& e) {
 
 void replica::on(const event::authority_read& e) {
   read_asked_at_.reset();
+  reads_unanswered_ = 0;
   read_wanted_ = false;
   known_at_ = now_;
   if (e.revision <= known_revision_) {
@@ -76,6 +87,11 @@ void replica::on(const event::authority_read& e) {
 void replica::obey_authority() {
   std::erase_if(peers_, [&](const auto& entry) { return !known_.knows(entry.first); });
   const bool mine = known_.primary == self_;
+  // R10. It may hear of its seat with the news that it is primary already (R12).
+  if (incomplete_ && rebuilding_ == rebuilding::no && is_member()) {
+    incomplete_ = false;
+    write(wal::complete{});
+  }
   if (stands_ != standing::follower) {
     if (!mine) {
       if (known_.epoch > reign_) step_down();
@@ -90,10 +106,6 @@ void replica::obey_authority() {
     raise_fence(known_.epoch);
     if (fenced()) begin_reign();
     return;
-  }
-  if (incomplete_ && rebuilding_ == rebuilding::no && is_member()) {
-    incomplete_ = false;
-    write(wal::complete{});
   }
   promise_.raise(now_, options_.promise()); // the new primary gets the time to say so
 }
@@ -133,6 +145,18 @@ bool replica::is_wanted(node_id node) const {
 void replica::drop(authority& from, member who) const {
   std::erase(from.isr, who);
   if (is_wanted(who.node) && !from.has_learner(who.node)) from.learners.push_back(who.node);
+}
+
+void replica::on(const event::node_gone& e) {
+  const auto at = peers_.find(e.node);
+  if (stands_ != standing::primary || at == peers_.end()) return;
+  at->second.progress_at = now_ - options_.member_timeout - 1;
+  change_members();
+}
+
+void replica::on(const event::min_isr_wanted& e) {
+  options_.min_isr = e.count;
+  advance(); // what waits for it
 }
 
 void replica::on(const event::members_wanted& e) {

@@ -19,7 +19,8 @@ enum class ack_level : std::uint8_t {
 struct replication_options {
   /// What a record needs to be committed: `replicated` or `durable`.
   ack_level level = ack_level::durable;
-  /// Below so many members (confirmed or proposed) writes are refused with no_replicas (R3).
+  /// Below so many members (confirmed or proposed) writes are refused with no_replicas (R3);
+  /// event::min_isr_wanted changes it.
   std::size_t min_isr = 1;
   /// L of R7: how long an Ack lets the primary read.
   moment lease = 1 * seconds;
@@ -32,7 +33,8 @@ struct replication_options {
   moment heartbeat = 200 * milliseconds;
   /// After so long without an Ack what was sent is sent again.
   moment resend = 300 * milliseconds;
-  /// After so long a request to etcd is made again.
+  /// After so long a request to etcd is made again, after up to four times as long where several
+  /// were not answered; a copy that hears nothing reads its key so often.
   moment authority_timeout = 500 * milliseconds;
   /// The key is read again after so long without news, for watches that lose events.
   moment authority_reread = 30 * seconds;

@@ -193,7 +193,8 @@ bool replica::has_min_isr() const {
 op_code replica::may_write() const {
   if (!serving_ || move_) return op_code::unavailable;
   if (!has_min_isr()) return op_code::no_replicas;
-  if (log_.last().lsn + 1 - commit_lsn_ > options_.window) return op_code::overloaded;
+  if (log_.last().lsn + 1 - commit_lsn_ > options_.window && !planted(mistake::window_ignored))
+    return op_code::overloaded;
   return op_code::ok;
 }
 
@@ -205,8 +206,18 @@ void replica::on(const event::client_write& e) {
   log_.append(std::move(record), position);
   act(action::logged{e.token, lsn});
   writes_.push_back({e.token, e.level, lsn});
+  if (!e.more) on(event::send_logged{});
+}
+
+void replica::on(const event::send_logged&) {
+  if (stands_ != standing::primary) return;
   act(action::sync_wal{});
-  send_appends();
+  for (auto& [node, p] : peers_)
+    for (bool goes_on = true; goes_on;) { // what one Append does not hold is in those behind it
+      const auto before = p.sent;
+      send_append(node, p);
+      goes_on = p.sent > before && p.sent < log_.last().lsn;
+    }
   advance();
 }
 

@@ -19,7 +19,7 @@ def install():
     MODULES.mkdir(parents=True, exist_ok=True)
     with open(MODULES / "in use", "w") as one_at_a_time:
         fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
-        for name in (".npmrc", "package.json", "package-lock.json", "tester.mjs", "node_redis.mjs", "ioredis.mjs"):
+        for name in (".npmrc", "package.json", "package-lock.json", "tester.mjs", "node_redis.mjs", "ioredis.mjs", "node_redis_cluster.mjs", "ioredis_cluster.mjs"):
             shutil.copyfile(HERE / name, MODULES / name)
         wanted = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
         done = MODULES / "installed"

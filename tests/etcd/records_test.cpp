@@ -16,6 +16,7 @@ namespace {
 
 cluster_config some_config() {
   cluster_config config;
+  config.id = 99;
   config.shards = 4;
   config.slots = equal_slots(4);
   return config;
@@ -28,7 +29,8 @@ shard_record some_shard() {
 }
 
 node_record some_node() {
-  return {boot_id{42}, "zone a", "10.0.0.1:7401", "[::1]:7400", "node-1:7379", ""};
+  return {boot_id{42},   7,  "zone a",       "10.0.0.1:7401", "[::1]:7400",
+          "node-1:7379", "", "10.0.0.1:7402"};
 }
 
 /// The text with one part replaced.

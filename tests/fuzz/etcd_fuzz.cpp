@@ -7,6 +7,7 @@
 #include "cluster/etcd/cluster_config.hpp"
 #include "cluster/etcd/desired_placement.hpp"
 #include "cluster/etcd/node_record.hpp"
+#include "cluster/etcd/shard_order.hpp"
 #include "cluster/etcd/shard_record.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
 
@@ -44,7 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   input_reader input{bytes, size};
   const auto choice = input.byte();
   const auto text = input.rest();
-  switch (choice % 12) {
+  switch (choice % 13) {
   case 0:
     comes_back(read_cluster_config, text);
     break;
@@ -56,6 +57,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     break;
   case 3:
     comes_back(read_desired_placement, text);
+    break;
+  case 12:
+    comes_back(read_shard_order, text);
     break;
   case 4:
     looked_at(read_range(text));

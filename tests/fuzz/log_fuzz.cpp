@@ -86,17 +86,21 @@ private:
     log_record record;
     while (!body.empty() && decode_record(body, lsn, record)) {
       if (record.op == log_op::parts) continue;
-      const std::string key{record.key};
-      versions.emplace(frame.shard.value, key, lsn);
-      if (record.op == log_op::put && !expand(record, value_max).ok()) continue;
-      if (record.op == log_op::fields_set ||
-          (record.op == log_op::put && record.meta.type == value_type::hash))
-        for_each_pair(record.payload(), [&](std::string_view name, std::string_view value) {
-          fields.emplace(frame.shard.value, key, std::string{name}, std::string{value});
-        });
-      else if (record.op == log_op::put)
-        values.emplace(frame.shard.value, key, std::string{record.payload()});
+      each_change(record, [&](log_record& change) { read_change(frame, change); });
     }
+  }
+
+  void read_change(const frame_header& frame, log_record& record) {
+    const std::string key{record.key};
+    versions.emplace(frame.shard.value, key, record.lsn);
+    if (record.op == log_op::put && !expand(record, value_max).ok()) return;
+    if (record.op == log_op::fields_set ||
+        (record.op == log_op::put && record.meta.type == value_type::hash))
+      for_each_pair(record.payload(), [&](std::string_view name, std::string_view value) {
+        fields.emplace(frame.shard.value, key, std::string{name}, std::string{value});
+      });
+    else if (record.op == log_op::put)
+      values.emplace(frame.shard.value, key, std::string{record.payload()});
   }
 };
 

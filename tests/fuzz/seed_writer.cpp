@@ -4,6 +4,7 @@
 #include "cluster/etcd/cluster_config.hpp"
 #include "cluster/etcd/desired_placement.hpp"
 #include "cluster/etcd/node_record.hpp"
+#include "cluster/etcd/shard_order.hpp"
 #include "cluster/etcd/shard_record.hpp"
 #include "cluster/links/envelope.hpp"
 #include "cluster/links/hello.hpp"
@@ -422,15 +423,18 @@ void etcd_seeds() {
   using namespace cluster::etcd;
   using namespace cluster::replication;
   cluster_config config;
+  config.id = 99;
   config.shards = 4;
   config.slots = equal_slots(4);
   seed("etcd", "config", with_choice(0, to_value(config)));
   seed("etcd", "node",
-       with_choice(1, to_value(node_record{boot_id{42}, "a", "h:1", "[::1]:2", "", "h:3"})));
+       with_choice(1,
+                   to_value(node_record{boot_id{42}, 7, "a", "h:1", "[::1]:2", "", "h:3", "h:4"})));
   const member one{node_id{1}, boot_id{42}};
   seed("etcd", "shard", with_choice(2, to_value(shard_record{7, one, {one}, {node_id{2}}, 3})));
   seed("etcd", "placement",
        with_choice(3, to_value(desired_placement{{{node_id{1}, node_id{2}}, {node_id{3}}}})));
+  seed("etcd", "order", with_choice(12, to_value(shard_order{node_id{1}, "ok"})));
   const std::string header = R"("header":{"cluster_id":"7","member_id":"1","revision":"5"})";
   const std::string keys =
       R"("kvs":[{"key":"YQ==","create_revision":"2","mod_revision":"3","version":"2","value":"Yg==","lease":"9"}],"count":"1")";

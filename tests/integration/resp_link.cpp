@@ -10,13 +10,21 @@
 
 namespace warp::testing {
 
-resp_link::resp_link(const std::string& address) {
-  fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+resp_link::resp_link(const std::string& address, std::chrono::milliseconds silence) {
+  const auto colon = address.rfind(':');
   sockaddr_in at{};
   at.sin_family = AF_INET;
-  at.sin_port =
-      htons(static_cast<std::uint16_t>(std::atoi(address.c_str() + address.find(':') + 1)));
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (colon == std::string::npos ||
+      ::inet_pton(AF_INET, address.substr(0, colon).c_str(), &at.sin_addr) != 1)
+    throw end{};
+  at.sin_port = htons(static_cast<std::uint16_t>(std::atoi(address.c_str() + colon + 1)));
+  fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (silence.count() != 0) {
+    const timeval bound{.tv_sec = silence.count() / 1000,
+                        .tv_usec = static_cast<suseconds_t>(silence.count() % 1000 * 1000)};
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &bound, sizeof bound);
+    ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &bound, sizeof bound);
+  }
   if (::connect(fd_, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0) {
     ::close(fd_);
     throw end{};

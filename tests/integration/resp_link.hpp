@@ -1,21 +1,24 @@
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
 namespace warp::testing {
 
 /// A connection to a RESP port: commands are gathered and sent together, replies come line by line.
-/// Blocks for as long as it takes. Moved, not copied. One thread.
+/// Blocks for as long as it takes, or as it may. Moved, not copied. One thread.
 class resp_link {
 public:
-  /// Thrown when the server is gone or there was none.
+  /// Thrown when the server is gone, was silent for too long, or there was none.
   struct end {
     bool answered = false; ///< a connection was there
   };
 
-  /// To "127.0.0.1:port".
-  explicit resp_link(const std::string& address);
+  /// To "127.0.0.1:port", or another number of IPv4. `silence`: how long a connection, a write or a
+  /// read may take; 0: for ever.
+  explicit resp_link(const std::string& address,
+                     std::chrono::milliseconds silence = std::chrono::milliseconds{0});
   ~resp_link();
   resp_link(resp_link&& other) noexcept;
   resp_link& operator=(resp_link&& other) noexcept;

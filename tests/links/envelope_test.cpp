@@ -91,7 +91,7 @@ TEST_CASE("a record beyond what a message can carry is refused before it is copi
           "[links][envelope]") {
   rep::append a{1, 0, 0, 0, 0, {}};
   a.records.push_back({1, 1, false, {}});
-  a.records[0].body.resize(record_body_bytes_max + 1);
+  a.records[0].body = std::string(record_body_bytes_max + 1, 0);
   const shard_message m{shard_id{3}, {{self.node, boot_id{1}}, std::move(a)}};
   const auto bytes = encode_envelope(self, {&m, 1});
   REQUIRE_FALSE(bytes.ok());

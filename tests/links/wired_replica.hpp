@@ -150,7 +150,7 @@ private:
       std::lock_guard guard{mutex_};
       for (const auto& r : machine.log().behind(applied, 1'000'000))
         if (r.lsn <= k->lsn) {
-          if (!r.no_op) committed_.push_back(r.body);
+          if (!r.no_op) committed_.emplace_back(r.body);
           applied = r.lsn;
         }
     } else if (const auto* answer = std::get_if<action::answer>(&a)) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <chrono>
+#include <numeric>
 #include <utility>
 
 namespace warp::testing {
@@ -104,6 +105,7 @@ void host_world::crash(std::size_t number, crash_policy policy, std::uint64_t se
 void host_world::stop_cleanly(std::size_t number) {
   auto& n = *nodes_[number];
   n.host->stop();
+  look_at_tickets();
   const auto status = n.db->close();
   INFO(status.to_string());
   REQUIRE(status.ok());
@@ -149,6 +151,7 @@ bool host_world::linked(std::size_t a, std::size_t b) const {
 }
 
 void host_world::send(std::size_t from, std::size_t to, message what) {
+  if (const auto* m = std::get_if<append>(&what.body)) appends_sent += !m->records.empty();
   under_way_.push_back([this, from, to, what = std::move(what)]() mutable {
     if (linked(from, to) && nodes_[to]->host)
       nodes_[to]->host->handle(event::received{std::move(what)});
@@ -197,7 +200,7 @@ void host_world::settle() {
       n->db->run_stream(0, std::chrono::milliseconds{0});
       if (n->host) n->host->on_round();
     }
-    if (under_way_.empty()) return;
+    if (under_way_.empty()) return look_at_tickets();
   }
   FAIL("it never comes to rest");
 }
@@ -235,12 +238,43 @@ bool host_world::heal() {
 
 // Clients
 
+std::vector<std::shared_ptr<host_world::call>> host_world::ask_all(std::size_t number,
+                                                                   std::span<const operation> ops) {
+  std::vector<std::shared_ptr<call>> calls;
+  std::vector<storage::op_reply> replies(ops.size());
+  std::vector<std::uint32_t> which(ops.size());
+  std::iota(which.begin(), which.end(), 0u);
+  storage::value_arena arena;
+  nodes_[number]->host->execute(ops, which, replies, arena);
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    const auto& r = replies[i];
+    auto& call = calls.emplace_back(std::make_shared<host_world::call>());
+    host_answer answer{r.code, r.version, r.number, std::string{r.value}};
+    if (r.durable_at == 0)
+      call->answer = std::move(answer);
+    else
+      waiting_.push_back({call, number, nodes_[number]->life, r.durable_at, std::move(answer),
+                          is_write(ops[i].kind)});
+  }
+  return calls;
+}
+
 std::shared_ptr<host_world::call> host_world::ask(std::size_t number, const operation& op) {
-  auto call = std::make_shared<host_world::call>();
-  nodes_[number]->host->execute(op, [call](const storage::op_reply& reply) {
-    call->answer = host_answer{reply.code, reply.version, reply.number, std::string{reply.value}};
+  return ask_all(number, {&op, 1}).front();
+}
+
+/// As servers do when they are told.
+void host_world::look_at_tickets() {
+  std::erase_if(waiting_, [&](waiting& w) {
+    const auto& n = *nodes_[w.node];
+    if (n.life != w.life || !n.host) return true; // nobody hears of it
+    const auto state = n.host->tickets().state(w.ticket);
+    if (state == storage::durable_state::pending) return false;
+    if (state == storage::durable_state::failed)
+      w.answer = {w.is_write ? op_code::outcome_unknown : op_code::unavailable, 0, 0, {}};
+    w.of->answer = std::move(w.answer);
+    return true;
   });
-  return call;
 }
 
 host_answer host_world::run(std::size_t number, const operation& op) {

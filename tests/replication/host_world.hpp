@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,8 @@ public:
   struct call {
     std::optional<host_answer> answer;
   };
+  /// Of operations that are executed together.
+  std::vector<std::shared_ptr<call>> ask_all(std::size_t node, std::span<const operation> ops);
   std::shared_ptr<call> ask(std::size_t node, const operation& op);
   /// Asks and settles; no answer: outcome_unknown.
   host_answer run(std::size_t node, const operation& op);
@@ -90,11 +93,21 @@ public:
     ++revision_;
   }
   std::size_t checkpoints_sent = 0;
+  std::size_t appends_sent = 0; ///< those with records
   std::vector<std::string> halted;
   bool hold_checkpoints = false;
 
 private:
   class node;
+  /// An answer that has a ticket, of one life of a node.
+  struct waiting {
+    std::shared_ptr<call> of;
+    std::size_t node;
+    std::uint64_t life, ticket;
+    host_answer answer;
+    bool is_write;
+  };
+  void look_at_tickets();
   void send(std::size_t from, std::size_t to, cluster::replication::message what);
   void send_checkpoint(std::size_t from, std::size_t to, epoch_t max_epoch);
   [[nodiscard]] bool linked(std::size_t a, std::size_t b) const;
@@ -106,6 +119,7 @@ private:
   std::uint64_t revision_ = 0;
   std::deque<std::function<void()>> under_way_;
   std::vector<std::unique_ptr<node>> nodes_;
+  std::vector<waiting> waiting_;
 };
 
 } // namespace warp::testing

@@ -517,3 +517,23 @@ TEST_CASE("counters of clients that retry are exact through crashes, cuts and re
   CHECK(world.table(0) == expected);
   CHECK(answered > 50);
 }
+
+TEST_CASE("what is executed together leaves in one Append for each copy", "[replication][host]") {
+  host_world world;
+  formed(world);
+  world.pass(1 * seconds);
+  const auto before = world.appends_sent;
+  std::vector<std::string> keys;
+  std::vector<operation> ops;
+  for (int i = 0; i < 50; ++i) keys.push_back("key" + std::to_string(i));
+  for (const auto& key : keys) ops.push_back(put(key, "value"));
+  const auto calls = world.ask_all(0, ops);
+  CHECK(world.appends_sent == before + 2);
+  world.settle();
+  for (const auto& call : calls) {
+    REQUIRE(call->answer.has_value());
+    CHECK(call->answer->code == op_code::ok);
+  }
+  CHECK(world.appends_sent == before + 2);
+  check_equal(world);
+}

@@ -198,6 +198,30 @@ void invariants::acknowledged(lsn_t lsn) {
           fmt::format("I3: LSN {} is acknowledged and not on the disk of member {}", lsn, name(m)));
 }
 
+void invariants::bounded(std::size_t node) {
+  const auto& n = nodes_[node];
+  if (n.machine == nullptr) return;
+  if (n.table->pending() > options_.window)
+    broken(fmt::format("I12: node {} would have to undo {} writes, with a window of {}", node,
+                       n.table->pending(), options_.window));
+  const auto& log = n.machine->log();
+  const auto above = log.behind(n.machine->commit_lsn(), log.size());
+  const auto open = static_cast<std::size_t>(std::ranges::count(above, false, &log_record::no_op));
+  // A batch stands in the write-ahead log before the word that it is committed, and may be cut off
+  // from that by a crash.
+  if (open > options_.window + options_.batch_max)
+    broken(fmt::format("I12: node {} has {} records in flight, with a window of {}", node, open,
+                       options_.window));
+}
+
+/// What is pinned for one that takes a checkpoint; what is in flight; what members lacked when one
+/// of them began anew, which stops the rest; and what comes between two looks.
+void invariants::kept(std::size_t node, std::size_t records) {
+  if (records > options_.pin_max + 3 * options_.window + 64)
+    broken(fmt::format("I12: node {} keeps {} records in memory, with {} to be pinned at most",
+                       node, records, options_.pin_max));
+}
+
 /// I4, and what a claim of an old seat stands on: a listed node that has crashed has everything
 /// too.
 void invariants::check_members(const char* when) {

@@ -25,7 +25,7 @@ struct node_view {
 };
 
 /// Watches a run from outside, where everything is seen at once, and remembers the first rule that
-/// was broken (I1 to I7, I9, I10, I13; histories are judged at the end of a run). One for each
+/// was broken (I1 to I7, I9, I10, I12, I13; histories are judged at the end of a run). One for each
 /// shard.
 class invariants {
 public:
@@ -53,6 +53,10 @@ public:
   void installed(std::size_t node, epoch_t epoch);
   /// A write was acknowledged at the level of the shard (I3).
   void acknowledged(lsn_t lsn);
+  /// From time to time: what is in flight and what may have to be undone is bounded (I12).
+  void bounded(std::size_t node);
+  /// A copy that may forget all that is applied and on disk keeps so many records in memory (I12).
+  void kept(std::size_t node, std::size_t records);
   /// A process has ended or begun (I9, I4).
   void restarted(std::size_t node);
   void broken(std::string what);

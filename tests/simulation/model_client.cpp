@@ -5,11 +5,6 @@
 
 namespace warp::testing {
 
-namespace {
-constexpr event_queue::time try_us = 400'000;
-constexpr event_queue::time patience_us = 4'000'000;
-} // namespace
-
 model_client::model_client(event_queue& queue, recorded_history& history, std::uint64_t seed,
                            std::uint32_t number, std::size_t nodes, std::size_t shards,
                            std::function<void(std::size_t, const client_request&)> send)
@@ -43,7 +38,7 @@ void model_client::think() {
     r.weak = r.call == register_call::put && random_.chance(0.05);
     r.expected = r.call == register_call::compare_and_set ? seen_[r.key] : 0;
     r.value = fmt::format("{}.{}", number_, request_.number + 1);
-    begin(std::move(r), patience_us);
+    begin(std::move(r), patience_us_);
   });
 }
 
@@ -75,9 +70,9 @@ void model_client::attempt() {
     return;
   }
   send_(targets_[request_.shard], request_);
-  queue_.after(try_us, [this, mine = ++attempt_] {
+  queue_.after(try_us_, [this, mine = ++attempt_] {
     if (!open_ || attempt_ != mine) return;
-    if (!reader_ || random_.chance(0.4)) targets_[request_.shard] = random_.below(nodes_);
+    if (!reader_ || random_.chance(0.1)) targets_[request_.shard] = random_.below(nodes_);
     attempt();
   });
 }

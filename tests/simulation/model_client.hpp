@@ -44,8 +44,14 @@ public:
                std::function<void(std::size_t, const client_request&)> send);
 
   void start();
-  /// It only reads, and stays where it was answered: who serves what is stale will tell it.
-  void only_read() { reader_ = true; }
+  /// It only reads, and stays where it was answered: who serves what is stale will tell it. It
+  /// does not wait for what is pending.
+  void only_read() {
+    reader_ = true;
+    try_us_ = patience_us_ = 50'000;
+  }
+  /// It asks somewhere else soon.
+  void hurry() { try_us_ = 60'000; }
   void stop() { stopped_ = true; }
   /// Reads a key of a shard; `done(true)` when it was answered.
   void read_once(std::string key, std::size_t shard, event_queue::time patience,
@@ -72,6 +78,7 @@ private:
   std::size_t nodes_, shards_;
   std::function<void(std::size_t, const client_request&)> send_;
   recorded_history::client record_;
+  event_queue::time try_us_ = 400'000, patience_us_ = 4'000'000;
   bool stopped_ = false, open_ = false, reader_ = false;
   client_request request_;
   register_event event_;

@@ -3,6 +3,7 @@
 #include "tests/simulation/model_node.hpp"
 #include "tests/simulation/trace_text.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <utility>
 
@@ -68,6 +69,19 @@ void model_copy::stop_cleanly() {
 void model_copy::tick() {
   feed(event::tick{});
   if (machine_->incomplete()) do_transfer(receiver_->tick(node_.clock()));
+  if (world_.options.reads_log) forget();
+  world_.judges[shard_]->bounded(node_.number());
+}
+
+/// What is on disk need not be in memory as well.
+void model_copy::forget() {
+  if (machine_->incomplete()) return;
+  feed(event::checkpoint_published{std::min(applied_, disk_.last_lsn())});
+  // What is not on disk yet is the disk's to bound.
+  const auto& log = machine_->log();
+  const auto held = log.size() - log.behind(disk_.last_lsn(), log.size()).size();
+  world_.held_max = std::max<std::uint64_t>(world_.held_max, held);
+  world_.judges[shard_]->kept(node_.number(), held);
 }
 
 void model_copy::synced(std::uint64_t wal_order) {
@@ -213,6 +227,7 @@ void model_copy::on(action::answer& a) {
   open_.erase(at);
   if (a.code == op_code::outcome_unknown) return; // the client's patience finds out
   if (a.code != op_code::ok) {
+    if (a.code == op_code::overloaded) ++world_.refused_full;
     what = {};
     what.number = request.number;
     what.code = op_code::unavailable;
@@ -264,9 +279,25 @@ void model_copy::on(action::broken_rule& a) {
   world_.judges[shard_]->broken(fmt::format("{}: {}", name(), a.what));
 }
 
-/// The options do not offer it: what a copy has forgotten is gone.
-void model_copy::on(action::read_log&) {
-  world_.judges[shard_]->broken(name() + " reads back a log that it was not promised");
+void model_copy::on(action::read_log& a) {
+  if (!world_.options.reads_log)
+    world_.judges[shard_]->broken(name() + " reads back a log that it was not promised");
+  const auto delay =
+      random_.chance(0.02) ? random_.between(0, 500'000) : random_.between(50, 5'000);
+  node_.after(delay, [this, a] {
+    ++world_.read_backs;
+    event::log_read read{a.to, a.after, 0, {}};
+    if (const auto at = disk_.epoch_at(a.after)) {
+      read.after_epoch = *at;
+      read.records = disk_.behind(a.after, applied_, a.count_max);
+    }
+    world_.records_read_back += read.records.size();
+    world_.note([&] {
+      return fmt::format("{} reads {} records behind {} for node {}", name(), read.records.size(),
+                         a.after, a.to.value);
+    });
+    feed(std::move(read));
+  });
 }
 
 void model_copy::apply(lsn_t lsn) {
@@ -412,7 +443,11 @@ void model_copy::receive(const client_request& request) {
   }
   const auto body = effect.encode();
   open_[++tokens_] = {request, what, std::move(effect)};
-  feed(event::client_write{tokens_, request.weak ? ack_level::async : world_.options.level, body});
+  // Alone, or together with what comes in this moment.
+  const bool more = random_.chance(0.25);
+  feed(event::client_write{tokens_, request.weak ? ack_level::async : world_.options.level, body,
+                           more});
+  if (more) node_.after(random_.between(0, 300), [this] { feed(event::send_logged{}); });
 }
 
 } // namespace warp::testing

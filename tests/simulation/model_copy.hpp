@@ -55,6 +55,7 @@ public:
 private:
   void feed(cluster::replication::replica_event e);
   void list_nodes();
+  void forget();
   void apply(lsn_t lsn);
   void read_reply(const client_request& request, client_reply reply, lsn_t depends_on);
   void reply(std::uint32_t client, client_reply what);

@@ -48,6 +48,25 @@ std::uint64_t model_disk::synced(std::uint64_t order) {
   return last;
 }
 
+lsn_t model_disk::last_lsn() const {
+  return image_.records.empty() ? image_.base->end.lsn : image_.records.back().lsn;
+}
+
+std::optional<epoch_t> model_disk::epoch_at(lsn_t lsn) const {
+  if (lsn == image_.base->end.lsn) return image_.base->end.epoch;
+  const auto at = std::ranges::lower_bound(image_.records, lsn, {}, &log_record::lsn);
+  if (at == image_.records.end() || at->lsn != lsn) return std::nullopt;
+  return at->epoch;
+}
+
+std::vector<log_record> model_disk::behind(lsn_t lsn, lsn_t up_to, std::size_t count_max) const {
+  std::vector<log_record> some;
+  for (auto at = std::ranges::upper_bound(image_.records, lsn, {}, &log_record::lsn);
+       at != image_.records.end() && at->lsn <= up_to && some.size() < count_max; ++at)
+    some.push_back(*at);
+  return some;
+}
+
 void model_disk::stop(boot_id boot) {
   synced(~std::uint64_t{0});
   image_.stopped_boot = boot;

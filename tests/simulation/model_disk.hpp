@@ -5,6 +5,7 @@
 #include "tests/simulation/model_table.hpp"
 #include "tests/simulation/sim_random.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -51,6 +52,13 @@ public:
 
   [[nodiscard]] const image& on_disk() const { return image_; }
   [[nodiscard]] bool all_synced() const { return unsynced_.empty(); }
+  /// Of the last record on disk, or of the base.
+  [[nodiscard]] lsn_t last_lsn() const;
+  /// Of the record, or the base, with this LSN; nothing: the log on disk has none.
+  [[nodiscard]] std::optional<epoch_t> epoch_at(lsn_t lsn) const;
+  /// Records on disk behind an LSN and up to another.
+  [[nodiscard]] std::vector<cluster::replication::log_record> behind(lsn_t lsn, lsn_t up_to,
+                                                                     std::size_t count_max) const;
 
   /// R10: of a checkpoint that is arriving; its chunks are synced together, at the end.
   struct arriving {

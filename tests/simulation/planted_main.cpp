@@ -67,6 +67,9 @@ constexpr planted_case cases[] = {
      "R11: a copy from before an accepted loss goes on as it was"},
     {mistake::hand_over_reads, scenario::hand_overs,
      "R12: reads go on while the switch-over is under way"},
+    {mistake::window_ignored, scenario::laggards, "I12: what is in flight is not bounded"},
+    {mistake::pins_without_end, scenario::laggards,
+     "I12: what is kept for a checkpoint that arrives is not bounded"},
 };
 
 struct result {

@@ -162,6 +162,68 @@ TEST_CASE("a lease runs from when the message was sent, not from its Ack (R7)", 
   CHECK_FALSE(p.machine.may_read(1'000 * milliseconds));
 }
 
+TEST_CASE(
+    "a promise outlasts the grant it stands for while clocks differ by rho, and no longer (R7)",
+    "[replication]") {
+  const replication_options options;
+  // A real second is `ratio` seconds of the clock of whoever has promised.
+  const auto overlap = [&](double ratio) {
+    const lease_promise promise{0, options.promise()};
+    lease_grant grant;
+    grant.take(0);
+    for (moment real = 0; real <= 2 * options.lease; real += 100)
+      if (grant.is_valid(real, options.lease) &&
+          promise.has_passed(static_cast<moment>(static_cast<double>(real) * ratio)))
+        return true;
+    return false;
+  };
+  CHECK_FALSE(overlap(1));
+  CHECK_FALSE(overlap(1 + options.clock_ratio));
+  CHECK(overlap(1 + options.clock_ratio + 0.001));
+}
+
+TEST_CASE("a copy that hears nothing reads its key twice a second at most, and less where etcd is "
+          "slow; one that is not named hardly ever",
+          "[replication]") {
+  const auto reads_in_10_s = [](std::vector<node_id> learners, bool answered) {
+    replica machine{{}, two, {}, 0};
+    (void)machine.step(event::authority_read{7, {3, one, {one}, learners}}, 0);
+    std::size_t reads = 0;
+    for (moment now = 0; now < 10 * seconds; now += 50 * milliseconds) {
+      const auto asked = of<action::read_authority>(machine.step(event::tick{}, now)).size();
+      reads += asked;
+      if (asked != 0 && answered)
+        (void)machine.step(event::authority_read{7, {3, one, {one}, learners}}, now);
+    }
+    return reads;
+  };
+  CHECK(reads_in_10_s({}, false) == 0);
+  CHECK(reads_in_10_s({two.node}, true) >= 15);
+  CHECK(reads_in_10_s({two.node}, true) <= 20);
+  CHECK(reads_in_10_s({two.node}, false) <= 8);
+}
+
+TEST_CASE("a rebuilt copy that hears of its seat when it is primary already is whole (R10, R12)",
+          "[replication]") {
+  recovered_copy found;
+  found.incomplete = true;
+  replica machine{{}, two, std::move(found), 0};
+  (void)machine.step(event::authority_read{7, {3, one, {one}, {two.node}}}, 0);
+  (void)machine.step(event::checkpoint_coming{5}, 0);
+  const auto installed = machine.step(event::checkpoint_received{3, {5, 3, 0}}, 0);
+  (void)machine.step(all_synced(installed), 0);
+  CHECK(machine.incomplete());
+  // It was added, and then the other one handed over and left.
+  const auto fence = machine.step(event::authority_read{9, {5, two, {two}, {one.node}}}, 0);
+  CHECK_FALSE(machine.incomplete());
+  const auto no_op = machine.step(all_synced(fence), 0);
+  (void)machine.step(all_synced(no_op), 0);
+  CHECK(machine.serves());
+  const auto answer =
+      machine.step(event::received{{{one.node, boot_id{2}}, checkpoint_request{}}}, 0);
+  CHECK(of<action::offer_checkpoint>(answer).size() == 1);
+}
+
 TEST_CASE("an Ack of another boot counts for nothing (R3)", "[replication]") {
   primary p;
   (void)p.ack(65'537, 0, 10, {node_id{2}, boot_id{0}});
@@ -284,6 +346,29 @@ TEST_CASE("only nodes that the key names may join (R4)", "[replication]") {
   const auto fence = p.machine.step(event::authority_read{8, wants[0].value}, 40);
   (void)p.machine.step(all_synced(fence), 40);
   CHECK(said<append>(p.machine.step(event::received{{stranger, join{}}}, 50)).size() == 1);
+}
+
+TEST_CASE("a member whose process has ended is dropped at once (R5)", "[replication]") {
+  primary p;
+  (void)p.ack(65'537, 0, 10);
+  CHECK(of<action::compare_and_set>(p.machine.step(event::node_gone{node_id{7}}, 20)).empty());
+  const auto wants = of<action::compare_and_set>(p.machine.step(event::node_gone{two.node}, 20));
+  REQUIRE(wants.size() == 1);
+  CHECK(wants[0].value == authority{4, one, {one}, {two.node}});
+}
+
+TEST_CASE("how many members a write needs can change while it runs (R3)", "[replication]") {
+  primary p;
+  (void)p.ack(65'537, 0, 10);
+  CHECK(p.machine.may_write() == op_code::ok);
+  (void)p.machine.step(event::min_isr_wanted{3}, 20);
+  CHECK(p.machine.may_write() == op_code::no_replicas);
+  const auto refused =
+      of<action::answer>(p.machine.step(event::client_write{1, ack_level::durable, "x"}, 20));
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].code == op_code::no_replicas);
+  (void)p.machine.step(event::min_isr_wanted{2}, 30);
+  CHECK(p.machine.may_write() == op_code::ok);
 }
 
 TEST_CASE("who is not wanted leaves when all who are have seats (R4)", "[replication]") {

@@ -19,19 +19,20 @@ constexpr event_queue::time recovery_us = 10 * second;
 
 scenario scenario_of(sim_random& random) {
   const auto pick = random.below(100);
-  return pick < 52   ? scenario::mixed
-         : pick < 64 ? scenario::usurpers
-         : pick < 72 ? scenario::hand_overs
-         : pick < 82 ? scenario::losses
-         : pick < 92 ? scenario::placements
-                     : scenario::rebuilds;
+  return pick < 51   ? scenario::mixed
+         : pick < 63 ? scenario::usurpers
+         : pick < 71 ? scenario::hand_overs
+         : pick < 80 ? scenario::losses
+         : pick < 89 ? scenario::placements
+         : pick < 96 ? scenario::rebuilds
+                     : scenario::laggards;
 }
 
 } // namespace
 
 std::string_view to_string(scenario s) {
-  constexpr std::string_view names[scenarios] = {"mixed",  "usurpers",   "hand-overs",
-                                                 "losses", "placements", "rebuilds"};
+  constexpr std::string_view names[scenarios] = {"mixed",      "usurpers", "hand-overs", "losses",
+                                                 "placements", "rebuilds", "laggards"};
   return names[static_cast<std::size_t>(s)];
 }
 
@@ -55,6 +56,17 @@ simulation_run::simulation_run(const simulation_options& options)
   replication.authority_reread = 3 * seconds;
   skewed_ = random_.chance(0.06);
   if (options.skewed) skewed_ = *options.skewed;
+  if (options.clock_ratio) skewed_ = *options.clock_ratio > 1 + replication.clock_ratio;
+  sim_random more{options.seed, 5};
+  replication.reads_log = more.chance(0.4);
+  if (about_ == scenario::laggards) {
+    replication.reads_log = true;
+    replication.window = 8;
+    replication.pin_max = 40;
+  }
+  // Each batch of what is read back takes a read of the disk and a round trip.
+  if (replication.reads_log)
+    replication.batch_max = std::max<std::size_t>(replication.batch_max, 16);
 
   network_ = std::make_unique<model_network>(queue_, options.seed, count_ + client_count_);
   world_ = std::make_unique<simulation_world>(simulation_world{queue_, *network_, replication});
@@ -80,6 +92,7 @@ simulation_run::simulation_run(const simulation_options& options)
         trace_.push_back(fmt::format("{:10.3f} ms {}", queue_.now() / 1000.0, line));
     };
   world_->reply = [this](std::uint32_t client, std::size_t from, client_reply reply) {
+    if (client >= client_count_) return;
     network_->send(from, count_ + client,
                    [this, client, reply = std::move(reply)] { clients_[client]->receive(reply); });
   };
@@ -87,7 +100,8 @@ simulation_run::simulation_run(const simulation_options& options)
     proposed(node, shard, value);
   };
   for (std::size_t i = 0; i < count_; ++i) {
-    const auto rate = skewed_ ? 0.4 + 2 * random_.part() : 1 + 0.05 * random_.part();
+    auto rate = skewed_ ? 0.4 + 2 * random_.part() : 1 + 0.05 * random_.part();
+    if (options.clock_ratio) rate = more.chance(0.5) ? 1 : *options.clock_ratio;
     world_->nodes.push_back(std::make_unique<model_node>(*world_, options.seed, i, rate));
   }
   for (std::size_t s = 0; s < shards_; ++s) {
@@ -206,6 +220,8 @@ simulation_result simulation_run::go() {
   for (auto& n : world_->nodes) n->start();
   for (auto& c : clients_) c->start();
   if (about_ == scenario::usurpers || about_ == scenario::hand_overs) clients_[0]->only_read();
+  if (about_ == scenario::usurpers) clients_[1]->hurry();
+  if (about_ == scenario::laggards) after(300'000, [this] { flood(); });
   set_weather();
   calm_from_ = queue_.now() + options_.trouble_us;
   after(random_.between(0, 1'500'000), [this] { befall(); });
@@ -243,6 +259,10 @@ simulation_result simulation_run::go() {
   result.messages = world_->messages;
   result.syncs = world_->syncs;
   result.syncs_wanted = world_->syncs_wanted;
+  result.read_backs = world_->read_backs;
+  result.records_read_back = world_->records_read_back;
+  result.refused_full = world_->refused_full;
+  result.held_max = world_->held_max;
   return result;
 }
 

@@ -21,7 +21,8 @@ constexpr std::uint64_t simulation_result::*counts[] = {
     &simulation_result::losses,         &simulation_result::lost_requests,
     &simulation_result::stale,          &simulation_result::undecided,
     &simulation_result::messages,       &simulation_result::packets,
-    &simulation_result::syncs,          &simulation_result::syncs_wanted};
+    &simulation_result::syncs,          &simulation_result::syncs_wanted,
+    &simulation_result::read_backs,     &simulation_result::records_read_back};
 } // namespace
 
 int main(int argc, char** argv) {
@@ -45,8 +46,9 @@ int main(int argc, char** argv) {
       options.trace = true;
     } else if (!(option == "--seeds" && number(seeds)) && !(option == "--from" && number(from)) &&
                !(option == "--about" && scenario_name())) {
-      fmt::print(stderr, "usage: [--seeds N] [--from S] [--about mixed|usurpers|hand-overs|losses|"
-                         "placements|rebuilds] [--trace]; --trace: of a whole run, each\n");
+      fmt::print(stderr,
+                 "usage: [--seeds N] [--from S] [--about mixed|usurpers|hand-overs|losses|"
+                 "placements|rebuilds|laggards] [--trace]; --trace: of a whole run, each\n");
       return 2;
     }
   }
@@ -68,13 +70,14 @@ int main(int argc, char** argv) {
   const auto s = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   fmt::print("{} seeds from {}: {} events, {} answers, {} records committed, {} reigns, {} epochs, "
              "{} moves, {} checkpoints installed ({} chunks, {} of them kept over a restart, {} "
-             "checkpoints outdated on their way), {} losses accepted with {} requests, {} keys "
+             "checkpoints outdated on their way), {} records read back in {} reads, {} losses "
+             "accepted with {} requests, {} keys "
              "stale where clocks are worse than promised, {} histories undecided; {} messages in "
              "{} packets, {} syncs for {}; {:.1f} s\n",
              done, from, sum.events, sum.answers, sum.commits, sum.reigns, sum.epochs, sum.moves,
-             sum.checkpoints, sum.chunks, sum.chunks_resumed, sum.outdated, sum.losses,
-             sum.lost_requests, sum.stale, sum.undecided, sum.messages, sum.packets, sum.syncs,
-             sum.syncs_wanted, s);
+             sum.checkpoints, sum.chunks, sum.chunks_resumed, sum.outdated, sum.records_read_back,
+             sum.read_backs, sum.losses, sum.lost_requests, sum.stale, sum.undecided, sum.messages,
+             sum.packets, sum.syncs, sum.syncs_wanted, s);
   if (failed != 0) fmt::print("{} seeds FAILED\n", failed);
   return failed == 0 ? 0 : 1;
 }

@@ -53,8 +53,40 @@ void simulation_run::plot() {
     next = random_.between(20'000, 400'000);
     break;
   }
+  case scenario::laggards: {
+    const auto node = some_node();
+    const auto how_long = random_.between(200'000, 2'500'000);
+    if (random_.chance(0.3)) {
+      if (world_->options.min_isr == 1) world_->nodes[node]->copy(shard).damage();
+    } else if (random_.chance(0.3)) {
+      world_->nodes[node]->crash(), start_later(node, 2 * second);
+    } else if (random_.chance(0.3)) {
+      world_->nodes[node]->pause(how_long);
+    } else {
+      cut_off(node, true);
+      after(how_long, [this, node] { cut_off(node, false); });
+    }
+    if (random_.chance(0.3))
+      for (auto& n : world_->nodes) n->copy(shard).take_checkpoint();
+    next = random_.between(300'000, 1'500'000);
+    break;
+  }
   }
   after(next, [this] { plot(); });
+}
+
+/// Writes that ask for no more than the primary's log, each behind the other: what is in flight and
+/// what is kept for those who lag has only the machines' own bounds.
+void simulation_run::flood() {
+  if (queue_.now() >= calm_from_) return;
+  const auto shard = some_shard();
+  client_request r{.client = 900, .number = ++flooded_, .shard = shard, .call = register_call::put};
+  r.key = "w" + std::to_string(shard);
+  r.value = std::to_string(flooded_);
+  r.weak = true;
+  const auto node = world_->etcd[shard]->value().primary.node.value;
+  network_->send(count_ + 2, node, [this, node, r] { world_->nodes[node]->receive(r); });
+  after(random_.between(1'000, 12'000), [this] { flood(); });
 }
 
 /// Cut off until somebody wants the place (or for so long), then it turns.
@@ -65,6 +97,8 @@ void simulation_run::besiege(std::size_t node, bool whole, std::size_t from) {
     return whole ? fmt::format("node {} is cut off", node)
                  : fmt::format("node {} is cut off from etcd and node {}", node, from);
   });
+  // Client 1 is on the other side.
+  network_->cut(node, count_ + 1, true), network_->cut(count_ + 1, node, true);
   if (whole)
     cut_off(node, true);
   else
@@ -92,6 +126,7 @@ void simulation_run::turn(std::uint64_t number) {
 void simulation_run::end_siege(std::uint64_t number) {
   if (!siege_.on || siege_.number != number) return;
   siege_.on = false;
+  network_->cut(siege_.node, count_ + 1, false), network_->cut(count_ + 1, siege_.node, false);
   cut_off(siege_.node, false);
   reach_etcd(siege_.node, true);
 }
@@ -133,7 +168,7 @@ void simulation_run::proposed(std::size_t node, std::size_t shard, const authori
   if (about_ == scenario::usurpers) {
     if (siege_.on) {
       if (!siege_.turned && node != siege_.node && value.primary.node.value == node &&
-          random_.chance(0.8))
+          random_.chance(skewed_ ? 0.2 : 0.8)) // leases that run too long should have the time
         after(random_.between(0, 20'000), [this, n = siege_.number] { turn(n); });
     } else if (now.primary.node.value == node && value.isr.size() > now.isr.size() &&
                random_.chance(0.5)) {

@@ -56,6 +56,7 @@ private:
   void turn(std::uint64_t number);
   void end_siege(std::uint64_t number);
   void lose_members();
+  void flood();
   void proposed(std::size_t node, std::size_t shard, const authority& value);
 
   // Operator and placement
@@ -85,6 +86,7 @@ private:
   std::vector<std::string> trace_;
   event_queue::time calm_from_ = 0;
   siege siege_;
+  std::uint32_t flooded_ = 0;                    ///< writes that nobody waits for
   std::vector<event_queue::time> waiting_since_; ///< of each shard, for its operator; -1: it is not
   std::vector<std::vector<node_id>> wanted_;     ///< of each shard; empty: nobody says
   event_queue::time last_loss_ = 0;

@@ -35,7 +35,8 @@ struct simulation_world {
   std::function<void(std::string)> trace;
   std::uint64_t fingerprint = 0; ///< of everything that has happened
   std::uint64_t reigns = 0, checkpoints_installed = 0, chunks = 0, chunks_resumed = 0, outdated = 0,
-                moves = 0, packets = 0, messages = 0, syncs = 0, syncs_wanted = 0;
+                moves = 0, packets = 0, messages = 0, syncs = 0, syncs_wanted = 0, read_backs = 0,
+                records_read_back = 0, refused_full = 0, held_max = 0;
 
   /// Text is made only where there is a trace.
   template <class Text>

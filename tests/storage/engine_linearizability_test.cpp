@@ -139,6 +139,8 @@ private:
       op.value = {};
       op.delta = e.delta;
       break;
+    case register_call::replace: // of RESP alone
+      throw std::logic_error("the engine has no such call");
     }
     return op;
   }

@@ -230,10 +230,52 @@ TEST_CASE("what a register really did is linearizable, and one changed answer is
 }
 
 TEST_CASE("a history that would take too long is not decided", "[support][linearizability]") {
-  // Twenty lost puts of different values, and a read of none of them, at the same time.
+  // Twenty lost increments, each sum of which is another one, and a read of none of them.
   history events;
   for (int i = 0; i < 20; ++i)
-    events.push_back(at(1 + static_cast<std::uint64_t>(i), 0, lost_put(std::to_string(i))));
-  events.push_back(at(50, 60, get("none of them", 5)));
+    events.push_back(at(1 + static_cast<std::uint64_t>(i), 0, lost_add(std::int64_t{1} << i)));
+  events.push_back(at(50, 60, get("none of them", 0)));
   CHECK(check_linearizable(events, 10'000).is == linearizability::undecided);
+}
+
+TEST_CASE("hundreds of writes without an answer are no burden while little sees what they did",
+          "[support][linearizability]") {
+  history events;
+  std::uint64_t moment = 0;
+  for (int i = 0; i < 400; ++i) {
+    events.push_back(at(++moment, 0, lost_put("lost" + std::to_string(i))));
+    for (int n = 0; n < 5; ++n) {
+      const auto mine = std::to_string(i) + "/" + std::to_string(n);
+      events.push_back(at(moment + 1, moment + 2, put(mine, 0)));
+      events.push_back(at(moment + 3, moment + 4, get(mine, 0)));
+      moment += 4;
+    }
+    if (i % 7 == 0) {
+      events.push_back(at(moment + 1, moment + 2, get("lost" + std::to_string(i), 0)));
+      moment += 2;
+    }
+  }
+  CHECK(linearizable(events));
+  events.push_back(at(moment + 1, moment + 2, get("lost7", 0)));
+  CHECK_FALSE(linearizable(events));
+}
+
+TEST_CASE("a replacement that was done or not says what was there", "[support][linearizability]") {
+  const auto replace = [](std::string old, std::string value, outcome how = outcome::ok) {
+    return register_event{
+        .call = call::replace, .value = std::move(value), .old = std::move(old), .outcome = how};
+  };
+  CHECK(linearizable({at(1, 2, put("a", 0)), at(3, 4, replace("a", "b")), at(5, 6, get("b", 0)),
+                      at(7, 8, replace("a", "c", outcome::not_equal)), at(9, 10, get("b", 0))}));
+  CHECK_FALSE(linearizable({at(1, 2, replace("a", "b"))}));
+  CHECK(linearizable({at(1, 2, replace("a", "b", outcome::not_equal))}));
+  CHECK_FALSE(
+      linearizable({at(1, 2, put("a", 0)), at(3, 4, replace("a", "b", outcome::not_equal))}));
+  // Two cannot both have found the same value, and one whose answer was lost may have.
+  CHECK_FALSE(linearizable(
+      {at(1, 2, put("a", 0)), at(3, 6, replace("a", "b")), at(4, 7, replace("a", "c"))}));
+  CHECK(linearizable({at(1, 2, put("a", 0)), at(3, 0, replace("a", "b", outcome::unknown)),
+                      at(4, 7, replace("b", "c"))}));
+  CHECK_FALSE(linearizable({at(1, 2, put("a", 0)), at(3, 0, replace("x", "b", outcome::unknown)),
+                            at(4, 7, replace("b", "c"))}));
 }

@@ -140,6 +140,48 @@ TEST_CASE("cut or damaged record bytes are refused or read within their bounds",
   while (!rest.empty() && decode_record(rest, lsn, record)) static_cast<void>(decode_parts(record));
 }
 
+TEST_CASE("changes that stand together come back with one version, and nothing else does",
+          "[storage][log]") {
+  const auto body = [](log_record r) {
+    r.lsn = 9;
+    return encoded(r, 9);
+  };
+  const auto clear = body({.op = log_op::clear, .key = ""});
+  const auto put = body({.op = log_op::put, .key = "a", .value = "1"});
+  const auto erase = body({.op = log_op::erase, .request = {7, 3, 2}, .key = "b"});
+  const auto whole = [&](const std::string& bodies, lsn_t before) {
+    return encoded({.op = log_op::together, .lsn = 9, .key = "", .value = bodies}, before + 1);
+  };
+  for (const lsn_t before : {lsn_t{8}, lsn_t{3}}) {
+    const auto bytes = whole(clear + put + erase, before);
+    auto back = decoded(bytes, before);
+    CHECK(back.op == log_op::together);
+    CHECK(back.lsn == 9);
+    std::vector<std::string> changes;
+    each_change(back, [&](log_record& change) {
+      CHECK(change.lsn == 9);
+      CHECK(change.joint);
+      changes.push_back(std::to_string(static_cast<int>(change.op)) + std::string{change.key} +
+                        std::string{change.value});
+    });
+    CHECK(changes == std::vector<std::string>{"7", "1a1", "2b"});
+  }
+  const auto refused = [&](const std::string& bodies) {
+    const auto bytes = whole(bodies, 8);
+    std::string_view left{bytes};
+    lsn_t lsn = 8;
+    log_record record;
+    return !decode_record(left, lsn, record);
+  };
+  CHECK_FALSE(refused(put + erase));
+  CHECK(refused(""));
+  CHECK(refused(put)); // one is a record of its own
+  CHECK(refused(put + put.substr(0, put.size() - 1)));
+  CHECK(refused(put + body({.op = log_op::nothing, .key = ""})));
+  CHECK(refused(put + whole(put + erase, 8)));                                  // no deeper
+  CHECK(refused(put + encoded({.op = log_op::put, .lsn = 11, .key = "a"}, 9))); // another LSN
+}
+
 TEST_CASE("a transaction's list comes back, and a malformed one is empty", "[storage][log]") {
   const std::vector<transaction_part> parts{{shard_id{3}, 5, 9}, {shard_id{60}, 1, lsn_max}};
   std::string bytes(parts_record_bytes(parts.size()), '\0');

@@ -12,7 +12,14 @@
 namespace warp::testing {
 
 /// What somebody asked of one key.
-enum class register_call : std::uint8_t { get, put, erase, compare_and_set, increment };
+enum class register_call : std::uint8_t {
+  get,
+  put,
+  erase,
+  compare_and_set, ///< writes where the version is the expected one
+  increment,
+  replace, ///< writes where the value is the one named
+};
 
 /// What became of it.
 enum class register_outcome : std::uint8_t {
@@ -20,21 +27,24 @@ enum class register_outcome : std::uint8_t {
   not_found,        ///< get, erase: the key was absent
   version_mismatch, ///< compare_and_set: `version` is the one it met
   wrong_type,       ///< increment: the value was no number
+  not_equal,        ///< replace: the key was absent or had another value
   refused,          ///< nothing was done, whatever the reason
   unknown,          ///< no answer: it may be done at any time after it began, or never
 };
 
-/// One call on one key and its answer. Times are numbers of moments, no two alike, as
-/// recorded_history hands them out.
+/// One call on one key and its answer. Times are numbers of moments, as recorded_history hands them
+/// out, or of a clock: of what has the same time, beginnings come before ends.
 struct register_event {
   unsigned client = 0;
   register_call call = register_call::get;
-  std::string value;      ///< put, compare_and_set: what is written; get: what was read
+  std::string value;      ///< put, compare_and_set, replace: what is written; get: what was read
+  std::string old;        ///< replace: what must be there
   lsn_t expected = 0;     ///< compare_and_set; 0: the key is absent
   std::int64_t delta = 1; ///< increment
   register_outcome outcome = register_outcome::unknown;
-  lsn_t version = 0;       ///< ok: of the record, not for erase; version_mismatch: the one it met
-  std::int64_t number = 0; ///< increment: the result
+  /// ok: of the record, not for erase, 0 where nobody told; version_mismatch: the one it met.
+  lsn_t version = 0;
+  std::int64_t number = 0;            ///< increment: the result
   std::uint64_t began = 0, ended = 0; ///< `ended` is ignored where the outcome is unknown
 };
 
@@ -55,7 +65,9 @@ struct linearizability_verdict {
 /// that explains all answers? The key is absent at first; its versions only grow, also over erases.
 ///
 /// The search of Wing and Gong with the memory of Lowe: linear where few calls overlap, exponential
-/// in the calls that are open at the same time at worst, so it gives up after `steps_max`.
+/// in the calls that are open at the same time at worst, so it gives up after `steps_max`. Calls
+/// without an answer stay open for ever: they are tried last, and only where something else sees
+/// what they did, as else they may as well never have been done.
 [[nodiscard]] linearizability_verdict check_linearizable(const std::vector<register_event>& events,
                                                          std::uint64_t steps_max = 10'000'000);
 

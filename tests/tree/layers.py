@@ -7,13 +7,15 @@ FOLDERS = {
     "storage": {"storage", "physics", "messages"},
     "actors": {"actors", "storage", "gpu", "physics", "messages"},
     "cluster/replication": {"cluster/replication", "messages"},
+    "cluster/placement": {"cluster/placement", "cluster/replication", "messages"},
     "cluster/etcd": {"cluster/etcd", "cluster/replication", "messages"},
-    "cluster": {"cluster", "cluster/etcd", "cluster/replication", "actors", "storage", "gpu", "physics", "messages"},
-    "cluster/programs": {"cluster/programs", "cluster", "cluster/etcd", "cluster/replication", "actors", "storage", "gpu", "physics", "messages"},
+    "cluster": {"cluster", "cluster/etcd", "cluster/placement", "cluster/replication", "actors", "storage", "gpu", "physics", "messages"},
+    "cluster/programs": {"cluster/programs", "cluster", "cluster/etcd", "cluster/placement", "cluster/replication", "actors", "storage", "gpu",
+                         "physics", "messages"},
 }
 
 # Folders that are pure: no foreign library, no files, no threads, whatever the folder above them may know.
-PURE = {"cluster/replication"}
+PURE = {"cluster/placement", "cluster/replication"}
 
 # Foreign libraries: include prefixes, prefixes of CMake targets, the folders that may name them, and the folders that may also reach
 # them through another folder's headers.
@@ -45,7 +47,7 @@ SYSTEM = ("sanitizer/", "sys/", "linux/", "bits/", "asm/", "net/", "netinet/", "
 
 def folder_of(file):
     """The layer a file belongs to, or None for tests, deploy and the rest."""
-    for inner in ("cluster/etcd", "cluster/programs", "cluster/replication"):
+    for inner in ("cluster/etcd", "cluster/placement", "cluster/programs", "cluster/replication"):
         if file.startswith(inner + "/"):
             return inner
     top = file.split("/", 1)[0]

@@ -98,7 +98,7 @@ void replica::on(const message& from, const append_ack& m) {
   const auto has = options_.level == ack_level::durable ? p.durable : p.appended;
   if (has >= end || had != std::pair{p.appended, p.durable}) p.progress_at = now_;
   advance();
-  if (p.sent < log_.last().lsn) send_append(from.from.node, p);
+  if (p.sent < log_.last().lsn && p.sent <= p.appended) send_append(from.from.node, p);
   change_members();
   go_on_moving();
 }
@@ -213,7 +213,8 @@ void replica::on(const event::send_logged&) {
   if (stands_ != standing::primary) return;
   act(action::sync_wal{});
   for (auto& [node, p] : peers_)
-    for (bool goes_on = true; goes_on;) { // what one Append does not hold is in those behind it
+    // While an Append is under way what comes meanwhile gathers: its Ack sends all of that in one.
+    for (bool goes_on = p.sent <= p.appended; goes_on;) { // what one does not hold comes behind it
       const auto before = p.sent;
       send_append(node, p);
       goes_on = p.sent > before && p.sent < log_.last().lsn;

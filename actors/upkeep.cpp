@@ -30,6 +30,7 @@ public:
     if (auto upkeep = upkeep_.lock())
       caf::anon_send(caf::actor_cast<caf::actor>(std::move(upkeep)), hurry_atom_v);
   }
+  void on_answers() noexcept override {}
   void heard() noexcept { told_ = false; }
 
 private:

@@ -48,6 +48,10 @@ kj::Promise<op_code> durable_waiters::wait(std::vector<target> targets,
 }
 
 void durable_waiters::on_round() noexcept {
+  if (!engine_.options().replicated) on_answers();
+}
+
+void durable_waiters::on_answers() noexcept {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (count_.load(std::memory_order_relaxed) != 0) signal_.raise();
 }

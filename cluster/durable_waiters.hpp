@@ -37,8 +37,9 @@ public:
 
   [[nodiscard]] bool empty() const noexcept { return parked_.empty(); }
 
-  /// On a log writer's thread.
+  /// On a log writer's thread; nothing in a cluster, where answers are told of.
   void on_round() noexcept override;
+  void on_answers() noexcept override;
 
 private:
   struct parked {

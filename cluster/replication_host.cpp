@@ -4,6 +4,7 @@
 #include "storage/log_record.hpp"
 
 #include <algorithm>
+#include <array>
 #include <fmt/format.h>
 #include <new>
 #include <variant>
@@ -381,17 +382,22 @@ void replication_host::forget_old() {
 }
 
 void replication_host::on(const action::committed& a) {
-  for (;;) {
-    const auto some = machine_->log().behind(shard_->applied().lsn, 64);
-    for (const auto& r : some) {
-      if (r.lsn > a.lsn) return;
-      const auto place = machine_->log().at_or_below(r.lsn);
-      if (auto status = shard_->apply({place.lsn, place.epoch, place.hash}, r.body); !status.ok())
-        return halt(std::move(status));
-      pending_bytes_ -= r.body.size() + record_overhead;
-    }
-    if (some.size() < 64) return;
-  }
+  std::array<storage::committed_record, storage::replicated_shard::apply_max> some;
+  std::size_t count = 0, bytes = 0;
+  const auto apply = [&] {
+    if (auto status = shard_->apply(std::span{some}.first(count)); !status.ok())
+      halt(std::move(status));
+    pending_bytes_ -= bytes;
+    count = bytes = 0;
+    return !halted_;
+  };
+  machine_->log().each_behind(shard_->applied().lsn, [&](const log_record& r, std::uint64_t hash) {
+    if (r.lsn > a.lsn) return false;
+    some[count++] = {{r.lsn, r.epoch, hash}, r.body.view()};
+    bytes += r.body.size() + record_overhead;
+    return count < some.size() || apply();
+  });
+  if (count != 0) apply();
 }
 
 // Copies that lag behind, or begin
@@ -692,7 +698,7 @@ void replication_host::tell_machine(replica_event what) {
   }
 }
 
-void replication_host::log_write(std::uint64_t ticket, ack_level level, std::string body) {
+void replication_host::log_write(std::uint64_t ticket, ack_level level, shared_bytes body) {
   logged_ = true;
   tell_machine(event::client_write{ticket, level, std::move(body), true});
 }

@@ -4,6 +4,7 @@
 #include "cluster/replication/replica.hpp"
 #include "cluster/ticket_ring.hpp"
 #include "messages/operations.hpp"
+#include "messages/shared_bytes.hpp"
 #include "messages/status.hpp"
 #include "storage/engine.hpp"
 #include "storage/log_cursor.hpp"
@@ -59,7 +60,7 @@ struct replication_host_options {
   std::size_t pending_bytes_max = 64u << 20;
   /// Bytes of committed records that stay in memory for copies that lag behind; what is older is
   /// read from the log.
-  std::size_t kept_bytes = 8u << 20;
+  std::size_t kept_bytes = 256u << 10;
   /// Answers that may wait at a time; more is answered overloaded. A power of two.
   std::size_t tickets = 1u << 14;
   /// Of this start of the node, above all earlier ones, for its copies to draw boots from (a
@@ -231,7 +232,7 @@ private:
   /// Logs what a transaction has done. ok: it may be told, at once or with the ticket.
   [[nodiscard]] op_code conclude(storage::write_effect effect, std::uint64_t& ticket);
   void tell_machine(replication::replica_event what);
-  void log_write(std::uint64_t ticket, replication::ack_level level, std::string body);
+  void log_write(std::uint64_t ticket, replication::ack_level level, shared_bytes body);
   void send_logged();
   [[nodiscard]] bool remove_expired(std::string_view key);
   void halt(op_status why);

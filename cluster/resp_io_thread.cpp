@@ -189,6 +189,10 @@ void resp_io_thread::adopt(int fd) noexcept {
 }
 
 void resp_io_thread::on_round() noexcept {
+  if (!shared_.engine.options().replicated) on_answers();
+}
+
+void resp_io_thread::on_answers() noexcept {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (waiting_count_.load(std::memory_order_relaxed) != 0) wake();
 }

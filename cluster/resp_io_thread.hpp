@@ -94,7 +94,8 @@ public:
     return command_counts_[command];
   }
   void reset_counts() noexcept;
-  void on_round() noexcept override;
+  void on_round() noexcept override; ///< nothing in a cluster, where answers are told of
+  void on_answers() noexcept override;
 
   // -- for commands, on the thread
   [[nodiscard]] std::uint32_t number() const noexcept { return number_; }

@@ -24,39 +24,43 @@ op_status shard_hosts::open(shard_id shard, replication::node_id self,
 
 /// Whatever it does to the machine, readers of serves() know of it when the lock is free again.
 template <class Work>
-auto shard_hosts::locked(shard_id shard, Work work) {
-  struct waking {
-    storage::engine& engine;
-    bool wanted = false;
-    ~waking() {
-      if (wanted) engine.tell_listeners();
-    }
-  } wake{engine_};
+auto shard_hosts::locked(shard_id shard, turn& in, Work work) {
   auto& c = copies_[shard.value];
   std::lock_guard hold{c.mutex};
-  struct telling {
+  struct publishing {
     copy& of;
-    waking& wake;
-    ~telling() {
+    turn& in;
+    ~publishing() {
       auto& host = *of.host;
       of.serves.store(!host.has_halted() && host.machine().serves(), std::memory_order_release);
       if (!host.waits_for_disk()) of.waits_for_disk.store(false, std::memory_order_relaxed);
-      wake.wanted = host.take_resolved();
+      in.resolved |= host.take_resolved();
     }
-  } tell{c, wake};
+  } publish{c, in};
   // Before anything is logged, so that the round that brings it to disk finds it.
   c.waits_for_disk.store(true, std::memory_order_relaxed);
   return work(*c.host);
+}
+
+template <class Work>
+auto shard_hosts::locked(shard_id shard, Work work) {
+  turn now{*this};
+  return locked(shard, now, std::move(work));
 }
 
 void shard_hosts::handle(shard_id shard, replication::replica_event what) {
   locked(shard, [&](replication_host& h) { h.handle(std::move(what)); });
 }
 
+void shard_hosts::handle(shard_id shard, replication::replica_event what, turn& in) {
+  locked(shard, in, [&](replication_host& h) { h.handle(std::move(what)); });
+}
+
 void shard_hosts::on_round() {
+  turn all{*this};
   for (std::uint32_t i = 0; i < count_; ++i)
     if (copies_[i].waits_for_disk.load(std::memory_order_relaxed))
-      locked(shard_id{i}, [](replication_host& h) { h.on_round(); });
+      locked(shard_id{i}, all, [](replication_host& h) { h.on_round(); });
 }
 
 void shard_hosts::sweep(shard_id shard, std::size_t keys_max) {
@@ -91,9 +95,9 @@ void shard_hosts::look_at(shard_id shard,
 
 void shard_hosts::execute_of(shard_id shard, std::span<const operation> operations,
                              std::span<const std::uint32_t> which, std::span<op_reply> replies,
-                             storage::value_arena& arena) {
+                             storage::value_arena& arena, turn& in) {
   if (serves(shard))
-    return locked(shard,
+    return locked(shard, in,
                   [&](replication_host& h) { h.execute(operations, which, replies, arena); });
   for (const auto i : which) {
     replies[i].reset();
@@ -104,9 +108,11 @@ void shard_hosts::execute_of(shard_id shard, std::span<const operation> operatio
 
 void shard_hosts::execute(std::span<const operation> operations, std::span<op_reply> replies,
                           storage::value_arena& arena) {
+  turn all{*this};
   if (operations.size() == 1) {
     const std::uint32_t first = 0;
-    return execute_of(engine_.shard_of(operations[0].key), operations, {&first, 1}, replies, arena);
+    return execute_of(engine_.shard_of(operations[0].key), operations, {&first, 1}, replies, arena,
+                      all);
   }
   // Those of each shard together, in their order.
   thread_local std::vector<std::uint32_t> order, shard_of, ends;
@@ -131,7 +137,7 @@ void shard_hosts::execute(std::span<const operation> operations, std::span<op_re
   for (std::uint32_t s = 0, begin = 0; s < count_; begin = ends[s++])
     if (ends[s] != begin)
       execute_of(shard_id{s}, operations, std::span{order}.subspan(begin, ends[s] - begin), replies,
-                 arena);
+                 arena, all);
 }
 
 op_code shard_hosts::execute_atomic(std::span<const operation> operations,

@@ -17,6 +17,15 @@
 
 namespace warp::cluster {
 
+/// Told, on the thread that calls shard_hosts and without a lock, around what may make copies send:
+/// for what they send in one turn leaves best together.
+class turn_listener {
+public:
+  virtual ~turn_listener() = default;
+  virtual void turn_begins() noexcept = 0;
+  virtual void turn_ends() noexcept = 0;
+};
+
 /// The copies of one node, one for each shard, each behind a lock of its own: so any thread may
 /// bring what concerns one, and two shards never wait for each other. As the engine's executor it
 /// is what servers work on: engine::set_executor(), once all copies are open.
@@ -35,8 +44,30 @@ public:
                                const replication_host_options& options,
                                replication_surroundings& around);
 
+  /// Before the first call; borrowed.
+  void tell_of_turns(turn_listener& listener) noexcept { turns_ = &listener; }
+
+  /// Calls with the same one of these are one turn, on one thread: listeners are told at its end.
+  class turn {
+  public:
+    explicit turn(shard_hosts& of) : of_(of) {
+      if (of_.turns_) of_.turns_->turn_begins();
+    }
+    ~turn() {
+      if (of_.turns_) of_.turns_->turn_ends();
+      if (resolved) of_.engine_.tell_listeners();
+    }
+    turn(const turn&) = delete;
+    turn& operator=(const turn&) = delete;
+    bool resolved = false; ///< tickets were
+
+  private:
+    shard_hosts& of_;
+  };
+
   /// See replication_host. Any thread.
   void handle(shard_id shard, replication::replica_event what);
+  void handle(shard_id shard, replication::replica_event what, turn& in);
   void on_round(); ///< of all that wait for the disk
   void sweep(shard_id shard, std::size_t keys_max);
   [[nodiscard]] op_status checkpoint_arrived(shard_id shard, epoch_t max_epoch,
@@ -78,13 +109,16 @@ private:
   };
   template <class Work>
   auto locked(shard_id shard, Work work);
+  template <class Work>
+  auto locked(shard_id shard, turn& in, Work work);
   void execute_of(shard_id shard, std::span<const operation> operations,
                   std::span<const std::uint32_t> which, std::span<storage::op_reply> replies,
-                  storage::value_arena& arena);
+                  storage::value_arena& arena, turn& in);
 
   storage::engine& engine_;
   const std::uint32_t count_;
   const std::unique_ptr<copy[]> copies_;
+  turn_listener* turns_ = nullptr;
 };
 
 } // namespace warp::cluster

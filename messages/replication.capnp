@@ -63,6 +63,8 @@ struct Append {
   sentAt @4 :Int64;       # Microseconds of the primary's clock; comes back in the answer, means nothing to others.
   records @5 :List(LogRecord);
   resetEpoch @6 :UInt64;  # In which an operator has accepted a loss last; 0: never.
+  noneAppended @7 :Bool;  # The primary does not wait for an Ack that the records are appended,
+  noneDurable @8 :Bool;   # or synced: one Ack for both is enough.
 }
 
 struct LogRecord {

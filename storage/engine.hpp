@@ -35,6 +35,8 @@ class round_listener {
 public:
   virtual ~round_listener() = default;
   virtual void on_round() noexcept = 0;
+  /// Of a replicated universe: told in the same way, on any thread, after tickets were resolved.
+  virtual void on_answers() noexcept { on_round(); }
 };
 
 class key_mark;

@@ -47,7 +47,8 @@ void engine::set_executor(replicated_executor* executor) noexcept {
 }
 
 void engine::tell_listeners() {
-  state_->tell_listeners();
+  std::lock_guard hold{state_->listeners_mutex};
+  for (auto* listener : state_->listeners) listener->on_answers();
 }
 
 op_code engine::wait_for_tickets(std::span<const op_reply> replies,

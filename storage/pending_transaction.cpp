@@ -16,17 +16,18 @@ pending_transaction::~pending_transaction() {
   if (!committed_)
     for (; ordered_ != 0; --ordered_) all_.order_.pop_back();
   for (const auto key : touched_)
-    if (key->second == 0) all_.forget(table::hash(key->first), key->first);
+    if (key->second == 0) all_.forget(all_.newest_.find(key->first));
 }
 
 void pending_transaction::bring(std::string_view key) {
-  const auto found = all_.newest_.find(key);
+  const auto name = pending_writes::view_of(key);
+  const auto found = all_.newest_.find(name);
   if (found != all_.newest_.end()) {
     if (!touched_.insert(&*found).second) return;
     depends_on_ = std::max(depends_on_, all_.seen_at(found));
     return;
   }
-  const auto at = all_.newest_.try_emplace(std::string{key}, 0).first;
+  const auto at = all_.newest_.try_emplace({name.hash, std::string{key}}, 0).first;
   try {
     touched_.insert(&*at);
   } catch (const std::bad_alloc&) {
@@ -34,7 +35,7 @@ void pending_transaction::bring(std::string_view key) {
     throw;
   }
   depends_on_ = std::max(depends_on_, all_.cleared_at_);
-  if (!cleared_) all_.adopt(table::hash(key), key);
+  if (!cleared_) all_.adopt(name.hash, key);
 }
 
 op_code pending_transaction::admit(std::uint64_t bytes) const noexcept {
@@ -67,12 +68,13 @@ bool pending_transaction::came_and_went(std::string_view key, lsn_t since, std::
   return all_.home_.absent().removed(key) > since;
 }
 
-std::string pending_transaction::prepare(const staged_writes& staged) {
-  std::string bodies, last;
+shared_bytes pending_transaction::prepare(const staged_writes& staged) {
+  std::string bodies;
+  shared_bytes last;
   std::size_t count = 0;
   const auto add = [&](const log_record& change) {
     last = body_of(change);
-    bodies += last;
+    bodies += last.view();
     ++count;
   };
   if (cleared_) add({.op = log_op::clear, .lsn = lsn_, .key = ""});
@@ -80,7 +82,7 @@ std::string pending_transaction::prepare(const staged_writes& staged) {
     if (!staged[i].cleared) add(staged[i].logged);
   for (const auto& w : staged) {
     if (w.cleared) continue;
-    const auto key = &*all_.newest_.find(w.logged.key);
+    const auto key = &*all_.newest_.find(pending_writes::view_of(w.logged.key));
     if (!changed_.insert(key).second) continue;
     all_.order_.push_back({lsn_, key});
     ++ordered_;

@@ -2,13 +2,13 @@
 
 #include "messages/ids.hpp"
 #include "messages/operations.hpp"
+#include "messages/shared_bytes.hpp"
 #include "messages/status.hpp"
 #include "storage/pending_writes.hpp"
 #include "storage/staged_write.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <unordered_set>
 
@@ -49,7 +49,7 @@ public:
 
   /// The body of the record to log, empty where nothing was changed. Then commit() cannot fail.
   /// Throws std::bad_alloc.
-  [[nodiscard]] std::string prepare(const staged_writes& staged);
+  [[nodiscard]] shared_bytes prepare(const staged_writes& staged);
   /// Between settle() and let_go() of at().
   void commit(const staged_writes& staged) noexcept;
 

@@ -9,6 +9,16 @@
 
 namespace warp::storage {
 
+namespace {
+
+/// Does it leave the same whatever is there? (What has expired was removed before.)
+bool is_blind_put(const operation& op) noexcept {
+  return op.kind == op_kind::put && op.condition == write_condition::always && !op.keep_expiry &&
+         !op.request && op.type == value_type::bytes && op.value.size() < blob_size_min;
+}
+
+} // namespace
+
 pending_writes::pending_writes(shard& home, const engine_options& options, const clock& time,
                                std::shared_ptr<table_memory> memory)
     : home_(home), options_(options), time_(time),
@@ -20,12 +30,15 @@ void pending_writes::execute(const operation& op, lsn_t lsn, value_arena& arena,
   reply.shard = home_.id();
   effect = {};
   try {
-    const auto hash = table::hash(op.key);
-    effect.depends_on = seen_at(newest_.find(op.key));
-    if (is_write(op.kind))
-      write(op, hash, lsn, arena, reply, effect);
+    const auto key = view_of(op.key);
+    const auto at = newest_.find(key);
+    effect.depends_on = seen_at(at);
+    if (is_blind_put(op))
+      put_blindly(op, at, key.hash, lsn, reply, effect);
+    else if (is_write(op.kind))
+      write(op, at, key.hash, lsn, arena, reply, effect);
     else
-      read(op, hash, arena, reply);
+      read(op, key.hash, at != newest_.end(), arena, reply);
   } catch (const std::bad_alloc&) {
     effect = {};
     reply.reset();
@@ -59,30 +72,68 @@ bool pending_writes::answer_retry(const operation& op, op_reply& reply, write_ef
   return true;
 }
 
-void pending_writes::read(const operation& op, std::uint64_t hash, value_arena& arena,
-                          op_reply& reply) {
+void pending_writes::read(const operation& op, std::uint64_t hash, bool pending,
+                          value_arena& arena, op_reply& reply) {
   const shard::call c{op, hash, nullptr, time_.now_ms(), arena};
-  if (cleared_at_ != 0 || newest_.contains(op.key)) return overlay_.apply(c, reply);
+  if (cleared_at_ != 0 || pending) return overlay_.apply(c, reply);
   std::lock_guard hold{home_.lock()};
   home_.apply(c, reply);
 }
 
-void pending_writes::write(const operation& op, std::uint64_t hash, lsn_t lsn, value_arena& arena,
-                           op_reply& reply, write_effect& effect) {
+void pending_writes::put_blindly(const operation& op, newest_by_key::iterator at,
+                                 std::uint64_t hash, lsn_t lsn, op_reply& reply,
+                                 write_effect& effect) {
+  if (!overlay_.reserve_memory(op.key.size() + op.value.size() + shard::record_overhead_max)) {
+    reply.code = op_code::no_space;
+    return;
+  }
+  const log_record logged{.op = log_op::put,
+                          .lsn = lsn,
+                          .meta = {.version = lsn,
+                                   .expires_at_ms = op.expires_at_ms,
+                                   .type = op.type,
+                                   .rank = op.rank,
+                                   .pattern = op.pattern},
+                          .key = op.key,
+                          .value = op.value};
+  auto body = body_of(logged);
+  const bool is_new = at == newest_.end();
+  if (is_new) at = newest_.try_emplace({hash, std::string{op.key}}, 0).first;
+  try {
+    order_.push_back({lsn, &*at});
+    try {
+      overlay_.replay(logged, 0);
+    } catch (const std::bad_alloc&) {
+      order_.pop_back();
+      throw;
+    }
+  } catch (const std::bad_alloc&) {
+    if (is_new) newest_.erase(at);
+    throw;
+  }
+  at->second = lsn;
+  reply.code = op_code::ok;
+  reply.version = lsn;
+  reply.expires_at_ms = op.expires_at_ms;
+  effect = {.body = std::move(body)};
+}
+
+void pending_writes::write(const operation& op, newest_by_key::iterator at, std::uint64_t hash,
+                           lsn_t lsn, value_arena& arena, op_reply& reply, write_effect& effect) {
   large_value large;
   const bool is_large = op.kind == op_kind::put && op.value.size() >= blob_size_min;
   if (is_large) large = make_large(op.value, options_.compress_min_bytes, op.type);
-  const auto [at, is_new] = newest_.try_emplace(std::string{op.key}, 0);
+  const bool is_new = at == newest_.end();
+  if (is_new) at = newest_.try_emplace({hash, std::string{op.key}}, 0).first;
   // Whatever ends it early: a key that was not pending is not.
   struct backing_out {
     pending_writes& all;
-    std::string_view name;
-    std::uint64_t hash;
+    newest_by_key::iterator at;
     bool stays;
     ~backing_out() {
-      if (!stays) all.forget(hash, name);
+      if (!stays) all.forget(at);
     }
-  } key{*this, at->first, hash, !is_new};
+  } key{*this, at, !is_new};
   if (is_new) adopt(hash, op.key);
 
   overlay_.count_from(lsn - 1);
@@ -115,14 +166,12 @@ void pending_writes::write(const operation& op, std::uint64_t hash, lsn_t lsn, v
 }
 
 bool pending_writes::has_expired(std::string_view key) {
-  const auto hash = table::hash(key);
-  const auto look = [&](const shard& s) {
-    const auto* r = s.records().find(hash, key);
-    return r && r->expires_at_ms() != 0 && r->expires_at_ms() <= time_.now_ms();
-  };
-  if (cleared_at_ != 0 || newest_.contains(key)) return look(overlay_);
   std::lock_guard hold{home_.lock()};
-  return home_.has_expiring() && look(home_);
+  if (!home_.has_expiring() && !overlay_.has_expiring()) return false;
+  const auto name = view_of(key);
+  const auto& there = cleared_at_ != 0 || newest_.contains(name) ? overlay_ : home_;
+  const auto* r = there.records().find(name.hash, key);
+  return r && r->expires_at_ms() != 0 && r->expires_at_ms() <= time_.now_ms();
 }
 
 void pending_writes::expire(std::string_view key, lsn_t lsn, write_effect& effect) {
@@ -131,7 +180,7 @@ void pending_writes::expire(std::string_view key, lsn_t lsn, write_effect& effec
   effect = {};
   const log_record logged{.op = log_op::erase, .lsn = lsn, .key = key};
   auto body = body_of(logged);
-  const auto [at, is_new] = newest_.try_emplace(std::string{key}, 0);
+  const auto [at, is_new] = newest_.try_emplace({hash, std::string{key}}, 0);
   try {
     order_.push_back({lsn, &*at});
   } catch (const std::bad_alloc&) {
@@ -187,7 +236,8 @@ key_mark pending_writes::mark(engine& owner, std::string_view key, lsn_t last) {
   const auto hash = table::hash(key);
   const auto now_ms = std::max<std::uint64_t>(time_.now_ms(), 1);
   std::lock_guard hold{home_.lock()};
-  const auto& there = cleared_at_ != 0 || newest_.contains(key) ? overlay_ : home_;
+  const bool pending = cleared_at_ != 0 || newest_.contains(key_view{hash, key});
+  const auto& there = pending ? overlay_ : home_;
   if (const auto* r = there.find_live(hash, key, now_ms)) {
     made.version_ = r->version();
   } else {
@@ -197,16 +247,16 @@ key_mark pending_writes::mark(engine& owner, std::string_view key, lsn_t last) {
   return made;
 }
 
-void pending_writes::forget(std::uint64_t hash, std::string_view key) noexcept {
-  overlay_.drop(hash, key);
-  newest_.erase(newest_.find(key));
+void pending_writes::forget(newest_by_key::const_iterator at) noexcept {
+  overlay_.drop(at->first.hash, at->first.text);
+  newest_.erase(at);
 }
 
 void pending_writes::committed(lsn_t lsn) noexcept {
   while (!order_.empty() && order_.front().lsn <= lsn) {
     const auto [done, key] = order_.front();
     order_.pop_front();
-    if (key->second == done) forget(table::hash(key->first), key->first);
+    if (key->second == done) forget(newest_.find(key->first));
   }
   if (cleared_at_ <= lsn) cleared_at_ = 0;
   if (!order_.empty()) return;

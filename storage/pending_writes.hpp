@@ -2,6 +2,7 @@
 
 #include "messages/ids.hpp"
 #include "messages/operations.hpp"
+#include "messages/shared_bytes.hpp"
 #include "messages/status.hpp"
 #include "storage/key_mark.hpp"
 #include "storage/reply.hpp"
@@ -20,7 +21,7 @@ namespace warp::storage {
 
 /// What an operation on a replicated shard has done.
 struct write_effect {
-  std::string body;        ///< of the record to log; empty: nothing was changed
+  shared_bytes body;       ///< of the record to log; empty: nothing was changed
   lsn_t depends_on = 0;    ///< the reply tells of this pending record; 0: of none
   std::uint8_t levels = 0; ///< of a transaction: bit n: of durability n, that something asked for
 };
@@ -67,22 +68,42 @@ public:
 
 private:
   friend class pending_transaction;
-  struct hash_of_text {
+  /// With its hash, which takes as long as all the rest.
+  template <class Text>
+  struct hashed_key {
+    std::uint64_t hash;
+    Text text;
+  };
+  using key_view = hashed_key<std::string_view>;
+  struct known_hash {
     using is_transparent = void;
-    std::size_t operator()(std::string_view text) const noexcept { return table::hash(text); }
+    std::size_t operator()(const auto& key) const noexcept { return key.hash; }
+  };
+  struct same_key {
+    using is_transparent = void;
+    bool operator()(const auto& a, const auto& b) const noexcept {
+      return a.hash == b.hash && a.text == b.text;
+    }
   };
   /// By key: the newest pending write of it.
-  using newest_by_key = std::unordered_map<std::string, lsn_t, hash_of_text, std::equal_to<>>;
+  using newest_by_key =
+      std::unordered_map<hashed_key<std::string>, lsn_t, known_hash, same_key>;
   struct entry {
     lsn_t lsn;
     newest_by_key::pointer key; ///< stays where it is
   };
 
-  void read(const operation& op, std::uint64_t hash, value_arena& arena, op_reply& reply);
-  void write(const operation& op, std::uint64_t hash, lsn_t lsn, value_arena& arena,
-             op_reply& reply, write_effect& effect);
+  [[nodiscard]] static key_view view_of(std::string_view key) noexcept {
+    return {table::hash(key), key};
+  }
+  void read(const operation& op, std::uint64_t hash, bool pending, value_arena& arena,
+            op_reply& reply);
+  void put_blindly(const operation& op, newest_by_key::iterator at, std::uint64_t hash, lsn_t lsn,
+                   op_reply& reply, write_effect& effect);
+  void write(const operation& op, newest_by_key::iterator at, std::uint64_t hash, lsn_t lsn,
+             value_arena& arena, op_reply& reply, write_effect& effect);
 
-  void forget(std::uint64_t hash, std::string_view key) noexcept; ///< which is there
+  void forget(newest_by_key::const_iterator at) noexcept;
   /// The newest pending record that tells how a key is; 0: none does.
   [[nodiscard]] lsn_t seen_at(newest_by_key::const_iterator at) const noexcept;
   /// Copies a key's record, if it is there and not removed by a clear, from the table.

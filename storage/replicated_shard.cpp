@@ -7,6 +7,7 @@
 #include "storage/transaction_share.hpp"
 
 #include <algorithm>
+#include <array>
 #include <fmt/format.h>
 #include <limits>
 #include <mutex>
@@ -14,14 +15,16 @@
 
 namespace warp::storage {
 
-std::string body_of(const log_record& record) {
+shared_bytes body_of(const log_record& record) {
   if (record.op == log_op::nothing) return {};
   char head[record_head_bytes_max];
   const auto size = encode_record_head(record, record.lsn, head);
-  std::string body;
-  body.reserve(size + record.key.size() + record.payload().size());
-  body.append(head, size).append(record.key).append(record.payload());
-  return body;
+  const auto payload = record.payload();
+  return shared_bytes::made(size + record.key.size() + payload.size(), [&](char* to) {
+    to = std::copy_n(head, size, to);
+    to = std::ranges::copy(record.key, to).out;
+    std::ranges::copy(payload, to);
+  });
 }
 
 bool decode_body(lsn_t lsn, std::string_view body, log_record& record) noexcept {
@@ -37,7 +40,7 @@ bool decode_body(lsn_t lsn, std::string_view body, log_record& record) noexcept 
 }
 
 replicated_shard::replicated_shard(engine& owner, shard& s, replica_start& start)
-    : engine_(owner), shard_(s), log_(*s.log()), start_(start),
+    : engine_(owner), shard_(s), log_(*s.log()), start_(start), decoded_(apply_max),
       pending_(s, owner.state_->options, *owner.state_->time, owner.state_->memory) {
   // LSNs are the replicas' from here on: what an unclean start reserves is not left out.
   std::lock_guard hold{shard_.lock()};
@@ -105,13 +108,40 @@ void replicated_shard::resume(const applied_place& at) {
   start_.applied = at;
 }
 
-op_status replicated_shard::apply(const applied_place& to, std::string_view body) {
-  log_record record;
-  if (!decode_body(to.lsn, body, record))
-    return {op_code::corruption,
-            fmt::format("shard {}: the record at LSN {} is malformed", id().value, to.lsn)};
+op_status replicated_shard::apply(std::span<const committed_record> records) {
+  auto& decoded = decoded_;
+  std::array<std::uint64_t, apply_max> hashes;
+  // Where they lie in the table is fetched for all of them at once: it is what takes time.
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    const auto& r = records[i];
+    if (!decode_body(r.at.lsn, r.body, decoded[i]))
+      return {op_code::corruption,
+              fmt::format("shard {}: the record at LSN {} is malformed", id().value, r.at.lsn)};
+    hashes[i] = table::hash(decoded[i].key);
+    shard_.prefetch_bucket(hashes[i]);
+  }
+  for (std::size_t i = 0; i < records.size(); ++i) shard_.prefetch_record(hashes[i]);
+  for (std::size_t i = 0; i < records.size(); ++i)
+    if (auto status = apply_one(records[i].at, decoded[i]); !status.ok()) return status;
+  return {};
+}
+
+op_status replicated_shard::apply_one(const applied_place& to, log_record& record) {
   auto& state = *engine_.state_;
+  const auto make = [&](std::span<const log_record> changes) {
+    std::lock_guard hold{shard_.lock()};
+    shard::write_section changing{shard_};
+    for (const auto& change : changes)
+      shard_.replay(change, change.request ? state.time->now_us() : 0);
+    shard_.settle_memory();
+    start_.applied = to;
+  };
   auto status = unless_no_memory("table", [&]() -> op_status {
+    if (record.op != log_op::together) {
+      if (auto status = expand(record, state.options.value_bytes_max); !status.ok()) return status;
+      make({&record, 1});
+      return {};
+    }
     std::vector<log_record> changes; // expanded before anything is changed
     op_status status;
     each_change(record, [&](log_record& change) {
@@ -119,14 +149,10 @@ op_status replicated_shard::apply(const applied_place& to, std::string_view body
       status = expand(change, state.options.value_bytes_max);
       changes.push_back(change);
     });
-    if (!status.ok()) return status;
-    std::lock_guard hold{shard_.lock()};
-    shard::write_section changing{shard_};
-    for (const auto& change : changes) shard_.replay(change, state.time->now_us());
-    shard_.settle_memory();
-    start_.applied = to;
-    return {};
+    if (status.ok()) make(changes);
+    return status;
   });
+  record.large = {}; // not to be kept until the next one
   if (status.ok()) pending_.committed(to.lsn);
   return status;
 }

@@ -2,8 +2,10 @@
 
 #include "messages/ids.hpp"
 #include "messages/operations.hpp"
+#include "messages/shared_bytes.hpp"
 #include "messages/status.hpp"
 #include "storage/applied_place.hpp"
+#include "storage/log_record.hpp"
 #include "storage/pending_writes.hpp"
 #include "storage/reply.hpp"
 #include "storage/transaction.hpp"
@@ -17,7 +19,6 @@
 
 namespace warp::storage {
 
-struct log_record;
 class engine;
 class shard;
 class shard_log;
@@ -28,6 +29,12 @@ struct replica_start {
   lsn_t commit = 0;      ///< the table was filled up to here; at least the checkpoint's end
   lsn_t last = 0;        ///< of the log, what is not known to be committed included
   epoch_t max_epoch = 0; ///< the highest in the log: a fence is among it
+};
+
+/// A record that is committed, at the place where the log has it.
+struct committed_record {
+  applied_place at;
+  std::string_view body;
 };
 
 /// A shard as one of several copies on different nodes: its log takes records before anybody knows
@@ -78,9 +85,11 @@ public:
 
   /// After a start: the place that `found().commit` is, which only the log can tell.
   void resume(const applied_place& at);
-  /// The record at `to`, the next above applied(), is committed. corruption, no_space: it is not
-  /// applied; the copy is not to be used on.
-  [[nodiscard]] op_status apply(const applied_place& to, std::string_view body);
+  /// These records, up to apply_max, the next above applied() and in order, are committed.
+  /// corruption, no_space: one of them is not applied; the copy is not to be used on.
+  [[nodiscard]] op_status apply(std::span<const committed_record> records);
+  /// More would not be faster.
+  static constexpr std::size_t apply_max = 32;
   /// The checkpoint file of another copy, which ends at `end`, takes the place of table and log,
   /// and a checkpoint of this copy is made of it. Blocks. Whatever it returns but ok, the copy is
   /// of no use until it succeeds. The file stays the caller's.
@@ -127,6 +136,7 @@ public:
   [[nodiscard]] std::size_t pending() const noexcept { return pending_.size(); }
 
 private:
+  [[nodiscard]] op_status apply_one(const applied_place& to, log_record& record);
   [[nodiscard]] op_code run_atomic(std::span<const operation> operations, lsn_t lsn,
                                    std::uint64_t now_ms, const write_limits& limits,
                                    std::span<op_reply> replies, value_arena& arena,
@@ -136,12 +146,13 @@ private:
   shard& shard_;
   shard_log& log_;
   replica_start& start_;
+  std::vector<log_record> decoded_; ///< of one apply()
   pending_writes pending_;
   std::uint64_t sweep_cursor_ = 0;
 };
 
 /// The body of a log record.
-[[nodiscard]] std::string body_of(const log_record& record);
+[[nodiscard]] shared_bytes body_of(const log_record& record);
 /// The inverse: views point into `body`. False: malformed.
 [[nodiscard]] bool decode_body(lsn_t lsn, std::string_view body, log_record& record) noexcept;
 

@@ -287,7 +287,7 @@ void transaction::commit() {
     }
 }
 
-std::string transaction::commit_pending() {
+shared_bytes transaction::commit_pending() {
   auto& s = shares_[0];
   if (!s.staging) return {};
   auto body = pending_->prepare(s.staged);

@@ -2,6 +2,7 @@
 
 #include "messages/ids.hpp"
 #include "messages/operations.hpp"
+#include "messages/shared_bytes.hpp"
 #include "messages/status.hpp"
 #include "storage/batch.hpp"
 #include "storage/engine.hpp"
@@ -88,7 +89,7 @@ private:
   transaction(engine::state& state, pending_transaction& pending, std::uint64_t now_ms);
   /// What was applied is pending: the body of the record to log, or nothing. Throws std::bad_alloc,
   /// and nothing is done then.
-  [[nodiscard]] std::string commit_pending();
+  [[nodiscard]] shared_bytes commit_pending();
 
   [[nodiscard]] std::span<share> shares() noexcept;
   [[nodiscard]] share* share_of(std::uint32_t shard) noexcept;

@@ -16,7 +16,7 @@ using namespace replication;
 // Sizes in words, pointers included, as the schema lays them out.
 constexpr std::size_t envelope_words = 1 + 1 + 4 + 1; // table, root, struct, tag of its list
 constexpr std::size_t message_words = 4;
-constexpr std::size_t append_words = 7 + 1; // struct, tag of its list
+constexpr std::size_t append_words = 8 + 1; // struct, tag of its list
 constexpr std::size_t record_words = 4;
 constexpr std::size_t ack_words = 5, nack_words = 2, join_words = 4;
 
@@ -56,6 +56,8 @@ void write(const append& m, wire::Append::Builder to) {
   to.setCommitLsn(m.commit_lsn);
   to.setSentAt(m.sent_at);
   to.setResetEpoch(m.reset_epoch);
+  to.setNoneAppended(!m.wants_appended);
+  to.setNoneDurable(!m.wants_durable);
   if (m.records.empty()) return;
   auto records = to.initRecords(static_cast<unsigned>(m.records.size()));
   unsigned i = 0;
@@ -131,6 +133,8 @@ op_status read(wire::Append::Reader from, append& to) {
   to.commit_lsn = from.getCommitLsn();
   to.sent_at = from.getSentAt();
   to.reset_epoch = from.getResetEpoch();
+  to.wants_appended = !from.getNoneAppended();
+  to.wants_durable = !from.getNoneDurable();
   if (to.reset_epoch > to.epoch)
     return wrong(
         fmt::format("an Append of epoch {} names a loss in epoch {}", to.epoch, to.reset_epoch));
@@ -146,7 +150,7 @@ op_status read(wire::Append::Reader from, append& to) {
   to.records.reserve(records.size());
   for (const auto record : records) {
     log_record r{record.getLsn(), record.getEpoch(), record.getNoOp(),
-                 std::string{as_view(record.getBody())}};
+                 shared_bytes{as_view(record.getBody())}};
     if (r.lsn <= last || r.lsn > lsn_max)
       return wrong(fmt::format("a record with LSN {} follows LSN {}", r.lsn, last));
     if (r.epoch > to.epoch || r.epoch < last_epoch)

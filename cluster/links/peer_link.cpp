@@ -19,6 +19,9 @@ namespace {
 using actors::frame;
 using clock = std::chrono::steady_clock;
 
+/// What is worth an envelope of its own while another one is under way.
+constexpr std::size_t gather_bytes = 64u << 10;
+
 frame to_frame(std::vector<char> bytes) {
   return {std::make_shared<const std::vector<char>>(std::move(bytes))};
 }
@@ -236,6 +239,8 @@ private:
       const auto rest = outgoing_.size() - outgoing_at_;
       if (rest == 0) {
         if (in_flight_bytes_ >= options().window_bytes) return;
+        // Small messages gather while an envelope is under way: its credit sends them in one.
+        if (!in_flight_.empty() && !state_->has(gather_bytes)) return;
         const auto messages = state_->take(options().batch_bytes);
         if (messages.empty()) return;
         auto bytes = encode_envelope(core_->self, messages);

@@ -34,6 +34,7 @@ std::unique_ptr<caf::actor_system_config> make_config(const link_options& option
   config->set("scheduler.max-threads", std::uint64_t{2});
   config->set("scheduler.max-throughput", std::uint64_t{100});
   config->set("middleman.app-identifiers", std::vector<std::string>{app_identifier});
+  config->set("middleman.workers", std::uint64_t{0}); // one thread less on the way of each message
   config->set("middleman.heartbeat-interval", caf::timespan{options.heartbeat});
   config->set("middleman.connection-timeout", caf::timespan{options.silence_max});
   config->load<caf::io::middleman>();
@@ -110,7 +111,10 @@ op_status peer_network::send(node_id to, std::vector<shard_message> messages) {
   caf::actor_addr wake;
   auto status = state->push(std::move(messages), wake);
   if (wake)
-    if (auto link = caf::actor_cast<caf::actor>(wake)) caf::anon_send(link, flush_atom_v);
+    if (auto link = caf::actor_cast<caf::actor>(wake))
+      // To run on the network's own thread, where what it sends ends up anyway.
+      link->enqueue(nullptr, caf::make_message_id(), caf::make_message(flush_atom_v),
+                    &link->home_system().middleman().backend());
   return status;
 }
 

@@ -260,6 +260,7 @@ op_status cluster_node::open_links(const etcd::cluster_config& config) {
 }
 
 op_status cluster_node::open_copies(const etcd::cluster_config& config) {
+  hosts_->tell_of_turns(*this);
   replication_host_options host;
   host.machine.level = config.level;
   host.machine.min_isr = config.min_isr;
@@ -350,9 +351,10 @@ void cluster_node::tick(moment now) {
 
 void cluster_node::on_messages(node_id, std::vector<links::shard_message> messages) {
   if (!copies_open_) return; // sent again
+  shard_hosts::turn all{*hosts_};
   for (auto& m : messages)
     if (m.shard.value < hosts_->count() && !installing_[m.shard.value])
-      hosts_->handle(m.shard, event::received{std::move(m.what)});
+      hosts_->handle(m.shard, event::received{std::move(m.what)}, all);
 }
 
 void cluster_node::on_link(const links::link_event& what) {

@@ -63,7 +63,8 @@ struct client_addresses {
 class cluster_node final : public actors::service,
                            public cluster_view,
                            private links::link_listener,
-                           private storage::round_listener {
+                           private storage::round_listener,
+                           private turn_listener {
 public:
   /// The engine has options.replicated, and outlives it. `fatal` is called, on any thread, when
   /// this node must end: something is wrong that no retry heals. invalid_argument: options that
@@ -123,10 +124,14 @@ private:
   [[nodiscard]] bool rest(std::chrono::milliseconds time); ///< false: the node stops
   void say(op_status condition);
 
-  // links_listener, round_listener
+  // link_listener, round_listener, turn_listener
   void on_messages(replication::node_id from, std::vector<links::shard_message> messages) override;
   void on_link(const links::link_event& what) override;
   void on_round() noexcept override;
+  void on_answers() noexcept override {}
+  void turn_begins() noexcept override;
+  void turn_ends() noexcept override;
+  void send(replication::node_id to, links::shard_message what);
 
   // Facts from etcd: node_facts.cpp
   void ring(const etcd::doorbell& bell);

@@ -21,8 +21,7 @@ moment cluster_node::shard_port::now() {
 void cluster_node::shard_port::send(node_id to, message what) {
   if (std::holds_alternative<checkpoint_request>(what.body))
     node_.couriers_->fetch(to, shard_); // it waits there until one is on offer
-  // Lost where the node is away or slow: the machines send again what matters.
-  static_cast<void>(node_.network_->send(to, shard_, std::move(what)));
+  node_.send(to, {shard_, std::move(what)});
 }
 
 void cluster_node::shard_port::read_authority() {

@@ -13,11 +13,11 @@ replica::replica(replication_options options, member self, recovered_copy found,
   if (incomplete_) rebuilding_ = rebuilding::fetching;
 }
 
-std::vector<replica_action> replica::step(const replica_event& what, moment now) {
+std::vector<replica_action>& replica::step(const replica_event& what, moment now) {
   now_ = now;
   actions_.clear();
   std::visit([this](const auto& e) { on(e); }, what);
-  return std::exchange(actions_, {});
+  return actions_;
 }
 
 void replica::send(node_id to, decltype(message::body) body) {
@@ -45,6 +45,7 @@ void replica::on(const event::tick&) {
     change_members();
     go_on_moving();
   } else if (stands_ == standing::follower) {
+    acknowledge_at_last();
     seek_primary();
     go_on_rebuilding();
     try_take_over();

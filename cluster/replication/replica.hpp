@@ -44,8 +44,9 @@ public:
   /// Promises what an earlier life may have promised (R7).
   replica(replication_options options, member self, recovered_copy found, moment now);
 
-  /// Handles one event. `now` never goes back.
-  [[nodiscard]] std::vector<replica_action> step(const replica_event& what, moment now);
+  /// Handles one event. `now` never goes back. The actions are the caller's, to move from, until
+  /// the next step.
+  [[nodiscard]] std::vector<replica_action>& step(const replica_event& what, moment now);
 
   [[nodiscard]] member self() const { return self_; }
   [[nodiscard]] standing stands() const { return stands_; }
@@ -84,7 +85,10 @@ private:
   enum class rebuilding : std::uint8_t { no, marking, drawing, fetching, installing };
 
   // Actions
-  void act(replica_action what) { actions_.push_back(std::move(what)); }
+  template <class Action>
+  void act(Action&& what) {
+    actions_.emplace_back(std::forward<Action>(what));
+  }
   void send(node_id to, decltype(message::body) body);
   std::uint64_t write(wal_piece what);
   void broken(std::string what);
@@ -94,7 +98,10 @@ private:
   [[nodiscard]] bool fenced() const;
   void on(const message& from, const append& m);
   void accept(const message& from, const append& m);
-  bool take_records(const append& m);
+  enum class taken : std::uint8_t { nothing_new, written, refused };
+  taken take_records(const append& m);
+  void acknowledge(node_id to, moment sent_at);
+  void acknowledge_at_last();
   void commit_up_to(lsn_t lsn);
   void tell_durable();
 
@@ -109,6 +116,7 @@ private:
   void on(const event::client_read& e);
   void send_append(node_id to, peer& p);
   void send_appends();
+  [[nodiscard]] bool waits_for(ack_level level) const;
   [[nodiscard]] peer* peer_of(member who);
   void advance();
   void answer_waiting();
@@ -116,6 +124,7 @@ private:
   [[nodiscard]] bool has_min_isr() const;
   /// The LSN that every member of the ack set has appended, or synced.
   [[nodiscard]] lsn_t held_by_all(bool synced) const;
+  [[nodiscard]] lsn_t held_at(ack_level level) const;
 
   // R4, R5, R6, R11: replica_membership.cpp
   [[nodiscard]] moment patience(unsigned unanswered) const;
@@ -201,6 +210,13 @@ private:
   node_id primary_heard_;
   epoch_t proved_epoch_ = 0; ///< of the primary that proved_lsn_ was proved by
   lsn_t proved_lsn_ = 0, told_durable_ = 0;
+  struct owed_ack {
+    node_id to;
+    moment sent_at; ///< of the last Append
+    moment since;   ///< it is owed
+  };
+  std::optional<owed_ack> owed_; ///< waits for a sync, to tell of that as well
+  bool durable_wanted_ = false;  ///< by the primary, at once
   moment joined_at_ = 0;
   std::map<node_id, std::pair<join, moment>> others_; ///< copies without a seat, as they said hello
 

@@ -43,7 +43,7 @@ struct nodes_seen {
 struct client_write {
   std::uint64_t token = 0;
   ack_level level = ack_level::durable;
-  record_body body;
+  shared_bytes body;
   bool more = false; ///< it is logged now, and leaves with send_logged
 };
 /// What client_write with `more` has logged leaves, in one Append for each member.

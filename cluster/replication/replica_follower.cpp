@@ -68,23 +68,45 @@ void replica::accept(const message& from, const append& m) {
   if (proved_epoch_ != m.epoch) {
     proved_epoch_ = m.epoch;
     proved_lsn_ = told_durable_ = 0;
+    owed_.reset();
   }
-  if (!take_records(m)) return;
+  const auto took = take_records(m);
+  if (took == taken::refused) return;
   const auto end = m.records.empty() ? m.previous_lsn : m.records.back().lsn;
   proved_lsn_ = std::max(proved_lsn_, end);
   commit_up_to(std::min(m.commit_lsn, planted(mistake::commit_own_end) ? log_.last().lsn : end));
-  append_ack ack{m.epoch, planted(mistake::ack_own_end) ? log_.last().lsn : end, 0, {}};
+  durable_wanted_ = m.wants_durable;
+  if (took == taken::written && m.wants_durable && !m.wants_appended) {
+    owed_ = {from.from.node, m.sent_at, owed_ ? owed_->since : now_};
+    return;
+  }
+  acknowledge(from.from.node, m.sent_at);
+}
+
+/// Of all that this primary has proved.
+void replica::acknowledge(node_id to, moment sent_at) {
+  append_ack ack{proved_epoch_, planted(mistake::ack_own_end) ? log_.last().lsn : proved_lsn_, 0,
+                 {}};
   ack.durable_lsn = std::min(log_.durable(wal_synced_), ack.appended_lsn);
+  told_durable_ = std::max(told_durable_, ack.durable_lsn);
+  owed_.reset();
   // R6: a candidate grants nothing until its compare-and-set is settled. R7: the promise is raised
   // before the Ack leaves.
   if (!change_ || planted(mistake::candidate_grants)) {
     promise_.raise(now_, options_.promise());
-    ack.granted = m.sent_at;
+    ack.granted = sent_at;
   }
-  send(from.from.node, ack);
+  send(to, ack);
 }
 
-bool replica::take_records(const append& m) {
+/// A slow disk must not cost the primary its lease, or this copy its seat.
+void replica::acknowledge_at_last() {
+  if (owed_ && now_ - owed_->since >= options_.ack_delay_max && proved_epoch_ == max_epoch_ &&
+      rebuilding_ == rebuilding::no)
+    acknowledge(owed_->to, owed_->sent_at);
+}
+
+replica::taken replica::take_records(const append& m) {
   bool written = false;
   auto previous = std::max(m.previous_lsn, log_.base().lsn);
   for (const auto& record : m.records) {
@@ -96,7 +118,7 @@ bool replica::take_records(const append& m) {
           broken("an Append of epoch " + std::to_string(m.epoch) + " with LSN " +
                  std::to_string(record.lsn) + " would cut off what is committed up to " +
                  std::to_string(commit_lsn_));
-          return false;
+          return taken::refused;
         }
         write(wal::truncation{previous + 1});
         log_.truncate_from(previous + 1);
@@ -112,8 +134,9 @@ bool replica::take_records(const append& m) {
     log_.truncate_from(end + 1);
     commit_lsn_ = std::min(commit_lsn_, end);
   }
-  if (written) act(action::sync_wal{});
-  return true;
+  if (!written) return taken::nothing_new;
+  act(action::sync_wal{});
+  return taken::written;
 }
 
 void replica::commit_up_to(lsn_t lsn) {
@@ -127,7 +150,8 @@ void replica::commit_up_to(lsn_t lsn) {
 void replica::tell_durable() {
   if (proved_epoch_ != max_epoch_ || rebuilding_ != rebuilding::no) return;
   const auto durable = std::min(log_.durable(wal_synced_), proved_lsn_);
-  if (durable <= told_durable_) return;
+  if (durable <= told_durable_ || !durable_wanted_) return;
+  if (owed_ && durable == proved_lsn_) return acknowledge(owed_->to, owed_->sent_at);
   told_durable_ = durable;
   send(primary_heard_, append_ack{proved_epoch_, proved_lsn_, durable, {}});
 }

@@ -35,10 +35,14 @@ log_position replica_log::last() const {
 }
 
 std::size_t replica_log::above(lsn_t lsn) const {
-  if (entries_.empty() || lsn < entries_.front().record.lsn) return 0;
-  // Where no number was left out, it is known where it lies.
-  const auto guess = lsn - entries_.front().record.lsn;
-  if (guess < entries_.size() && entries_[guess].record.lsn == lsn) return guess + 1;
+  if (entries_.empty()) return 0;
+  const auto end = entries_.back().record.lsn;
+  if (lsn >= end) return entries_.size();
+  // Where no number was left out, it is known where it lies; counted from the end, as that was
+  // touched last.
+  const auto back = end - lsn;
+  if (back < entries_.size() && entries_[entries_.size() - 1 - back].record.lsn == lsn)
+    return entries_.size() - back;
   const auto at =
       std::ranges::upper_bound(entries_, lsn, {}, [](const entry& e) { return e.record.lsn; });
   return static_cast<std::size_t>(at - entries_.begin());
@@ -71,9 +75,12 @@ std::vector<log_record> replica_log::behind(lsn_t lsn, std::size_t count_max) co
 }
 
 lsn_t replica_log::durable(std::uint64_t wal_synced) const {
-  // Later records lie behind earlier ones in the write-ahead log, also after a truncation.
-  const auto at = std::ranges::upper_bound(entries_, wal_synced, {}, &entry::wal_position);
-  return at == entries_.begin() ? base_.lsn : std::prev(at)->record.lsn;
+  // Later records lie behind earlier ones in the write-ahead log, also after a truncation. That
+  // goes forward as a rule, so it is followed and not looked for.
+  auto& n = durable_count_;
+  while (n != 0 && entries_[n - 1].wal_position > wal_synced) --n;
+  while (n != entries_.size() && entries_[n].wal_position <= wal_synced) ++n;
+  return n == 0 ? base_.lsn : entries_[n - 1].record.lsn;
 }
 
 void replica_log::append(log_record record, std::uint64_t wal_position) {
@@ -83,11 +90,14 @@ void replica_log::append(log_record record, std::uint64_t wal_position) {
 
 void replica_log::truncate_from(lsn_t lsn) {
   entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(above(lsn - 1)), entries_.end());
+  durable_count_ = std::min(durable_count_, entries_.size());
 }
 
 void replica_log::trim(lsn_t lsn) {
   const auto end = at_or_below(lsn);
-  entries_.erase(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(above(lsn)));
+  const auto count = above(lsn);
+  entries_.erase(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(count));
+  durable_count_ -= std::min(durable_count_, count);
   base_ = end;
 }
 

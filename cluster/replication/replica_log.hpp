@@ -1,7 +1,7 @@
 #pragma once
 
-#include "cluster/replication/record_body.hpp"
 #include "messages/ids.hpp"
+#include "messages/shared_bytes.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -16,7 +16,7 @@ struct log_record {
   lsn_t lsn = 0; ///< grows along the log; numbers may be left out
   epoch_t epoch = 0;
   bool no_op = false;
-  record_body body;
+  shared_bytes body;
   friend bool operator==(const log_record&, const log_record&) = default;
 };
 
@@ -53,6 +53,13 @@ public:
   [[nodiscard]] log_position at_or_below(lsn_t lsn) const;
   /// Up to `count_max` records behind an LSN, which is at least the base's.
   [[nodiscard]] std::vector<log_record> behind(lsn_t lsn, std::size_t count_max) const;
+  /// Calls use(record, hash of the log up to it) with those behind an LSN, in order, until it
+  /// returns false.
+  template <class Use>
+  void each_behind(lsn_t lsn, Use&& use) const {
+    for (auto i = above(lsn); i < entries_.size(); ++i)
+      if (!use(entries_[i].record, entries_[i].hash)) return;
+  }
   /// The last LSN whose records have all been written at or below a place in the write-ahead log.
   [[nodiscard]] lsn_t durable(std::uint64_t wal_synced) const;
 
@@ -74,6 +81,8 @@ private:
 
   log_position base_;
   std::deque<entry> entries_;
+  /// So many at the front were found to be on disk: the next search begins there.
+  mutable std::size_t durable_count_ = 0;
 };
 
 } // namespace warp::cluster::replication

@@ -20,6 +20,9 @@ struct append {
   moment sent_at = 0; ///< of the primary's clock; the Ack sends it back
   std::vector<log_record> records;
   epoch_t reset_epoch = 0; ///< R11: of the authority key
+  /// What the primary waits for: an Ack as soon as the records are appended, as soon as they are
+  /// synced. Of the other it hears with that one, or a little later.
+  bool wants_appended = true, wants_durable = true;
 };
 
 /// Answer: both LSNs end where this Append has proved the logs equal, never at the acker's own end.

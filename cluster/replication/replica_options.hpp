@@ -51,6 +51,8 @@ struct replication_options {
   /// (I12) and for as long as it says so at least this often.
   lsn_t pin_max = 1 << 20;
   moment pin_timeout = 5 * seconds;
+  /// An Ack waits for its sync, to tell of both, for so long at most.
+  moment ack_delay_max = 25 * milliseconds;
   /// Records of one Append.
   std::size_t batch_max = 256;
   /// Records that this machine has forgotten can be read back (action::read_log).

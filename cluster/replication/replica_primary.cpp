@@ -74,9 +74,17 @@ void replica::send_append(node_id to, peer& p) {
            now_,
            log_.behind(from.lsn, options_.batch_max),
            known_.reset_epoch};
+  m.wants_appended = waits_for(ack_level::replicated) || !known_.lists({to, p.boot});
+  m.wants_durable = waits_for(ack_level::durable);
   p.sent = m.records.empty() ? from.lsn : m.records.back().lsn;
   p.sent_at = now_;
   send(to, std::move(m));
+}
+
+/// Does a commit, or an answer, wait for members to get so far?
+bool replica::waits_for(ack_level level) const {
+  return options_.level == level ||
+         std::ranges::any_of(writes_, [&](const waiting_write& w) { return w.level == level; });
 }
 
 void replica::send_appends() {
@@ -144,7 +152,8 @@ lsn_t replica::held_by_all(bool synced) const {
   const auto own = synced ? log_.durable(wal_synced_) : log_.last().lsn;
   if (planted(mistake::ack_before_append)) return own;
   auto least = std::numeric_limits<lsn_t>::max();
-  for (const auto& m : ack_set(known_, change_)) {
+  std::vector<member> room;
+  for (const auto& m : ack_set(known_, change_, room)) {
     lsn_t has = 0;
     if (m == self_) {
       has = own;
@@ -158,6 +167,21 @@ lsn_t replica::held_by_all(bool synced) const {
   return least;
 }
 
+/// Up to where a write of this level may be answered.
+lsn_t replica::held_at(ack_level level) const {
+  switch (level) {
+  case ack_level::async:
+    return log_.last().lsn;
+  case ack_level::sync:
+    return log_.durable(wal_synced_);
+  case ack_level::replicated:
+    return held_by_all(false);
+  case ack_level::durable:
+    return held_by_all(true);
+  }
+  return 0;
+}
+
 void replica::advance() {
   if (stands_ != standing::primary) return;
   commit_up_to(std::min(held_by_all(options_.level == ack_level::durable), log_.last().lsn));
@@ -167,10 +191,11 @@ void replica::advance() {
 
 void replica::answer_waiting() {
   if (!writes_.empty()) {
-    const lsn_t held[] = {log_.last().lsn, log_.durable(wal_synced_), held_by_all(false),
-                          held_by_all(true)};
+    std::optional<lsn_t> held[4];
     std::erase_if(writes_, [&](const waiting_write& w) {
-      if (w.lsn > held[static_cast<std::size_t>(w.level)]) return false;
+      auto& to = held[static_cast<std::size_t>(w.level)];
+      if (!to) to = held_at(w.level);
+      if (w.lsn > *to) return false;
       // It is logged, so it may not be refused any more: whether enough copies will have it is
       // open.
       const bool enough = w.level < ack_level::replicated || has_min_isr();
@@ -178,6 +203,7 @@ void replica::answer_waiting() {
       return true;
     });
   }
+  if (reads_.empty()) return;
   std::erase_if(reads_, [&](const waiting_read& r) {
     if (r.depends_on > commit_lsn_) return false;
     act(action::answer{r.token, may_read(now_) ? op_code::ok : op_code::unavailable, 0});
@@ -233,7 +259,8 @@ void replica::on(const event::client_read& e) {
 bool replica::may_read(moment now) const {
   if (!serving_ || reads_stopped_) return false;
   if (planted(mistake::lease_not_checked)) return true;
-  return std::ranges::all_of(lease_set(known_, change_), [&](const member& m) {
+  std::vector<member> room;
+  return std::ranges::all_of(lease_set(known_, change_, room), [&](const member& m) {
     if (m == self_) return true;
     const auto at = peers_.find(m.node);
     return at != peers_.end() && at->second.boot == m.boot &&

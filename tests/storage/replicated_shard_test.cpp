@@ -65,7 +65,7 @@ public:
   }
   void commit(lsn_t lsn) {
     for (auto at = bodies.begin(); at != bodies.end() && at->first <= lsn; at = bodies.erase(at))
-      REQUIRE(copy->apply({at->first, 1, at->first}, at->second).ok());
+      REQUIRE(apply(*copy, {at->first, 1, at->first}, at->second).ok());
     copy->note_commit(lsn);
   }
   void sync() {
@@ -259,7 +259,7 @@ TEST_CASE("what has expired is there until its removal is pending, and gone when
   CHECK(c.depends_on == 3);
   const auto keys = [&] { return c.db->stats(shard_id{0}).table.keys; }; // a scan hides it
   CHECK(keys() == 2);
-  REQUIRE(c.copy->apply({3, 1, 0}, effect.body).ok());
+  REQUIRE(apply(*c.copy, {3, 1, 0}, effect.body).ok());
   CHECK(keys() == 1);
 }
 
@@ -438,7 +438,7 @@ TEST_CASE("a malformed body is refused and nothing is logged", "[storage][replic
                            std::string("\x04\0\0\0\0\0\0\0", 8), std::string(30, '\xff')})
     CHECK(c.copy->append(1, 1, body).code() == op_code::corruption);
   const log_record r{.op = log_op::put, .lsn = 1, .key = "a", .value = "1"};
-  CHECK(c.copy->append(1, 1, body_of(r) + "x").code() == op_code::corruption);
+  CHECK(c.copy->append(1, 1, std::string{body_of(r).view()} + "x").code() == op_code::corruption);
   CHECK(c.copy->append(1, 1, body_of(r)).ok());
 }
 
@@ -532,7 +532,7 @@ TEST_CASE("random writes, commits, undos and crashes leave what a model has",
         while (!bytes.empty()) {
           REQUIRE(decode_record(bytes, lsn, r));
           if (lsn <= at || lsn > (*frame)->keep || lsn > committed) continue;
-          REQUIRE(c->copy->apply({lsn, epoch, lsn}, body_of(r)).ok());
+          REQUIRE(apply(*c->copy, {lsn, epoch, lsn}, body_of(r)).ok());
           at = lsn;
         }
       }

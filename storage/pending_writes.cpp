@@ -72,8 +72,8 @@ bool pending_writes::answer_retry(const operation& op, op_reply& reply, write_ef
   return true;
 }
 
-void pending_writes::read(const operation& op, std::uint64_t hash, bool pending,
-                          value_arena& arena, op_reply& reply) {
+void pending_writes::read(const operation& op, std::uint64_t hash, bool pending, value_arena& arena,
+                          op_reply& reply) {
   const shard::call c{op, hash, nullptr, time_.now_ms(), arena};
   if (cleared_at_ != 0 || pending) return overlay_.apply(c, reply);
   std::lock_guard hold{home_.lock()};

@@ -86,8 +86,7 @@ private:
     }
   };
   /// By key: the newest pending write of it.
-  using newest_by_key =
-      std::unordered_map<hashed_key<std::string>, lsn_t, known_hash, same_key>;
+  using newest_by_key = std::unordered_map<hashed_key<std::string>, lsn_t, known_hash, same_key>;
   struct entry {
     lsn_t lsn;
     newest_by_key::pointer key; ///< stays where it is

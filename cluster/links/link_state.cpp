@@ -84,9 +84,4 @@ std::vector<shard_message> link_state::take(std::size_t bytes) {
   return taken;
 }
 
-bool link_state::has(std::size_t bytes) const {
-  std::lock_guard guard{mutex_};
-  return outbox_.bytes() >= bytes;
-}
-
 } // namespace warp::cluster::links

@@ -71,8 +71,6 @@ public:
   bool down(const op_status& reason, bool refused);
   /// What to send next; nothing: the next push() wakes.
   [[nodiscard]] std::vector<shard_message> take(std::size_t bytes);
-  /// Do so many bytes wait?
-  [[nodiscard]] bool has(std::size_t bytes) const;
 
 private:
   const node_id node_;

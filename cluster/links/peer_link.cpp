@@ -19,9 +19,6 @@ namespace {
 using actors::frame;
 using clock = std::chrono::steady_clock;
 
-/// What is worth an envelope of its own while another one is under way.
-constexpr std::size_t gather_bytes = 64u << 10;
-
 frame to_frame(std::vector<char> bytes) {
   return {std::make_shared<const std::vector<char>>(std::move(bytes))};
 }
@@ -180,6 +177,7 @@ private:
     identity_ = who;
     self_->monitor(remote_);
     sent_ = received_ = 0;
+    uncredited_ = 0;
     in_flight_.clear();
     in_flight_bytes_ = 0;
     outgoing_.clear();
@@ -238,9 +236,7 @@ private:
     while (remote_) {
       const auto rest = outgoing_.size() - outgoing_at_;
       if (rest == 0) {
-        if (in_flight_bytes_ >= options().window_bytes) return;
-        // Small messages gather while an envelope is under way: its credit sends them in one.
-        if (!in_flight_.empty() && !state_->has(gather_bytes)) return;
+        if (in_flight_bytes_ >= options().window_bytes) return ask_for_credit();
         const auto messages = state_->take(options().batch_bytes);
         if (messages.empty()) return;
         auto bytes = encode_envelope(core_->self, messages);
@@ -256,7 +252,8 @@ private:
         continue;
       }
       const auto size = std::min(rest, options().piece_bytes);
-      if (in_flight_bytes_ != 0 && in_flight_bytes_ + size > options().window_bytes) return;
+      if (in_flight_bytes_ != 0 && in_flight_bytes_ + size > options().window_bytes)
+        return ask_for_credit();
       if (size == outgoing_.size()) {
         send_piece(std::exchange(outgoing_, {}), true);
         continue;
@@ -279,15 +276,22 @@ private:
     self_->send(remote_, piece_atom_v, session_, sent_, last, to_frame(std::move(bytes)));
   }
 
+  /// The peer says how far it is only now and then, but at once after an empty piece.
+  void ask_for_credit() {
+    if (!in_flight_.empty() && in_flight_.back().bytes != 0) send_piece({}, true);
+  }
+
   void on_credit(std::uint64_t session, std::uint64_t number) {
     if (!remote_ || session != session_) return;
     while (!in_flight_.empty() && in_flight_.front().number <= number) {
       const auto& taken = in_flight_.front();
-      const auto us =
-          std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - taken.sent_at);
-      auto& mean = state_->counters.round_trip_us;
-      const auto now = static_cast<std::uint64_t>(us.count());
-      mean = mean == 0 ? now : (mean * 7 + now) / 8;
+      if (taken.number == number) { // the one that was answered
+        const auto us =
+            std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - taken.sent_at);
+        auto& mean = state_->counters.round_trip_us;
+        const auto now = static_cast<std::uint64_t>(us.count());
+        mean = mean == 0 ? now : (mean * 7 + now) / 8;
+      }
       in_flight_bytes_ -= taken.bytes;
       in_flight_.pop_front();
     }
@@ -295,9 +299,9 @@ private:
     flush();
   }
 
-  /// Where nothing is under way that would show it, an empty piece shows how far the peer is.
+  /// An empty piece shows how far the peer is.
   void beat() {
-    if (remote_ && in_flight_.empty()) send_piece({}, true);
+    if (remote_ && (in_flight_.empty() || in_flight_.back().bytes != 0)) send_piece({}, true);
     self_->delayed_send(self_, options().heartbeat, beat_atom_v);
   }
 
@@ -315,8 +319,12 @@ private:
       return malformed(fmt::format("piece {} follows piece {}", number, received_));
     received_ = number;
     state_->counters.bytes_received += bytes.size();
+    if (bytes.empty()) {
+      give_credit(number);
+      return;
+    }
     if (incoming_.empty() && last) {
-      if (!bytes.empty() && !take(bytes)) return;
+      if (!take(bytes)) return;
     } else {
       const auto whole =
           incoming_.empty() ? envelope_bytes(bytes) : bytes.size() + incoming_.size();
@@ -327,6 +335,13 @@ private:
       incoming_.insert(incoming_.end(), bytes.begin(), bytes.end());
       if (last && !take(std::exchange(incoming_, {}))) return;
     }
+    // A message of its own for each piece would be half of all messages.
+    uncredited_ += bytes.size();
+    if (uncredited_ >= options().window_bytes / 8) give_credit(number);
+  }
+
+  void give_credit(std::uint64_t number) {
+    uncredited_ = 0;
     self_->send(remote_, credit_atom_v, session_, number);
   }
 
@@ -371,6 +386,7 @@ private:
   std::uint64_t session_ = 0;
   std::optional<node_identity> identity_;
   std::uint64_t sent_ = 0, received_ = 0; ///< numbers of pieces
+  std::size_t uncredited_ = 0;            ///< bytes received
   std::deque<piece_in_flight> in_flight_;
   std::size_t in_flight_bytes_ = 0;
   std::vector<char> outgoing_; ///< an envelope that is sent in pieces

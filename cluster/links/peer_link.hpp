@@ -19,9 +19,11 @@ namespace warp::cluster::links {
 ///    id connects. The other looks at its peer's address as well (link_probe.hpp), so that both
 ///    know, and say, why there is no link.
 /// 2. A link is a session, drawn by the node that connects. Pieces are numbered from 1; the one
-///    who receives answers each, after the listener has it, with a credit. At most
-///    link_options::window_bytes are without credit; the rest waits in the outbox, which is bounded
-///    as well: nothing here grows by load but the mailbox, by at most the peer's window.
+///    who receives answers with a credit, after the listener has them, where an eighth of the
+///    window has come since the last one, and at once after an empty piece, which is how to ask for
+///    it. At most link_options::window_bytes are without credit; the rest waits in the outbox,
+///    which is bounded as well: nothing here grows by load but the mailbox, by at most the peer's
+///    window.
 /// 3. A piece out of turn, an envelope that cannot be, or one that is not from the peer ends the
 ///    session, with a goodbye that says why; the next one begins anew.
 /// 4. A new hello of the same node takes the place of the session that is there.

@@ -85,8 +85,8 @@ void replica::accept(const message& from, const append& m) {
 
 /// Of all that this primary has proved.
 void replica::acknowledge(node_id to, moment sent_at) {
-  append_ack ack{proved_epoch_, planted(mistake::ack_own_end) ? log_.last().lsn : proved_lsn_, 0,
-                 {}};
+  append_ack ack{
+      proved_epoch_, planted(mistake::ack_own_end) ? log_.last().lsn : proved_lsn_, 0, {}};
   ack.durable_lsn = std::min(log_.durable(wal_synced_), ack.appended_lsn);
   told_durable_ = std::max(told_durable_, ack.durable_lsn);
   owed_.reset();

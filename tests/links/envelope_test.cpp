@@ -181,9 +181,9 @@ TEST_CASE("pointers that all point at one large list do not multiply it", "[link
   }
   REQUIRE(source != 0);
   const auto target = source + 1 + (get(source) >> 2 & 0x3fffffff);
-  // The 40 others have their records' pointer, 0, as the last word of 7 before the last one's.
+  // The 40 others have their records' pointer, 0, as the last word of 8 before the last one's.
   for (std::size_t i = 1; i <= 40; ++i) {
-    const auto at = source - 7 * i;
+    const auto at = source - 8 * i;
     REQUIRE(get(at) == 0);
     const std::uint64_t w = 1 | std::uint64_t{target - at - 1} << 2 | get(source) >> 32 << 32;
     std::memcpy(word(at), &w, 8);

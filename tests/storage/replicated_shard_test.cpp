@@ -28,6 +28,11 @@ struct standing_clock final : storage::clock {
   std::uint64_t at_us = 1'800'000'000'000'000;
 };
 
+op_status apply(replicated_shard& copy, const applied_place& to, std::string_view body) {
+  const committed_record one{to, body};
+  return copy.apply({&one, 1});
+}
+
 /// One replicated shard, its log driven by hand.
 class one_copy {
 public:

@@ -293,10 +293,12 @@ TEST_CASE("a full buffer turns writers away until a round has made room", "[stor
   CHECK(accepted <= 11);
   CHECK_FALSE(log.log(0).has_room());
   CHECK(log.log(0).wait_for_room(in(1ms)) == op_code::overloaded);
-  std::thread waiter{[&] { CHECK(log.log(0).wait_for_room(in(far_future)) == op_code::ok); }};
+  auto waited = op_code::unavailable;
+  std::thread waiter{[&] { waited = log.log(0).wait_for_room(in(far_future)); }};
   while (!log.round()) {
   }
   waiter.join();
+  CHECK(waited == op_code::ok);
   CHECK(log.stream().buffered_bytes() == 0);
   CHECK(log.put(0, "k", value) != 0);
 }
@@ -337,10 +339,11 @@ TEST_CASE("those who wait for a write learn that it failed", "[storage][wal]") {
   REQUIRE(log.open().ok());
   const auto lsn = log.put(0, "bad", "2");
   files.inject({.operation = file_operation::sync});
-  std::thread waiter{
-      [&] { CHECK(log.log(0).wait_durable(lsn, in(far_future)) == op_code::io_error); }};
+  auto waited = op_code::ok;
+  std::thread waiter{[&] { waited = log.log(0).wait_durable(lsn, in(far_future)); }};
   log.round();
   waiter.join();
+  CHECK(waited == op_code::io_error);
 }
 
 TEST_CASE("a failed stream starts a new chain once checkpoints hold its shards", "[storage][wal]") {
@@ -500,16 +503,20 @@ TEST_CASE("an idle writer sleeps until it is needed, and names what it synced", 
   CHECK(files.count(file_operation::sync) == syncs);
 
   SECTION("an append wakes it") {
-    std::thread writer{[&] { CHECK(log.stream().run(far_future)); }};
+    bool ran = false;
+    std::thread writer{[&] { ran = log.stream().run(far_future); }};
     const auto lsn = log.put(1, "b", "2");
-    CHECK(log.log(1).wait_durable(lsn, in(far_future)) ==
-          op_code::ok); // flushed after the interval
+    const auto waited = log.log(1).wait_durable(lsn, in(far_future)); // flushed after the interval
     writer.join();
+    CHECK(ran);
+    CHECK(waited == op_code::ok);
   }
   SECTION("interrupt() ends its sleep") {
-    std::thread writer{[&] { CHECK_FALSE(log.stream().run(far_future)); }};
+    bool ran = true;
+    std::thread writer{[&] { ran = log.stream().run(far_future); }};
     log.stream().interrupt();
     writer.join();
+    CHECK_FALSE(ran);
   }
   SECTION("a round that is asked for while nothing waits costs nothing") {
     log.stream().request_sync();

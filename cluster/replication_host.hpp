@@ -185,6 +185,10 @@ private:
     bool fits = false; ///< the record at `at` is in this log
   };
 
+  /// Of a record in memory, beside its body.
+  static constexpr std::size_t record_overhead = 96;
+  static constexpr auto no_tickets = ~std::uint64_t{0};
+
   replication_host(storage::engine& engine, shard_id shard, replication_host_options options,
                    replication_surroundings& around);
   op_status recover(replication::node_id self);

@@ -31,7 +31,7 @@ def figure(name, unit, runs, bar=None, at_most=False, note=""):
     verdict = "-" if bar is None else "met" if (max(runs) <= bar if at_most else value >= bar) else "NOT MET"
     bound = "" if bar is None else f"{'at most' if at_most else 'at least'} {bar:g}"
     rows.append({"name": name, "unit": unit, "runs": runs, "bar": bar, "at_most": at_most, "verdict": verdict})
-    print(f"{name:58} {value:12,.2f} {unit:10} [{min(runs):,.2f} .. {max(runs):,.2f}]  {bound:14} {verdict}{'  ' + note if note else ''}", flush=True)
+    print(f"{name:66} {value:12,.2f} {unit:10} [{min(runs):,.2f} .. {max(runs):,.2f}]  {bound:14} {verdict}{'  ' + note if note else ''}", flush=True)
 
 
 def title(text):
@@ -167,27 +167,34 @@ class Alone(Cluster):
         return self
 
 
+LOADS = {12: "12 connections of 64", 48: "48 connections of 64"}  # the second about what redis-benchmark opens
+
+
 def throughput(rounds, seconds):
     figures = {}
     for _ in range(rounds):
         with Alone(nodes=1, shards=64).start() as c:
             for level in ("sync", "async"):
-                figures.setdefault(level, []).append(rate(c, level, seconds, 12, 64))
+                for threads in LOADS:
+                    figures.setdefault((level, threads), []).append(rate(c, level, seconds, threads, 64))
         for level in ("durable", "replicated"):
             with Cluster(shards=64, level=level).start() as c:
                 time.sleep(3)
-                figures.setdefault(level, []).append(rate(c, level, seconds, 12, 64))
+                for threads in LOADS:
+                    figures.setdefault((level, threads), []).append(rate(c, level, seconds, threads, 64))
 
-    def column(level, number):
-        return [run[number] for run in figures[level]]
-    for level, what in (("sync", "one node, sync"), ("durable", "three nodes, durable"), ("async", "one node, async"),
-                        ("replicated", "three nodes, replicated")):
-        figure(f"{what}: SET of 100 B, 12 connections of 64", "k/s", [x / 1000 for x in column(level, 0)])
-    for many, one, bar in (("durable", "sync", 35), ("replicated", "async", 40)):
-        figure(f"{many} of three nodes / {one} of one", "%", [100 * a / b for a, b in zip(column(many, 0), column(one, 0))], bar)
-    for level, what in (("sync", "one node, sync"), ("async", "one node, async"), ("durable", "three nodes together, durable"),
-                        ("replicated", "three nodes together, replicated")):
-        figure(f"{what}: CPU for each SET", "us", column(level, 1))
+    def column(level, threads, number):
+        return [run[number] for run in figures[level, threads]]
+    for threads, load in LOADS.items():
+        for level, what in (("sync", "one node, sync"), ("durable", "three nodes, durable"), ("async", "one node, async"),
+                            ("replicated", "three nodes, replicated")):
+            figure(f"{what}: SET of 100 B, {load}", "k/s", [x / 1000 for x in column(level, threads, 0)])
+        for many, one, bar in (("durable", "sync", 35), ("replicated", "async", 40)):
+            shares = [100 * a / b for a, b in zip(column(many, threads, 0), column(one, threads, 0))]
+            figure(f"{many} of three nodes / {one} of one, {load}", "%", shares, bar)
+        for level, what in (("sync", "one node, sync"), ("async", "one node, async"), ("durable", "three nodes together, durable"),
+                            ("replicated", "three nodes together, replicated")):
+            figure(f"{what}: CPU for each SET, {load}", "us", column(level, threads, 1))
 
 
 def main():

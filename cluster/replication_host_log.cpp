@@ -1,0 +1,128 @@
+// What a machine writes to its log, when that is on disk, and what is committed.
+
+#include "cluster/replication_host.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+#include <variant>
+
+namespace warp::cluster {
+
+using namespace replication;
+
+void replication_host::on(action::write_wal& a) {
+  std::visit([&](const auto& w) { write(a.position, w); }, a.what);
+}
+
+void replication_host::write(std::uint64_t position, const wal::fence& w) {
+  shard_->fence(w.max_epoch);
+  pieces_.push_back({position, 0, w.max_epoch});
+}
+
+void replication_host::write(std::uint64_t position, const wal::record& w) {
+  if (auto status = shard_->append(w.what.lsn, w.what.epoch, w.what.body); !status.ok())
+    return halt(std::move(status));
+  const auto size = w.what.body.size() + record_overhead;
+  held_.push_back({w.what.lsn, size});
+  held_bytes_ += size;
+  pending_bytes_ += size;
+  pieces_.push_back({position, w.what.lsn, 0});
+}
+
+void replication_host::write(std::uint64_t position, const wal::truncation& w) {
+  shard_->cut(w.from - 1);
+  for (; !held_.empty() && held_.back().lsn >= w.from; held_.pop_back()) {
+    held_bytes_ -= held_.back().bytes;
+    pending_bytes_ -= held_.back().bytes;
+  }
+  for (auto& piece : pieces_) // never comes to disk, and nobody waits for it
+    if (piece.lsn >= w.from) piece.lsn = 0;
+  pieces_.push_back({position, 0, 0});
+}
+
+void replication_host::write(std::uint64_t position, const wal::commit& w) {
+  shard_->note_commit(w.lsn);
+  pieces_.push_back({position, 0, 0});
+}
+
+void replication_host::write(std::uint64_t position, const wal::incomplete&) {
+  marks_.incomplete = true;
+  if (auto status = write_marks(files_, engine_.options().folder, id_, marks_); !status.ok())
+    return halt(std::move(status));
+  pieces_.push_back({position, 0, 0});
+}
+
+void replication_host::write(std::uint64_t position, const wal::complete&) {
+  marks_.incomplete = false;
+  if (auto status = write_marks(files_, engine_.options().folder, id_, marks_); !status.ok())
+    return halt(std::move(status));
+  pieces_.push_back({position, 0, 0});
+}
+
+void replication_host::write(std::uint64_t position, const wal::installation& w) {
+  floor_ = {w.end.lsn, w.end.epoch, w.end.hash};
+  if (auto status = shard_->install(incoming_, floor_); !status.ok())
+    return halt(std::move(status));
+  held_.clear();
+  readers_.clear();
+  held_bytes_ = pending_bytes_ = 0;
+  for (auto& piece : pieces_) piece.lsn = 0;
+  pieces_.push_back({position, 0, 0});
+  ++stats_.checkpoints_installed;
+}
+
+/// How far the pieces that were written are on disk.
+void replication_host::look_at_disk() {
+  if (shard_->log_failed())
+    return halt({op_code::io_error,
+                 fmt::format("shard {}: its log has failed; the node should hand over what it has "
+                             "and end",
+                             id_.value)});
+  const auto lsn = shard_->durable_lsn();
+  const auto epoch = shard_->durable_epoch();
+  std::uint64_t position = 0;
+  for (; !pieces_.empty() && pieces_.front().lsn <= lsn && pieces_.front().epoch <= epoch;
+       pieces_.pop_front())
+    position = pieces_.front().position;
+  if (position != 0) events_.push_back(event::wal_synced{position});
+}
+
+/// What is committed and on disk need not be in memory, but for what copies may ask for next.
+void replication_host::forget_old() {
+  if (held_bytes_ - pending_bytes_ <= options_.kept_bytes) return;
+  const auto up_to = std::min(shard_->applied().lsn, shard_->durable_lsn());
+  auto left = held_bytes_ - pending_bytes_;
+  lsn_t lsn = 0;
+  for (const auto& r : held_) {
+    if (left <= options_.kept_bytes / 2 || r.lsn > up_to) break;
+    left -= r.bytes;
+    lsn = r.lsn;
+  }
+  if (lsn == 0) return;
+  // The machine may keep more, for members that lag behind. It does nothing but forget.
+  static_cast<void>(machine_->step(event::checkpoint_published{lsn}, around_.now()));
+  for (; !held_.empty() && held_.front().lsn <= machine_->log().base().lsn; held_.pop_front())
+    held_bytes_ -= held_.front().bytes;
+}
+
+void replication_host::on(const action::committed& a) {
+  std::array<storage::committed_record, storage::replicated_shard::apply_max> some;
+  std::size_t count = 0, bytes = 0;
+  const auto apply = [&] {
+    if (auto status = shard_->apply(std::span{some}.first(count)); !status.ok())
+      halt(std::move(status));
+    pending_bytes_ -= bytes;
+    count = bytes = 0;
+    return !halted_;
+  };
+  machine_->log().each_behind(shard_->applied().lsn, [&](const log_record& r, std::uint64_t hash) {
+    if (r.lsn > a.lsn) return false;
+    some[count++] = {{r.lsn, r.epoch, hash}, r.body.view()};
+    bytes += r.body.size() + record_overhead;
+    return count < some.size() || apply();
+  });
+  if (count != 0) apply();
+}
+
+} // namespace warp::cluster

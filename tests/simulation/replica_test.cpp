@@ -273,7 +273,7 @@ namespace {
 /// Node 2 in its second life, with LSN 5 of epoch 3 committed, listed under its first.
 struct left_over {
   replica machine;
-  explicit left_over(bool incomplete = false)
+  explicit left_over(bool incomplete = false, bool repaired = false)
       : machine(
             {}, {node_id{2}, boot_id{2}},
             [&] {
@@ -281,6 +281,7 @@ struct left_over {
               found.log.append(record(5, 3), 0);
               found.commit_lsn = 5;
               found.incomplete = incomplete;
+              found.repaired = repaired;
               return found;
             }(),
             0) {
@@ -321,6 +322,27 @@ TEST_CASE(
   CHECK(refused(listed.machine, 2 * seconds));
   left_over damaged{true};
   CHECK(refused(damaged.machine, 2 * seconds));
+}
+
+TEST_CASE("a repaired copy takes up no seat, until a loss was accepted for it (R11)",
+          "[replication]") {
+  for (const bool repaired : {false, true}) {
+    left_over copy{false, repaired};
+    const auto claims = of<action::compare_and_set>(copy.machine.step(event::tick{}, 2 * seconds));
+    CHECK(claims.size() == (repaired ? 0 : 1));
+  }
+  left_over copy{false, true};
+  const auto wants =
+      of<action::compare_and_set>(copy.machine.step(event::accept_loss{}, 2 * seconds));
+  REQUIRE(wants.size() == 1);
+  CHECK(copy.machine.repaired());
+  // The mark goes with the fence, so before anything that the new reign acknowledges.
+  const auto won = copy.machine.step(event::authority_read{8, wants[0].value}, 2 * seconds);
+  const auto written = of<action::write_wal>(won);
+  REQUIRE(written.size() == 2);
+  CHECK(std::holds_alternative<wal::complete>(written[0].what));
+  CHECK(std::holds_alternative<wal::fence>(written[1].what));
+  CHECK_FALSE(copy.machine.repaired());
 }
 
 TEST_CASE("a copy that knows of more than was left after an accepted loss is rebuilt (R11)",

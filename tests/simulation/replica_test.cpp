@@ -245,6 +245,74 @@ TEST_CASE("a silent member is waited for until its removal is settled (R4, R5)",
   CHECK(of<action::answer>(settled)[0].code == op_code::ok);
 }
 
+namespace {
+
+/// A primary with Appends of two records that serves, and two writes of which the first is sent.
+struct busy_primary {
+  replica machine;
+  busy_primary()
+      : machine(
+            [] {
+              replication_options options;
+              options.batch_max = 2;
+              return options;
+            }(),
+            one, {}, 0) {
+    const auto fence = machine.step(event::authority_read{7, {3, one, {one, two}}}, 0);
+    const auto no_op = machine.step(all_synced(fence), 0);
+    (void)machine.step(all_synced(no_op), 0);
+    (void)machine.step(event::received{{two, append_ack{3, 65'537, 65'537, 0}}}, 0);
+    REQUIRE(machine.serves());
+    (void)machine.step(all_synced(write(0)), 0);
+    CHECK(said<append>(write(1)).empty());
+  }
+  std::vector<replica_action> write(std::uint64_t token) {
+    return machine.step(event::client_write{token, ack_level::durable, "x"}, 0);
+  }
+  std::vector<replica_action> hear(decltype(message::body) body, moment now) {
+    return machine.step(event::received{{two, std::move(body)}}, now);
+  }
+};
+
+} // namespace
+
+TEST_CASE("what is written while an Append is under way leaves with its Ack, all of it",
+          "[replication]") {
+  busy_primary p;
+  for (std::uint64_t token = 2; token < 6; ++token) CHECK(said<append>(p.write(token)).empty());
+  const auto then = said<append>(p.hear(append_ack{3, 65'538, 65'537, 0}, 10));
+  REQUIRE(then.size() == 3); // five records
+  CHECK(then.back().records.back().lsn == 65'543);
+  // Nothing while they are under way, and nothing twice.
+  CHECK(said<append>(p.write(6)).empty());
+  CHECK(said<append>(p.hear(append_ack{3, 65'540, 65'538, 0}, 20)).empty());
+  CHECK(said<append>(p.hear(append_ack{3, 65'542, 65'538, 0}, 20)).empty());
+  CHECK(said<append>(p.hear(append_ack{3, 65'543, 65'538, 0}, 20)).size() == 1);
+}
+
+TEST_CASE(
+    "a lost Append or Ack holds up what gathers behind it until the next heartbeat, no longer",
+    "[replication]") {
+  const auto beat = replication_options{}.heartbeat;
+  busy_primary p;
+  const auto heartbeat = said<append>(p.machine.step(event::tick{}, beat));
+  REQUIRE(heartbeat.size() == 1);
+  REQUIRE(heartbeat[0].previous_lsn == 65'538);
+  REQUIRE(heartbeat[0].records.size() == 1);
+  SECTION("the Ack was lost: this one proves the same") {
+    CHECK(said<append>(p.hear(append_ack{3, 65'539, 65'537, beat}, beat)).empty());
+    CHECK(said<append>(p.write(2)).size() == 1);
+  }
+  SECTION("the Append was lost: what comes behind it does not fit") {
+    const auto again = said<append>(p.hear(append_nack{3, 65'538}, beat));
+    REQUIRE(again.size() == 1);
+    CHECK(again[0].previous_lsn == 65'537);
+    CHECK(again[0].records.size() == 2);
+    CHECK(said<append>(p.hear(append_ack{3, 65'539, 65'537, beat}, beat)).empty());
+    CHECK(said<append>(p.write(2)).size() == 1);
+  }
+}
+
 TEST_CASE("a planned hand-over stops reads before it asks etcd (R12)", "[replication]") {
   primary p;
   (void)p.ack(65'537, 0, 10);

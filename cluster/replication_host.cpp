@@ -83,6 +83,7 @@ op_status replication_host::recover(node_id self) {
   found.max_epoch = shard_->found().max_epoch;
   found.incomplete = marks_.incomplete;
   found.stopped_boot = marks_.stopped_boot;
+  found.repaired = marks_.repaired;
   if (auto status = read_tail(found); !status.ok()) return status;
   if (found.stopped_boot == boot_id{} && found.max_epoch == 0 && found.log.last().lsn == 0)
     found.stopped_boot = never_lived;
@@ -328,7 +329,7 @@ void replication_host::write(std::uint64_t position, const wal::incomplete&) {
 }
 
 void replication_host::write(std::uint64_t position, const wal::complete&) {
-  marks_.incomplete = false;
+  marks_.incomplete = marks_.repaired = false;
   if (auto status = write_marks(files_, engine_.options().folder, id_, marks_); !status.ok())
     return halt(std::move(status));
   pieces_.push_back({position, 0, 0});

@@ -7,8 +7,8 @@ namespace warp::cluster::replication {
 replica::replica(replication_options options, member self, recovered_copy found, moment now)
     : options_(options), self_(self), now_(now), max_epoch_(found.max_epoch),
       log_(std::move(found.log)), commit_lsn_(found.commit_lsn), incomplete_(found.incomplete),
-      stopped_boot_(found.stopped_boot), known_at_(now), promise_(now, options.promise()),
-      heard_at_(now) {
+      repaired_(found.repaired), stopped_boot_(found.stopped_boot), known_at_(now),
+      promise_(now, options.promise()), heard_at_(now) {
   // What a half-installed checkpoint has left is of no use to anybody.
   if (incomplete_) rebuilding_ = rebuilding::fetching;
 }

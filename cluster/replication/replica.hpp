@@ -20,6 +20,10 @@ struct recovered_copy {
   /// the next start; 0: none. It keeps a seat of that very boot only (R11): an older one, still
   /// listed, may have lost its end in a crash.
   boot_id stopped_boot;
+  /// An operator has made it start again with what could still be read (R11): what it has
+  /// acknowledged may be gone, so it takes up no seat, until a loss was accepted or it got a new
+  /// one.
+  bool repaired = false;
 };
 
 /// One copy of one shard: follower, learner, candidate or primary. A pure state machine, a value:
@@ -59,6 +63,7 @@ public:
   [[nodiscard]] const authority& known() const { return known_; }
   [[nodiscard]] bool is_member() const { return known_.lists(self_); }
   [[nodiscard]] bool incomplete() const { return incomplete_; }
+  [[nodiscard]] bool repaired() const { return repaired_; }
   /// Whether the authority key, as far as it is known here, names this node at all: a copy that it
   /// does not name may be deleted after a while.
   [[nodiscard]] bool is_known() const { return known_.knows(self_.node); }
@@ -115,6 +120,9 @@ private:
   void on(const event::send_logged& e);
   void on(const event::client_read& e);
   void send_append(node_id to, peer& p);
+  /// What comes behind what was sent, in as many Appends as that takes: up to a window of it, as a
+  /// copy without a seat may lack far more.
+  void send_rest(node_id to, peer& p);
   void send_appends();
   [[nodiscard]] bool waits_for(ack_level level) const;
   [[nodiscard]] peer* peer_of(member who);
@@ -187,7 +195,7 @@ private:
   std::uint64_t wal_end_ = 0, wal_synced_ = 0;
   replica_log log_;
   lsn_t commit_lsn_ = 0;
-  bool incomplete_ = false;
+  bool incomplete_ = false, repaired_ = false;
   boot_id stopped_boot_;
 
   // What etcd is known to say

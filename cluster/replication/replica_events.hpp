@@ -131,6 +131,7 @@ struct commit { ///< a lower bound that a restart may begin with
 };
 /// R10: a checkpoint is on its way into this copy, until `complete`.
 struct incomplete {};
+/// Ends what a repair has left of a copy, too (recovered_copy::repaired).
 struct complete {};
 /// The received checkpoint takes the place of table and log.
 struct installation {

@@ -49,9 +49,12 @@ void replica::accept(const message& from, const append& m) {
   if (m.epoch < max_epoch_ && !planted(mistake::lower_epoch_accepted)) return;
   if (stands_ != standing::follower || rebuilding_ != rebuilding::no) return;
   // R11: of a copy from before an accepted loss all that it knows to be committed has to be in the
-  // primary's log. It has no seat: who has one has the no-op of a later reign.
+  // primary's log. It has no seat: who has one has the no-op of a later reign. At the same LSN
+  // there may be the record of another epoch, and a Nack would only bring the same Append again.
   const bool from_before = log_.last().epoch < m.reset_epoch && !planted(mistake::loss_not_told);
-  if (from_before && m.previous_lsn < commit_lsn_) {
+  const bool ends_there =
+      m.previous_lsn == commit_lsn_ && !log_.matches(commit_lsn_, m.previous_epoch);
+  if (from_before && (m.previous_lsn < commit_lsn_ || ends_there)) {
     begin_rebuilding();
     return;
   }

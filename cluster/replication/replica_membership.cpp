@@ -88,8 +88,8 @@ void replica::obey_authority() {
   std::erase_if(peers_, [&](const auto& entry) { return !known_.knows(entry.first); });
   const bool mine = known_.primary == self_;
   // R10. It may hear of its seat with the news that it is primary already (R12).
-  if (incomplete_ && rebuilding_ == rebuilding::no && is_member()) {
-    incomplete_ = false;
+  if ((incomplete_ || repaired_) && rebuilding_ == rebuilding::no && is_member()) {
+    incomplete_ = repaired_ = false;
     write(wal::complete{});
   }
   if (stands_ != standing::follower) {
@@ -214,16 +214,18 @@ void replica::try_take_over() {
   propose(authority_change::purpose::take_over, std::move(next));
 }
 
-// R11: nobody that is listed lives, and no ack set that holds the old boot can complete.
+// R11: nobody that is listed lives, and no ack set that holds the old boot can complete. What the
+// old boot acknowledged has to be here: that of a repaired copy may be gone.
 
 void replica::try_claim() {
-  if (change_ || incomplete_ || rebuilding_ != rebuilding::no || known_.epoch == 0 ||
+  if (change_ || incomplete_ || repaired_ || rebuilding_ != rebuilding::no || known_.epoch == 0 ||
       known_.epoch < max_epoch_ || !promise_.has_passed(now_) || !nodes_known_)
     return;
   const auto seat = known_.boot_of(self_.node);
   if (!seat || *seat >= self_.boot) return;
-  const bool all_on_disk = options_.level == ack_level::durable || stopped_boot_ == *seat ||
-                           planted(mistake::claim_at_replicated);
+  // Whose data folder was made anew has nothing of what that boot had.
+  const bool kept = options_.level == ack_level::durable && stopped_boot_ != never_lived;
+  const bool all_on_disk = kept || stopped_boot_ == *seat || planted(mistake::claim_at_replicated);
   if (!all_on_disk) return;
   for (const auto& m : live_nodes_)
     if (known_.lists(m)) return;

@@ -87,6 +87,15 @@ bool replica::waits_for(ack_level level) const {
          std::ranges::any_of(writes_, [&](const waiting_write& w) { return w.level == level; });
 }
 
+void replica::send_rest(node_id to, peer& p) {
+  const auto end = log_.last().lsn;
+  for (bool goes_on = true; goes_on;) {
+    const auto before = p.sent;
+    send_append(to, p);
+    goes_on = p.sent > before && p.sent < end && p.sent < p.appended + options_.window;
+  }
+}
+
 void replica::send_appends() {
   for (auto& [node, p] : peers_) send_append(node, p);
 }
@@ -106,7 +115,7 @@ void replica::on(const message& from, const append_ack& m) {
   const auto has = options_.level == ack_level::durable ? p.durable : p.appended;
   if (has >= end || had != std::pair{p.appended, p.durable}) p.progress_at = now_;
   advance();
-  if (p.sent < log_.last().lsn && p.sent <= p.appended) send_append(from.from.node, p);
+  if (p.sent < log_.last().lsn && p.sent <= p.appended) send_rest(from.from.node, p);
   change_members();
   go_on_moving();
 }
@@ -239,12 +248,9 @@ void replica::on(const event::send_logged&) {
   if (stands_ != standing::primary) return;
   act(action::sync_wal{});
   for (auto& [node, p] : peers_)
-    // While an Append is under way what comes meanwhile gathers: its Ack sends all of that in one.
-    for (bool goes_on = p.sent <= p.appended; goes_on;) { // what one does not hold comes behind it
-      const auto before = p.sent;
-      send_append(node, p);
-      goes_on = p.sent > before && p.sent < log_.last().lsn;
-    }
+    // While an Append is under way what comes meanwhile gathers, and its Ack sends all of that. An
+    // Append or Ack that is lost holds it up until the next heartbeat.
+    if (p.sent <= p.appended) send_rest(node, p);
   advance();
 }
 

@@ -223,7 +223,8 @@ void invariants::kept(std::size_t node, std::size_t records) {
 }
 
 /// I4, and what a claim of an old seat stands on: a listed node that has crashed has everything
-/// too.
+/// too. A copy that an operator has cut makes no claim, until a loss was accepted for it or a
+/// primary has added it anew: then it is a member like others.
 void invariants::check_members(const char* when) {
   if (log_.empty()) return;
   const auto& last = log_.back();
@@ -234,7 +235,8 @@ void invariants::check_members(const char* when) {
     if (lives)
       has =
           n.machine->log().base().lsn >= last.lsn || n.machine->log().matches(last.lsn, last.epoch);
-    else if (options_.level == ack_level::durable && !n.disk->on_disk().incomplete)
+    else if (const auto& disk = n.disk->on_disk();
+             options_.level == ack_level::durable && !disk.incomplete && !disk.repaired)
       has = on_disk(m.node.value, last);
     if (!has)
       broken(fmt::format("I4: {}, member {}{} lacks the committed LSN {} of epoch {}", when,

@@ -77,11 +77,15 @@ void model_copy::tick() {
 void model_copy::forget() {
   if (machine_->incomplete()) return;
   feed(event::checkpoint_published{std::min(applied_, disk_.last_lsn())});
-  // What is not on disk yet is the disk's to bound.
+  // What is not on disk yet is the disk's to bound. At level replicated that may be much, and come
+  // to disk at once in a moment in which something is pinned.
   const auto& log = machine_->log();
-  const auto held = log.size() - log.behind(disk_.last_lsn(), log.size()).size();
+  const auto unsynced = log.behind(disk_.last_lsn(), log.size()).size();
+  const bool pinned = log.base().lsn < std::min(applied_, disk_.last_lsn());
+  if (!pinned) late_to_disk_ = unsynced;
+  const auto held = log.size() - unsynced;
   world_.held_max = std::max<std::uint64_t>(world_.held_max, held);
-  world_.judges[shard_]->kept(node_.number(), held);
+  world_.judges[shard_]->kept(node_.number(), held - std::min(held, late_to_disk_));
 }
 
 void model_copy::synced(std::uint64_t wal_order) {

@@ -94,6 +94,7 @@ private:
   model_disk disk_;
   model_table table_;
   lsn_t applied_ = 0;
+  std::size_t late_to_disk_ = 0; ///< records that were not on disk when nothing was pinned last
   std::shared_ptr<const model_checkpoint> incoming_; ///< whole
   std::shared_ptr<const model_checkpoint> fresh_;    ///< made for somebody who asked
   epoch_t incoming_epoch_ = 0;

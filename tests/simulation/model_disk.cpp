@@ -26,7 +26,7 @@ void model_disk::image::take(const wal_piece& piece,
   } else if (std::holds_alternative<wal::incomplete>(piece)) {
     incomplete = true;
   } else if (std::holds_alternative<wal::complete>(piece)) {
-    incomplete = false;
+    incomplete = repaired = false;
   } else {
     base = installed;
     records.clear();
@@ -84,6 +84,7 @@ void model_disk::repair(sim_random& random) {
   unsynced_.clear();
   incoming.reset();
   image_.incomplete = false;
+  image_.repaired = true;
   image_.stopped_boot = {};
   if (!image_.records.empty() && random.chance(0.7))
     image_.records.resize(random.below(image_.records.size() + 1));
@@ -97,7 +98,8 @@ recovered_copy model_disk::start(model_table& table) {
                        .log = replica_log{image_.base->end},
                        .commit_lsn = std::max(image_.commit_lsn, image_.base->end.lsn),
                        .incomplete = image_.incomplete,
-                       .stopped_boot = std::exchange(image_.stopped_boot, {})};
+                       .stopped_boot = std::exchange(image_.stopped_boot, {}),
+                       .repaired = image_.repaired};
   table = image_.base->table;
   for (const auto& r : image_.records) {
     found.log.append(r, 0);

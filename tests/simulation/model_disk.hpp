@@ -28,6 +28,7 @@ public:
     std::vector<cluster::replication::log_record> records; ///< behind the base
     lsn_t commit_lsn = 0;
     bool incomplete = false;
+    bool repaired = false;
     cluster::replication::boot_id stopped_boot;
 
     [[nodiscard]] bool has(lsn_t lsn, epoch_t epoch) const;
@@ -43,7 +44,8 @@ public:
   void stop(cluster::replication::boot_id boot);
   /// What was written up to `order` is kept.
   void crash(std::uint64_t order, sim_random& random);
-  /// What an operator makes of a copy that is damaged: whole, with what can still be read.
+  /// What an operator makes of a copy that is damaged: whole, with what can still be read, and
+  /// marked.
   void repair(sim_random& random);
   /// Reads what is there, and removes the clean-stop mark.
   [[nodiscard]] cluster::replication::recovered_copy start(model_table& table);

@@ -1,6 +1,7 @@
 #include "cluster/replication/replica.hpp"
 
 #include <catch2/catch_test_macros.hpp>
+#include <utility>
 
 using namespace warp;
 using namespace warp::cluster::replication;
@@ -244,6 +245,74 @@ TEST_CASE("a silent member is waited for until its removal is settled (R4, R5)",
   CHECK(of<action::answer>(settled)[0].code == op_code::ok);
 }
 
+namespace {
+
+/// A primary with Appends of two records that serves, and two writes of which the first is sent.
+struct busy_primary {
+  replica machine;
+  busy_primary()
+      : machine(
+            [] {
+              replication_options options;
+              options.batch_max = 2;
+              return options;
+            }(),
+            one, {}, 0) {
+    const auto fence = machine.step(event::authority_read{7, {3, one, {one, two}}}, 0);
+    const auto no_op = machine.step(all_synced(fence), 0);
+    (void)machine.step(all_synced(no_op), 0);
+    (void)machine.step(event::received{{two, append_ack{3, 65'537, 65'537, 0}}}, 0);
+    REQUIRE(machine.serves());
+    (void)machine.step(all_synced(write(0)), 0);
+    CHECK(said<append>(write(1)).empty());
+  }
+  std::vector<replica_action> write(std::uint64_t token) {
+    return machine.step(event::client_write{token, ack_level::durable, "x"}, 0);
+  }
+  std::vector<replica_action> hear(decltype(message::body) body, moment now) {
+    return machine.step(event::received{{two, std::move(body)}}, now);
+  }
+};
+
+} // namespace
+
+TEST_CASE("what is written while an Append is under way leaves with its Ack, all of it",
+          "[replication]") {
+  busy_primary p;
+  for (std::uint64_t token = 2; token < 6; ++token) CHECK(said<append>(p.write(token)).empty());
+  const auto then = said<append>(p.hear(append_ack{3, 65'538, 65'537, 0}, 10));
+  REQUIRE(then.size() == 3); // five records
+  CHECK(then.back().records.back().lsn == 65'543);
+  // Nothing while they are under way, and nothing twice.
+  CHECK(said<append>(p.write(6)).empty());
+  CHECK(said<append>(p.hear(append_ack{3, 65'540, 65'538, 0}, 20)).empty());
+  CHECK(said<append>(p.hear(append_ack{3, 65'542, 65'538, 0}, 20)).empty());
+  CHECK(said<append>(p.hear(append_ack{3, 65'543, 65'538, 0}, 20)).size() == 1);
+}
+
+TEST_CASE(
+    "a lost Append or Ack holds up what gathers behind it until the next heartbeat, no longer",
+    "[replication]") {
+  const auto beat = replication_options{}.heartbeat;
+  busy_primary p;
+  const auto heartbeat = said<append>(p.machine.step(event::tick{}, beat));
+  REQUIRE(heartbeat.size() == 1);
+  REQUIRE(heartbeat[0].previous_lsn == 65'538);
+  REQUIRE(heartbeat[0].records.size() == 1);
+  SECTION("the Ack was lost: this one proves the same") {
+    CHECK(said<append>(p.hear(append_ack{3, 65'539, 65'537, beat}, beat)).empty());
+    CHECK(said<append>(p.write(2)).size() == 1);
+  }
+  SECTION("the Append was lost: what comes behind it does not fit") {
+    const auto again = said<append>(p.hear(append_nack{3, 65'538}, beat));
+    REQUIRE(again.size() == 1);
+    CHECK(again[0].previous_lsn == 65'537);
+    CHECK(again[0].records.size() == 2);
+    CHECK(said<append>(p.hear(append_ack{3, 65'539, 65'537, beat}, beat)).empty());
+    CHECK(said<append>(p.write(2)).size() == 1);
+  }
+}
+
 TEST_CASE("a planned hand-over stops reads before it asks etcd (R12)", "[replication]") {
   primary p;
   (void)p.ack(65'537, 0, 10);
@@ -272,7 +341,7 @@ namespace {
 /// Node 2 in its second life, with LSN 5 of epoch 3 committed, listed under its first.
 struct left_over {
   replica machine;
-  explicit left_over(bool incomplete = false)
+  explicit left_over(bool incomplete = false, bool repaired = false)
       : machine(
             {}, {node_id{2}, boot_id{2}},
             [&] {
@@ -280,6 +349,7 @@ struct left_over {
               found.log.append(record(5, 3), 0);
               found.commit_lsn = 5;
               found.incomplete = incomplete;
+              found.repaired = repaired;
               return found;
             }(),
             0) {
@@ -322,15 +392,39 @@ TEST_CASE(
   CHECK(refused(damaged.machine, 2 * seconds));
 }
 
+TEST_CASE("a repaired copy takes up no seat, until a loss was accepted for it (R11)",
+          "[replication]") {
+  for (const bool repaired : {false, true}) {
+    left_over copy{false, repaired};
+    const auto claims = of<action::compare_and_set>(copy.machine.step(event::tick{}, 2 * seconds));
+    CHECK(claims.size() == (repaired ? 0 : 1));
+  }
+  left_over copy{false, true};
+  const auto wants =
+      of<action::compare_and_set>(copy.machine.step(event::accept_loss{}, 2 * seconds));
+  REQUIRE(wants.size() == 1);
+  CHECK(copy.machine.repaired());
+  // The mark goes with the fence, so before anything that the new reign acknowledges.
+  const auto won = copy.machine.step(event::authority_read{8, wants[0].value}, 2 * seconds);
+  const auto written = of<action::write_wal>(won);
+  REQUIRE(written.size() == 2);
+  CHECK(std::holds_alternative<wal::complete>(written[0].what));
+  CHECK(std::holds_alternative<wal::fence>(written[1].what));
+  CHECK_FALSE(copy.machine.repaired());
+}
+
 TEST_CASE("a copy that knows of more than was left after an accepted loss is rebuilt (R11)",
           "[replication]") {
-  for (const lsn_t shared : {4, 5}) {
+  // The last case: what was left has a record of another reign where this copy ends.
+  for (const auto& [lsn, epoch] : {std::pair<lsn_t, epoch_t>{4, 3}, {5, 3}, {5, 2}}) {
     left_over copy;
-    append m{8, shared, 3, shared, 100, {}, 8};
+    const bool shared = lsn == 5 && epoch == 3;
+    append m{8, lsn, epoch, lsn, 100, {}, 8};
     const auto fence = copy.machine.step(from_one(m), 2 * seconds);
     const auto then = copy.machine.step(all_synced(fence), 2 * seconds);
-    CHECK(copy.machine.incomplete() == (shared == 4));
-    CHECK(said<append_ack>(then).empty() == (shared == 4));
+    CHECK(copy.machine.incomplete() == !shared);
+    CHECK(said<append_ack>(then).empty() == !shared);
+    CHECK(said<append_nack>(then).empty());
   }
 }
 

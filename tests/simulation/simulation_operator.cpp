@@ -12,12 +12,13 @@ constexpr event_queue::time second = 1'000'000;
 }
 
 /// No listed boot lives, and none of the listed nodes that run may claim its seat: all copies are
-/// damaged, the nodes are gone, or at level replicated all have ended (R11).
+/// damaged or were repaired, the nodes are gone, or at level replicated all have ended (R11).
 bool simulation_run::waits_for_operator(std::size_t shard) const {
   const bool claims = world_->options.level == ack_level::durable;
   return std::ranges::none_of(world_->etcd[shard]->value().isr, [&](const member& m) {
     const auto& c = world_->nodes[m.node.value]->copy(shard);
-    return c.is_up() && (c.machine().self() == m || (claims && !c.machine().incomplete()));
+    return c.is_up() && (c.machine().self() == m ||
+                         (claims && !c.machine().incomplete() && !c.machine().repaired()));
   });
 }
 

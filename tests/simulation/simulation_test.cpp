@@ -136,8 +136,9 @@ TEST_CASE("copies come and go as placement wants it, and the last one wanted is 
 TEST_CASE(
     "checkpoints go on after a restart, and begin anew where the log behind them is gone (R10)",
     "[simulation]") {
-  const auto sum = sum_of({.about = scenario::rebuilds}, 120);
-  CHECK(sum.checkpoints > 60);
+  // A process seldom ends just when chunks have come: two runs in a hundred see it.
+  const auto sum = sum_of({.about = scenario::rebuilds}, 300);
+  CHECK(sum.checkpoints > 150);
   CHECK(sum.chunks_resumed > 0);
   CHECK(sum.outdated > 0);
 }

@@ -41,9 +41,9 @@ std::string text(const authority& a) {
 }
 
 std::string text(const replica& r) {
-  return fmt::format("max_epoch {} log {}@e{} commit {} knows {}{}", r.max_epoch(),
+  return fmt::format("max_epoch {} log {}@e{} commit {} knows {}{}{}", r.max_epoch(),
                      r.log().last().lsn, r.log().last().epoch, r.commit_lsn(), text(r.known()),
-                     r.incomplete() ? " incomplete" : "");
+                     r.incomplete() ? " incomplete" : "", r.repaired() ? " repaired" : "");
 }
 
 std::string text(std::size_t to, const message& m) {

@@ -78,6 +78,68 @@ TEST_CASE("nothing is acknowledged in an epoch before it is on disk (R1)", "[rep
   CHECK(said<append_ack>(then)[0].durable_lsn == 0);
 }
 
+TEST_CASE("records whose primary waits for the sync alone are acknowledged once, with the lease",
+          "[replication]") {
+  follower f;
+  append m{3, 5, 3, 0, 700, {record(6, 3), record(7, 3)}};
+  m.wants_appended = false;
+  const auto taken = f.machine.step(from_one(m), 10);
+  CHECK(said<append_ack>(taken).empty());
+  const auto acks = said<append_ack>(f.machine.step(all_synced(taken), 20));
+  REQUIRE(acks.size() == 1);
+  CHECK(acks[0].appended_lsn == 7);
+  CHECK(acks[0].durable_lsn == 7);
+  CHECK(acks[0].granted == 700);
+  CHECK(said<append_ack>(f.machine.step(event::tick{}, 40 * milliseconds)).empty());
+}
+
+TEST_CASE("a disk that is slow costs the primary no lease: records are acknowledged as appended",
+          "[replication]") {
+  follower f;
+  const replication_options options;
+  append m{3, 5, 3, 0, 700, {record(6, 3)}};
+  m.wants_appended = false;
+  const auto taken = f.machine.step(from_one(m), 0);
+  CHECK(said<append_ack>(f.machine.step(event::tick{}, options.ack_delay_max - 1)).empty());
+  const auto acks = said<append_ack>(f.machine.step(event::tick{}, options.ack_delay_max));
+  REQUIRE(acks.size() == 1);
+  CHECK(acks[0].appended_lsn == 6);
+  CHECK(acks[0].durable_lsn == 5);
+  CHECK(acks[0].granted == 700);
+  const auto synced = said<append_ack>(f.machine.step(all_synced(taken), options.ack_delay_max));
+  REQUIRE(synced.size() == 1);
+  CHECK(synced[0].durable_lsn == 6);
+}
+
+TEST_CASE("a sync that nobody waits for is told with the next Ack", "[replication]") {
+  follower f;
+  append m{3, 5, 3, 0, 700, {record(6, 3)}};
+  m.wants_durable = false;
+  const auto taken = f.machine.step(from_one(m), 0);
+  REQUIRE(said<append_ack>(taken).size() == 1);
+  CHECK(said<append_ack>(f.machine.step(all_synced(taken), 0)).empty());
+  const auto acks = said<append_ack>(f.machine.step(from_one({3, 6, 3, 0, 800, {}}), 0));
+  REQUIRE(acks.size() == 1);
+  CHECK(acks[0].durable_lsn == 6);
+}
+
+TEST_CASE("a copy whose folder was made anew takes up no seat of an earlier life (R11)",
+          "[replication]") {
+  const auto claims = [](boot_id stopped, boot_id seat) {
+    recovered_copy found;
+    found.stopped_boot = stopped;
+    replica machine{{}, {node_id{2}, boot_id{9}}, std::move(found), 0};
+    const member listed{node_id{2}, seat};
+    (void)machine.step(event::nodes_seen{{}}, 0);
+    (void)machine.step(event::authority_read{7, {3, listed, {listed}}}, 0);
+    return !of<action::compare_and_set>(machine.step(event::tick{}, 10 * seconds)).empty();
+  };
+  CHECK(claims(boot_id{5}, boot_id{5}));
+  CHECK(claims({}, boot_id{5})); // after a crash: at level durable all it has promised is on disk
+  CHECK_FALSE(claims(never_lived, boot_id{5}));
+  CHECK(claims(never_lived, never_lived)); // the first start of a cluster
+}
+
 TEST_CASE("an Append of an epoch that is over is refused with the one that is known (R1)",
           "[replication]") {
   follower f;

@@ -48,8 +48,8 @@ struct client_write {
 };
 /// What client_write with `more` has logged leaves, in one Append for each member.
 struct send_logged {};
-/// A value was read from the table *before* this event; `depends_on` is the LSN of the pending
-/// record that wrote it, 0 for a committed one.
+/// A value was read from the table *before* this event, and in the same reign; `depends_on` is the
+/// LSN of the pending record that wrote it, 0 for a committed one.
 struct client_read {
   std::uint64_t token = 0;
   lsn_t depends_on = 0;

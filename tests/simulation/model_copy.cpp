@@ -224,7 +224,7 @@ void model_copy::on(action::logged& a) {
   table_.pend(a.lsn, open_.at(a.token).effect);
 }
 
-void model_copy::on(action::answer& a) {
+void model_copy::on(const action::answer& a) {
   const auto at = open_.find(a.token);
   if (at == open_.end()) return;
   auto [request, what, effect] = std::move(at->second);
@@ -400,8 +400,12 @@ void model_copy::read_reply(const client_request& request, client_reply what, ls
   open_[++tokens_] = {request, std::move(what), {}};
   // The value is read; what comes between here and the look at the clock may take its time.
   const auto delay = random_.chance(0.05) ? random_.between(0, 300'000) : random_.between(0, 50);
-  node_.after(delay, [this, token = tokens_, depends_on] {
-    feed(event::client_read{token, depends_on});
+  node_.after(delay, [this, token = tokens_, depends_on, reign = machine_->reign()] {
+    // What was read in an earlier reign tells nothing about this one.
+    if (machine_->reign() != reign)
+      on(action::answer{token, op_code::unavailable, 0});
+    else
+      feed(event::client_read{token, depends_on});
   });
 }
 

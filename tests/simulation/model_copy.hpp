@@ -72,7 +72,7 @@ private:
   void on(cluster::replication::action::read_authority& a);
   void on(cluster::replication::action::compare_and_set& a);
   void on(cluster::replication::action::logged& a);
-  void on(cluster::replication::action::answer& a);
+  void on(const cluster::replication::action::answer& a);
   void on(cluster::replication::action::committed& a);
   void on(cluster::replication::action::undo_pending& a);
   void on(cluster::replication::action::serving& a);

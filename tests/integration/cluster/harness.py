@@ -341,6 +341,11 @@ class Node:
         text = pathlib.Path(f"/proc/{self.process.child.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(text[11]) + int(text[12])) / os.sysconf("SC_CLK_TCK")
 
+    def resident_bytes(self, most=False):
+        """Of the process now, or the most it ever had."""
+        text = pathlib.Path(f"/proc/{self.process.child.pid}/status").read_text()
+        return 1024 * int(next(line.split()[1] for line in text.splitlines() if line.startswith("VmHWM:" if most else "VmRSS:")))
+
     def metric(self, name):
         """Sum over the labels of a metric."""
         done = subprocess.run(["curl", "-s", "-m", "5", f"http://{self.host}:{self.ports['http']}/metrics"], capture_output=True, text=True)

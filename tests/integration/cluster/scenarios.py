@@ -577,6 +577,45 @@ def troubled(net, seconds, seed):
 
 
 @scenario(long=True)
+def etcd_away_for_ten_minutes(seconds=600):
+    """etcd is away for much longer than every lease and retry: reads and writes go on, also of clients that come meanwhile; then all is whole."""
+    with Cluster().start() as c:
+        first = c.load(pause_us=10_000)
+        run_for(1)
+        c.etcd.process.kill()
+        at = time.monotonic_ns()
+        memory = {node.number: node.resident_bytes() for node in c.nodes.values()}
+        run_for(seconds / 2)
+        second = c.load(pause_us=10_000)
+        run_for(seconds / 2)
+        away_ns = time.monotonic_ns() - at
+        grown = max(node.resident_bytes() - memory[node.number] for node in c.nodes.values())
+        lines = max(node.process.log().count("\n") for node in c.nodes.values())
+        c.etcd.start()
+        took = c.wait_whole()
+        # What happens from now on is dealt with as ever.
+        victim = c.busiest()
+        victim.kill()
+        c.wait_whole(rf=2)
+        victim.start()
+        c.wait_whole()
+        second.stop()
+        summary = first.judge()
+        # Windows that no pause of a busy machine fills: in each, somebody has read and somebody has written.
+        windows = max(2, int(away_ns / 20e9))
+        width = away_ns / windows
+        done = [[0, 0] for _ in range(windows)]
+        for call in [*first.calls(), *second.calls()]:
+            window = int((call["began"] - at) // width)
+            if 0 <= window < windows and call["ended"] <= at + away_ns and call["outcome"] in ("ok", "absent", "differs"):
+                done[window][call["call"] != "get"] += 1
+        need(min(map(min, done)) > 0, f"reads and writes in each {width / 1e9:.0f} s without etcd: {done}")
+        return (f"{away_ns / 1e9:.0f} s without etcd, in each {width / 1e9:.0f} s of them at least {min(r for r, _ in done)} reads and "
+                f"{min(w for _, w in done)} writes, memory grew by {grown / 1e6:.1f} MB, at most {lines} lines in a log; whole {took:.1f} s after; "
+                f"{told(summary)}")
+
+
+@scenario(long=True)
 def troubles_on_loopback(seconds=120, seed=1):
     """Random kills, stops, pauses, slow disks and an etcd that goes away."""
     return troubled(Loopback, seconds, seed)

@@ -236,12 +236,12 @@ class Etcd:
 
 
 class FaultFile:
-    """What fault_shim.cpp reads: three numbers, changed while the process runs."""
+    """What fault_shim.cpp reads: four numbers, changed while the process runs."""
 
     def __init__(self, path):
-        path.write_bytes(bytes(24))
+        path.write_bytes(bytes(32))
         with open(path, "r+b") as file:
-            self.memory = mmap.mmap(file.fileno(), 24)
+            self.memory = mmap.mmap(file.fileno(), 32)
         self.path = path
 
     def set(self, place, value):
@@ -255,6 +255,9 @@ class FaultFile:
 
     def fast_ppm(self, ppm):
         self.set(2, ppm)
+
+    def wall_ahead_s(self, seconds):
+        self.set(3, seconds)
 
 
 class Node:

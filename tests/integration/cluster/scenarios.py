@@ -312,6 +312,80 @@ def clocks_of_different_rates():
         return told(load.judge())
 
 
+def ask_whoever_serves(c, *words):
+    """The reply of the primary of the command's key."""
+    def served():
+        for node in c.nodes.values():
+            said = node.ask(*words)
+            if said is not None and not said.startswith(("-MOVED", "-TRYAGAIN", "-CLUSTERDOWN")):
+                return said
+    return eventually(f"somebody answers {' '.join(words)}", served)
+
+
+@scenario()
+def wall_clocks_that_jump():
+    """Wall clocks go hours ahead and back, also while a primary stands still: no lease looks at them, and times to live say what they show."""
+    hour = 3600
+    with Cluster().start(shim=(1, 2, 3)) as c:
+        def all_ahead(seconds):
+            for node in c.nodes.values():
+                node.faults.wall_ahead_s(seconds)
+
+        def ask(*words):
+            return ask_whoever_serves(c, *words)
+
+        # Times to live, with all clocks the same, so that it does not matter who serves.
+        calm = c.load(silence_ms=3000)
+        for key, more in (("hour", ["EX", hour]), ("day", ["EX", 24 * hour]), ("ever", [])):
+            need(ask("SET", key, "there", *map(str, more)) == "+OK", f"no write of {key}")
+        all_ahead(2 * hour)
+        gone, there = "$-1", "$5\r\nthere"
+        seen = [ask("GET", key) for key in ("hour", "day", "ever")]
+        need(seen == [gone, there, there], f"two hours ahead, keys for an hour, a day and ever: {seen}")
+        need(ask("SET", "minute of later", "there", "EX", "60") == "+OK", "no write two hours ahead")
+        all_ahead(0)
+        seen = [ask("GET", key) for key in ("hour", "day", "ever")]
+        need(seen == [gone, there, there], f"the clock is right again, and what had gone has to stay away: {seen}")
+        left = int(ask("TTL", "minute of later")[1:])
+        need(2 * hour < left <= 2 * hour + 60, f"what was to live for a minute two hours from now has {left} s")
+        all_ahead(-2 * hour)
+        need(ask("SET", "minute of earlier", "there", "EX", "60") == "+OK", "no write two hours behind")
+        left = int(ask("TTL", "day")[1:])
+        need(24 * hour < left <= 26 * hour, f"two hours behind, what lives for a day has {left} s")
+        all_ahead(0)
+        need(ask("GET", "minute of earlier") == gone, "what was to live until an hour ago is there")
+        # Each for itself, far apart, and nobody is refused anything.
+        draw = random.Random(11)
+        for _ in range(20):
+            c.nodes[draw.randrange(3) + 1].faults.wall_ahead_s(draw.choice([-72, -2, -1, 0, 1, 2, 72]) * hour)
+            run_for(0.2)
+        all_ahead(0)
+        summary = calm.stop()
+        need(summary["refused"] == 0, f"{summary['refused']} calls were refused: {summary['errors']}")
+        # A primary whose clock goes back while it stands still must not believe in its lease, nor others, whose clocks go ahead, that theirs has run out.
+        load = c.load()
+        for number, ahead in ((1, -2), (2, 2)):
+            run_for(1)
+            victim = c.nodes[number]
+            for node in c.nodes.values():
+                node.faults.wall_ahead_s(-ahead * hour)
+            victim.pause()
+            victim.faults.wall_ahead_s(ahead * hour)
+            run_for(3)
+            victim.resume()
+            run_for(0.5)
+            all_ahead(0)
+            c.wait_whole()
+        # Who starts three days before it was killed is still a newer life of its copies.
+        c.nodes[3].kill()
+        c.wait_whole(rf=2)
+        c.nodes[3].faults.wall_ahead_s(-72 * hour)
+        c.nodes[3].start(shim=True)
+        c.wait_whole()
+        calm.judge()
+        return told(load.judge())
+
+
 # -- operators ------------------------------------------------------------------------------------------------------------------------
 
 @scenario()

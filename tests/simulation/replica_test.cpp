@@ -400,9 +400,10 @@ TEST_CASE("who is not wanted leaves when all who are have seats (R4)", "[replica
 TEST_CASE(
     "a node that takes a checkpoint has the log kept from its end on, so long and so far (R10)",
     "[replication]") {
-  const auto base_after = [](lsn_t pins, moment later, lsn_t pin_max) {
+  const auto base_after = [](lsn_t pins, moment later, lsn_t pin_max, bool reads_log = false) {
     replication_options options;
     options.pin_max = pin_max;
+    options.reads_log = reads_log;
     options.window = 10;
     replica machine{options, one, {}, 0};
     auto did = machine.step(event::authority_read{7, {3, one, {one}, {node_id{2}}}}, 0);
@@ -420,4 +421,6 @@ TEST_CASE(
   CHECK(base_after(0, 1 * seconds, 100) == 20);
   CHECK(base_after(15, 6 * seconds, 100) == 20);
   CHECK(base_after(15, 1 * seconds, 4) == 20);
+  // What can be read back takes no memory meanwhile (I12).
+  CHECK(base_after(15, 1 * seconds, 100, true) == 20);
 }

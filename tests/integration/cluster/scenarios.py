@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 
-from harness import NAME, PATIENCE_S, WARP, Cluster, Failed, Loopback, Namespaces, Node, Skipped, clean_environment, eventually
+from harness import NAME, PATIENCE_S, WARP, Cluster, Failed, Flood, Loopback, Namespaces, Node, Skipped, clean_environment, eventually
 
 SCENARIOS = []
 
@@ -310,6 +310,147 @@ def clocks_of_different_rates():
         c.nodes[2].start(shim=True)
         c.wait_whole()
         return told(load.judge())
+
+
+# -- more than one copy can take -----------------------------------------------------------------------------------------------------
+
+MIB = 1 << 20
+# What replica_options.hpp and replication_host.hpp set: LSNs above what is committed, answers that wait, bytes kept for copies that lag.
+WINDOW, TICKETS, KEPT = 65_536, 1 << 14, 8 * MIB
+# What link_options.hpp sets for each peer: what waits, with an eighth more for answers, and what is on its way, there and in the network's own buffer.
+LINK = 18 * MIB + 2 * 4 * MIB
+OVERLOAD = {"--storage.max_memory": "64MiB", "--storage.log_buffer": "4MiB", "--storage.segment_size": "4MiB"}
+VALUE = 1000
+
+
+class Overload:
+    """A cluster of two shards, whose primaries are nodes 2 and 3, and more writes for it than node 1 can follow."""
+
+    def __init__(self, c):
+        self.c, self.follower, self.primaries = c, c.nodes[1], {0: c.nodes[2], 1: c.nodes[3]}
+        c.operate("move", "--shard", 0, "--to", "2,3,1")
+        c.operate("move", "--shard", 1, "--to", "3,2,1")
+        eventually("nodes 2 and 3 serve", lambda: c.primaries() == {1: [], 2: [0], 3: [1]} and not c.why_not_whole())
+        self.before = {n: node.resident_bytes() for n, node in c.nodes.items()}
+        # Nobody gives up an answer that comes late: what is not known to be done or not is hard to judge.
+        self.load = c.load(threads=32, pause_us=0, silence_ms=40_000, patience_ms=60_000)
+        self.flood = Flood(c, value=VALUE)
+        self.samples, self.most = 0, 0
+
+    def bound(self, number):
+        """Bytes of memory that a node has at most: what it began with, its data; records that wait for their commit, in the log of its copy and
+        pending; records kept for others; log that is not written, and its chunks; and two links."""
+        waiting = TICKETS * (VALUE + 256)
+        return self.before[number] + 64 * MIB + 2 * (2 * waiting + KEPT) + 2 * 4 * MIB + 32 * MIB + 2 * LINK
+
+    def much(self):
+        """Bytes of records: more than the memory of two nodes may hold, so that nothing can have been kept."""
+        return 2 * MIB if self.follower.is_sanitized() else 2 * max(map(self.bound, self.c.nodes))
+
+    def installed(self):
+        return self.follower.metric("warp_cluster_checkpoints_installed_total")
+
+    def logged(self):
+        return sum(node.metric("warp_wal_record_bytes_total") for node in self.primaries.values())
+
+    def refused(self):
+        return sum(node.metric("warp_cluster_overloaded_total") for node in self.primaries.values())
+
+    def members(self):
+        """By shard its epoch, its primary, and whether node 1 is in sync."""
+        return {s["shard"]: (s["epoch"], s["primary"], self.follower.number in s["isr"]) for s in self.c.status()["shards"]}
+
+    def is_dropped(self):
+        return not any(member for _, _, member in self.members().values())
+
+    def look(self, follower=True):
+        """What must hold at any time. The primary is looked at first: what it has committed then a member must have now."""
+        def shards(scrape, name):
+            return {int(labels.split('"')[1]): value for labels, value in scrape.get(name, [])}
+        before = self.members()
+        primaries = {shard: node.metrics() for shard, node in self.primaries.items()}
+        held = shards(self.follower.metrics(), "warp_shard_log_end_lsn") if follower else {}
+        after = self.members()
+        for shard, scrape in primaries.items():
+            if not shards(scrape, "warp_shard_serves").get(shard):
+                continue
+            ahead = shards(scrape, "warp_shard_uncommitted_records")[shard]
+            need(ahead <= WINDOW, f"shard {shard}: the primary is {ahead:.0f} records ahead of what is committed")
+            self.most = max(self.most, ahead)
+            if before[shard] == after[shard] and before[shard][1:] == (self.primaries[shard].number, True) and shard in held:
+                lag = shards(scrape, "warp_shard_log_end_lsn")[shard] - held[shard]
+                need(lag <= WINDOW, f"shard {shard}: a member in sync lags by {lag:.0f} records")
+                self.samples += 1
+        return True
+
+    def until(self, what, condition, follower=True):
+        # Long: how fast a busy machine writes is not what is looked at.
+        eventually(what, lambda: self.look(follower) and condition(), 5 * PATIENCE_S, 0.2)
+
+    def end(self):
+        """Peace; then node 1 has everything, and no node has ever had too much memory."""
+        self.flood.end()
+        self.load.stop()
+        took = self.c.wait_whole()
+
+        def ends(node):
+            return sorted(node.metrics().get("warp_shard_commit_lsn", []))
+        eventually(lambda: f"all copies end alike: {[ends(n) for n in self.c.nodes.values()]}",
+                   lambda: len({tuple(ends(n)) for n in self.c.nodes.values()}) == 1 and ends(self.follower))
+        summary = self.load.judge()
+        reads = max((call["ended"] - call["began"] for call in self.load.calls() if call["call"] == "get" and "ended" in call), default=0)
+        most = {n: node.resident_bytes(most=True) for n, node in self.c.nodes.items()}
+        if not any(node.is_sanitized() for node in self.c.nodes.values()):
+            for n, bytes_ in most.items():
+                need(bytes_ <= self.bound(n), f"node {n} has had {bytes_ / MIB:.0f} MiB, more than {self.bound(n) / MIB:.0f} MiB")
+        return (f"{self.logged() / MIB:.0f} MiB logged, {self.refused():.0f} writes refused, at most {self.most:.0f} records ahead, "
+                f"{self.samples} looks at a member; a read waited {reads / 1e9:.1f} s at most; memory {', '.join(f'{b / MIB:.0f}' for b in most.values())} of "
+                f"{max(map(self.bound, most)) / MIB:.0f} MiB; whole {took:.1f} s after; {told(summary)}")
+
+
+@scenario()
+def overload_with_a_slow_follower():
+    """Clients write as much as they can while a follower's disk is slow, and while it stands still: it lags by no more than the window or leaves
+    the set in sync, memory stays bounded, and it catches up."""
+    with Cluster(shards=2, flags=OVERLOAD).start(shim=(1,)) as c:
+        o = Overload(c)
+        o.follower.faults.delay_us(50_000)
+        refused = o.refused()
+        o.until("writes are refused, or the slow one is dropped", lambda: o.samples >= 10 and o.refused() > refused or o.is_dropped())
+        slow = "dropped" if o.is_dropped() else "kept"
+        o.follower.pause()
+        o.until("the one that stands still is dropped", o.is_dropped, follower=False)
+        logged = o.logged()
+        o.until("much is written meanwhile", lambda: o.logged() - logged > o.much(), follower=False)
+        o.follower.faults.delay_us(0)
+        o.follower.resume()
+        run_for(2)
+        return f"the slow one was {slow}; {o.end()}"
+
+
+@scenario(long=True, net=Namespaces)
+def overload_with_a_narrow_link():
+    """The same where 8 Mbit/s reach a follower, and 2 Mbit/s while it begins anew and takes checkpoints: nobody keeps in memory what it will need."""
+    with Cluster(net=Namespaces, shards=2, flags=OVERLOAD).start() as c:
+        o = Overload(c)
+        c.net.narrow(o.follower.place, 8)
+        refused = o.refused()
+        o.until("writes are refused, or the slow one is dropped", lambda: o.samples >= 10 and o.refused() > refused or o.is_dropped())
+        slow = "dropped" if o.is_dropped() else "kept"
+        for _ in range(10):
+            o.look()
+        o.follower.kill()
+        o.follower.wipe()
+        c.net.narrow(o.follower.place, 0)
+        o.until("the one that has ended is dropped", o.is_dropped, follower=False)
+        c.net.narrow(o.follower.place, 2)
+        o.follower.start()
+        o.until("a checkpoint is on its way", lambda: any(o.follower.folder.glob("incoming/*")) or o.installed(), follower=False)
+        logged = o.logged()
+        o.until("much is written meanwhile", lambda: o.logged() - logged > o.much() or o.installed() == 2, follower=False)
+        meanwhile = (o.logged() - logged) / MIB
+        c.net.narrow(o.follower.place, 0)
+        return f"the slow one was {slow}; {meanwhile:.0f} MiB logged while checkpoints were on their way; {o.end()}"
 
 
 def ask_whoever_serves(c, *words):
@@ -681,7 +822,7 @@ def etcd_away_for_ten_minutes(seconds=600):
         done = [[0, 0] for _ in range(windows)]
         for call in [*first.calls(), *second.calls()]:
             window = int((call["began"] - at) // width)
-            if 0 <= window < windows and call["ended"] <= at + away_ns and call["outcome"] in ("ok", "absent", "differs"):
+            if call["outcome"] in ("ok", "absent", "differs") and 0 <= window < windows and call["ended"] <= at + away_ns:
                 done[window][call["call"] != "get"] += 1
         need(min(map(min, done)) > 0, f"reads and writes in each {width / 1e9:.0f} s without etcd: {done}")
         return (f"{away_ns / 1e9:.0f} s without etcd, in each {width / 1e9:.0f} s of them at least {min(r for r, _ in done)} reads and "

@@ -28,7 +28,7 @@ def need(condition, text):
 
 def told(summary):
     errors = "".join(f"; {count} times '{text[1:60]}'" for text, count in summary["errors"].items())
-    return f"{summary['judged']}; {summary['acknowledged']} writes acknowledged once, none lost{errors}"
+    return f"{summary['judged']}; {summary['replaced']} replaced by version; {summary['acknowledged']} writes acknowledged once, none lost{errors}"
 
 
 def run_for(seconds):

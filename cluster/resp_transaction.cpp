@@ -82,6 +82,8 @@ private:
     auto& client = c_.client;
     auto& counts = c_.thread.counts();
     if (moved(code)) return c_.out.error(c_.thread.failure_at(code, keys_.front()));
+    // Whoever is told EXECABORT believes that nothing was done.
+    if (code == op_code::outcome_unknown) return c_.out.error(failure_text(code, c_.shared.engine));
     if (code != op_code::ok)
       return c_.out.error(fmt::format("EXECABORT Transaction discarded because of: {}",
                                       failure_text(code, c_.shared.engine)));

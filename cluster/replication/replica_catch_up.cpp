@@ -42,7 +42,8 @@ void replica::on(const message& from, const join& m) {
   p.pins = m.pins;
   p.pinned_at = now_;
   if (m.pins != 0) {
-    if (m.pins < log_.base().lsn) send(node, rebuild{reign_}); // that one is outdated already
+    if (m.pins < log_.base().lsn && !options_.reads_log)
+      send(node, rebuild{reign_}); // that one is outdated already
     change_members();
     return;
   }
@@ -169,9 +170,13 @@ void replica::on(const event::checkpoint_published& e) {
   if (end > log_.base().lsn) log_.trim(end);
 }
 
-/// What is kept for those who take a checkpoint: bounded in length and in time.
+/// What is kept for those who take a checkpoint: bounded in length and in time. Nothing where it
+/// can be read back: a checkpoint may travel for long, and records that wait for it have no bound
+/// in bytes (I12). The log reaches back to the oldest checkpoint that is kept, so a copy that finds
+/// its tail gone has been behind several of them, and begins anew.
 lsn_t replica::pinned() const {
   auto least = lsn_max;
+  if (options_.reads_log && !planted(mistake::pins_without_end)) return least;
   for (const auto& [node, p] : peers_)
     if (p.pins != 0 && now_ - p.pinned_at <= options_.pin_timeout &&
         (log_.last().lsn - std::min(p.pins, log_.last().lsn) <= options_.pin_max ||

@@ -6,6 +6,15 @@
 
 namespace warp::cluster::replication {
 
+namespace {
+
+/// R5: who does not is dropped, and may not join either.
+bool gets_on(const peer& p, moment now, const replication_options& options) {
+  return now - p.progress_at <= options.member_timeout;
+}
+
+} // namespace
+
 /// Twice as long for each time without an answer, up to four times: what etcd cannot do in time it
 /// will not do sooner if everybody asks again.
 moment replica::patience(unsigned unanswered) const {
@@ -119,7 +128,7 @@ void replica::change_members() {
   for (const auto& m : known_.isr) {
     const auto at = peers_.find(m.node);
     const bool stays = m == self_ || (at != peers_.end() && at->second.boot == m.boot &&
-                                      now_ - at->second.progress_at <= options_.member_timeout);
+                                      gets_on(at->second, now_, options_));
     if (!stays) drop(next, m);
   }
   if (next == known_) {
@@ -182,11 +191,13 @@ void replica::place(authority& next) {
 }
 
 /// It has everything that may be committed, on disk at level durable: up to commit_lsn, and as long
-/// as that may be behind what earlier primaries committed, up to the no-op.
+/// as that may be behind what earlier primaries committed, up to the no-op. And it would stay: one
+/// that was just dropped may have all of that, and a grant that is still valid.
 bool replica::may_join(const peer& p) const {
   const bool synced = options_.level == ack_level::durable && !planted(mistake::add_on_appended);
   const auto has = synced ? p.durable : p.appended;
-  return has >= std::max(commit_lsn_, no_op_lsn_) && p.grant.is_valid(now_, options_.lease);
+  return gets_on(p, now_, options_) && has >= std::max(commit_lsn_, no_op_lsn_) &&
+         p.grant.is_valid(now_, options_.lease);
 }
 
 // R6

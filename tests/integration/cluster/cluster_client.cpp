@@ -11,9 +11,9 @@ namespace {
 
 /// Errors that say that nothing was done, and that it may be tried again.
 bool refuses(std::string_view reply) {
-  constexpr std::array<std::string_view, 9> words{"-CLUSTERDOWN", "-TRYAGAIN", "-NOREPLICAS",
-                                                  "-LOADING",     "-BUSY",     "-MASTERDOWN",
-                                                  "-SHUTDOWN",    "-READONLY", "-MISCONF"};
+  constexpr std::array<std::string_view, 10> words{
+      "-EXECABORT", "-CLUSTERDOWN", "-TRYAGAIN", "-NOREPLICAS", "-LOADING",
+      "-BUSY",      "-MASTERDOWN",  "-SHUTDOWN", "-READONLY",   "-MISCONF"};
   for (const auto word : words)
     if (reply.starts_with(word)) return true;
   return false;
@@ -52,6 +52,41 @@ std::string cluster_client::other_than(const std::string& address) {
 
 cluster_client::answer cluster_client::ask(std::string_view key,
                                            const std::vector<std::string>& words, bool writes) {
+  return follow(key, [&](resp_link& link, bool& sent) {
+    sent = writes;
+    return link.ask(words);
+  });
+}
+
+cluster_client::answer cluster_client::replace(std::string_view key, const std::string& value,
+                                               std::string& seen) {
+  const std::string name{key};
+  return follow(key, [&](resp_link& link, bool& sent) {
+    if (auto reply = link.ask({"WATCH", name}); reply != "+OK") return reply;
+    seen = link.ask({"GET", name});
+    if (!seen.starts_with("$") || seen == "$-1") {
+      link.ask({"UNWATCH"});
+      return seen;
+    }
+    seen.erase(0, 1);
+    link.add({"MULTI"});
+    link.add({"SET", name, value});
+    link.add({"EXEC"});
+    sent = true;
+    link.send();
+    link.reply();
+    auto queued = link.reply(), done = link.reply();
+    if (queued != "+QUEUED") { // EXEC has refused all of it
+      sent = false;
+      return queued;
+    }
+    return done == "*1" ? link.reply() : done;
+  });
+}
+
+cluster_client::answer
+cluster_client::follow(std::string_view key,
+                       const std::function<std::string(resp_link&, bool&)>& talk) {
   auto& route = routes_[storage::shard_of(key, options_.shards).value];
   const auto end = steady::now() + options_.patience;
   std::string target = route.empty() ? other_than("") : route;
@@ -69,13 +104,14 @@ cluster_client::answer cluster_client::ask(std::string_view key,
       target = other_than(target);
       continue;
     }
+    bool sent = false;
     try {
-      result.reply = link->ask(words);
+      result.reply = talk(*link, sent);
     } catch (const resp_link::end&) {
       result.reply = "no answer from " + target;
       distrust(target);
       route.clear();
-      if (writes) {
+      if (sent) {
         result.became = fate::unknown;
         return result;
       }
@@ -106,7 +142,7 @@ cluster_client::answer cluster_client::ask(std::string_view key,
       continue;
     }
     // What says nothing of the kind may have been said after the write was done.
-    if (writes && reply != "-ERR not_supported") result.became = fate::unknown;
+    if (sent && reply != "-ERR not_supported") result.became = fate::unknown;
     return result;
   }
 }

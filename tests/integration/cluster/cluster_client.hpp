@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <random>
 #include <string>
@@ -39,6 +40,10 @@ public:
   };
   /// A command with one reply about one key. `writes`: doing it twice is not doing it once.
   answer ask(std::string_view key, const std::vector<std::string>& words, bool writes);
+  /// Watches the key, reads it, and writes `value` in a transaction, which the server carries out
+  /// only if nobody has changed the key since (it compares versions). The reply: "+OK"; "*-1" when
+  /// somebody has; "$-1" where the key is not there, and nothing was tried. `seen`: what was read.
+  answer replace(std::string_view key, const std::string& value, std::string& seen);
 
   [[nodiscard]] std::uint64_t redirects() const noexcept { return redirects_; }
   /// How often it was told what.
@@ -49,6 +54,9 @@ public:
 private:
   using steady = std::chrono::steady_clock;
 
+  /// Has `talk` with whoever serves the key, for as often as it takes. It returns the reply that
+  /// counts, and says when a write has been sent that may be done.
+  answer follow(std::string_view key, const std::function<std::string(resp_link&, bool&)>& talk);
   resp_link& link_to(const std::string& address);
   void distrust(const std::string& address);
   std::string other_than(const std::string& address);

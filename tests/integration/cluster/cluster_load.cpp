@@ -3,10 +3,11 @@
 //     cluster_load --node HOST:PORT ... [--threads 8] [--seed S] [--number N] [--pause-us 300]
 //                  [--level durable] [--shards 64] [--silence-ms 500] [--patience-ms 8000]
 //                  [--cold-keys 2000] --history FILE --acknowledged FILE
-//         Until standard input ends: reads, writes, replaces, erases and counts on a few hot and
-//         many cold keys, and writes keys of their own once each. Then writes the history
-//         (history_check judges it) and the keys whose write was acknowledged, and prints a
-//         summary, one JSON object. --number keeps the values of several runs apart.
+//         Until standard input ends: reads, writes, replaces (by value, and by version in a
+//         transaction on a watched key), erases and counts on a few hot and many cold keys, and
+//         writes keys of their own once each. Then writes the history (history_check judges it) and
+//         the keys whose write was acknowledged, and prints a summary, one JSON object. --number
+//         keeps the values of several runs apart.
 //
 //     cluster_load --node HOST:PORT ... --verify FILE
 //         Reads every acknowledged key of FILE; exit code 1 when one is not there or not right.
@@ -69,6 +70,7 @@ public:
   std::vector<std::string> acknowledged; ///< keys
   std::vector<double> write_us;          ///< of those that were answered
   std::size_t unsupported = 0;           ///< commands that a cluster does not know
+  std::size_t replaced = 0;              ///< by version
   [[nodiscard]] const cluster_client& client() const noexcept { return client_; }
 
 private:
@@ -95,7 +97,8 @@ private:
       return call(key, {"DEL", key}, e);
     }
     e.value = new_value();
-    if (const auto seen = seen_.find(key); replaces_ && kind < 14 && seen != seen_.end()) {
+    if (kind < 12) return replace_watched(key, e);
+    if (const auto seen = seen_.find(key); replaces_ && kind < 15 && seen != seen_.end()) {
       e.call = register_call::replace;
       e.old = seen->second;
       return call(key, {"SET", key, e.value, "IFEQ", e.old}, e);
@@ -108,6 +111,31 @@ private:
     register_event e;
     e.call = random_() % 4 == 0 ? register_call::get : register_call::increment;
     call(key, {e.call == register_call::get ? "GET" : "INCR", key}, e);
+  }
+
+  /// By the version of what was read: what the server has compared is not told, so a refusal tells
+  /// nothing of the value.
+  void replace_watched(const std::string& key, register_event e) {
+    e.call = register_call::replace;
+    e.client = number_;
+    e.began = now_ns();
+    const auto answer = client_.replace(key, e.value, e.old);
+    e.ended = now_ns();
+    using fate = cluster_client::fate;
+    if (answer.became == fate::refused || answer.reply == "*-1") return;
+    if (answer.became == fate::unknown) e.outcome = register_outcome::unknown;
+    if (answer.reply == "$-1") {
+      e.call = register_call::get;
+      e.outcome = register_outcome::not_found;
+      e.value = e.old = {};
+    }
+    if (answer.became == fate::answered && answer.reply == "+OK") {
+      e.outcome = register_outcome::ok;
+      seen_[key] = e.value;
+      ++replaced;
+      write_us.push_back(static_cast<double>(e.ended - e.began) / 1e3);
+    }
+    events.emplace_back(key, std::move(e));
   }
 
   void call(const std::string& key, const std::vector<std::string>& words, register_event e) {
@@ -189,7 +217,7 @@ int load(const load_options& options) {
   }
   const std::chrono::duration<double> took = steady::now() - began;
   std::ofstream history{options.history}, acknowledged{options.acknowledged};
-  std::size_t calls = 0, unknown = 0, refused = 0, once = 0, unsupported = 0;
+  std::size_t calls = 0, unknown = 0, refused = 0, once = 0, unsupported = 0, replaced = 0;
   std::uint64_t redirects = 0;
   std::vector<double> write_us;
   std::map<std::string, std::uint64_t> errors;
@@ -203,6 +231,7 @@ int load(const load_options& options) {
     for (const auto& key : t->acknowledged) acknowledged << key << '\n';
     once += t->acknowledged.size();
     unsupported += t->unsupported;
+    replaced += t->replaced;
     redirects += t->client().redirects();
     for (const auto& [text, count] : t->client().errors()) errors[text] += count;
     write_us.insert(write_us.end(), t->write_us.begin(), t->write_us.end());
@@ -219,6 +248,7 @@ int load(const load_options& options) {
                                       {"unknown", unknown},
                                       {"refused", refused},
                                       {"unsupported", unsupported},
+                                      {"replaced", replaced},
                                       {"acknowledged", once},
                                       {"redirects", redirects},
                                       {"write_p50_us", quantile(0.5)},

@@ -1,10 +1,13 @@
-// Preloaded into a warpd (LD_PRELOAD), this makes its disk slow or full and its clock run fast or
-// slow, as the file FAULT_SHIM_CONTROL says, while it runs: three numbers of 8 bytes each, which a
-// test writes at any time:
+// Preloaded into a warpd (LD_PRELOAD), this makes its disk slow or full, its lease clock run fast
+// or slow, and its wall clock jump, as the file FAULT_SHIM_CONTROL says, while it runs: four
+// numbers of 8 bytes each, which a test writes at any time:
 //
 //   0  microseconds that each write and each sync takes longer
 //   1  not 0: what writes or makes longer a file fails with ENOSPC
 //   2  by how many millionths CLOCK_BOOTTIME, the clock of the read leases, runs fast
+//   3  by how many seconds the wall clock is ahead
+//
+// The kernel's own view of the wall clock stays: who waits for a moment of it would wait too long.
 
 #include <atomic>
 #include <cerrno>
@@ -15,13 +18,14 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 namespace {
 
 struct control {
-  std::atomic<std::int64_t> delay_us, is_full, fast_ppm;
+  std::atomic<std::int64_t> delay_us, is_full, fast_ppm, ahead_s;
 };
 
 control* find_control() {
@@ -62,6 +66,22 @@ bool pass(int fd, bool grows) {
   return false;
 }
 
+time_t ahead_s() {
+  auto* const f = faults();
+  return f == nullptr ? 0 : f->ahead_s.load(std::memory_order_relaxed);
+}
+
+void run_fast(timespec& at) {
+  auto* const f = faults();
+  const auto ppm = f == nullptr ? 0 : f->fast_ppm.load(std::memory_order_relaxed);
+  if (ppm == 0) return;
+  const auto ns = at.tv_sec * 1'000'000'000 + at.tv_nsec;
+  static const std::int64_t from = ns;
+  const auto shown = ns + (ns - from) / 1'000'000 * ppm;
+  at.tv_sec = shown / 1'000'000'000;
+  at.tv_nsec = shown % 1'000'000'000;
+}
+
 } // namespace
 
 extern "C" {
@@ -97,15 +117,21 @@ int posix_fallocate(int fd, off_t from, off_t size) {
 int clock_gettime(clockid_t which, timespec* into) noexcept {
   static const auto next = real<int(clockid_t, timespec*)>("clock_gettime");
   const int result = next(which, into);
-  auto* const f = faults();
-  if (which != CLOCK_BOOTTIME || result != 0 || f == nullptr) return result;
-  const auto ppm = f->fast_ppm.load(std::memory_order_relaxed);
-  if (ppm == 0) return result;
-  static const std::int64_t from = into->tv_sec * 1'000'000'000 + into->tv_nsec;
-  const auto ns = into->tv_sec * 1'000'000'000 + into->tv_nsec;
-  const auto shown = ns + (ns - from) / 1'000'000 * ppm;
-  into->tv_sec = shown / 1'000'000'000;
-  into->tv_nsec = shown % 1'000'000'000;
+  if (result != 0) return result;
+  if (which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE) into->tv_sec += ahead_s();
+  if (which == CLOCK_BOOTTIME) run_fast(*into);
   return 0;
+}
+int gettimeofday(timeval* into, void* zone) noexcept {
+  static const auto next = real<int(timeval*, void*)>("gettimeofday");
+  const int result = next(into, zone);
+  if (result == 0) into->tv_sec += ahead_s();
+  return result;
+}
+time_t time(time_t* into) noexcept {
+  static const auto next = real<time_t(time_t*)>("time");
+  const auto now = next(nullptr) + ahead_s();
+  if (into != nullptr) *into = now;
+  return now;
 }
 }

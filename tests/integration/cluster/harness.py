@@ -136,6 +136,16 @@ class Namespaces:
                 self.cut(name, other)
                 self.cut(other, name)
 
+    def narrow(self, name, mbit):
+        """So much a second reaches it, from everybody together; 0: as much as there is."""
+        device = f"v-{name}"
+        if mbit:
+            if not shutil.which("tc"):
+                raise Skipped("no 'tc' (package iproute2)")
+            self.run("tc", "qdisc", "replace", "dev", device, "root", "tbf", "rate", f"{mbit}mbit", "burst", "64kb", "latency", "400ms")
+        else:
+            self.run("tc", "qdisc", "del", "dev", device, "root")
+
     def heal_all(self):
         for a in self.places:
             for b in self.places:
@@ -236,12 +246,12 @@ class Etcd:
 
 
 class FaultFile:
-    """What fault_shim.cpp reads: three numbers, changed while the process runs."""
+    """What fault_shim.cpp reads: four numbers, changed while the process runs."""
 
     def __init__(self, path):
-        path.write_bytes(bytes(24))
+        path.write_bytes(bytes(32))
         with open(path, "r+b") as file:
-            self.memory = mmap.mmap(file.fileno(), 24)
+            self.memory = mmap.mmap(file.fileno(), 32)
         self.path = path
 
     def set(self, place, value):
@@ -255,6 +265,9 @@ class FaultFile:
 
     def fast_ppm(self, ppm):
         self.set(2, ppm)
+
+    def wall_ahead_s(self, seconds):
+        self.set(3, seconds)
 
 
 class Node:
@@ -341,11 +354,29 @@ class Node:
         text = pathlib.Path(f"/proc/{self.process.child.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(text[11]) + int(text[12])) / os.sysconf("SC_CLK_TCK")
 
+    def resident_bytes(self, most=False):
+        """Of the process now, or the most it ever had."""
+        text = pathlib.Path(f"/proc/{self.process.child.pid}/status").read_text()
+        return 1024 * int(next(line.split()[1] for line in text.splitlines() if line.startswith("VmHWM:" if most else "VmRSS:")))
+
+    def is_sanitized(self):
+        """Such a build's memory says nothing of the others."""
+        return "san.so" in pathlib.Path(f"/proc/{self.process.child.pid}/maps").read_text()
+
+    def metrics(self):
+        """All of one scrape: by name a list of (labels, value)."""
+        done = subprocess.run(["curl", "-s", "-m", "5", f"http://{self.host}:{self.ports['http']}/metrics"], capture_output=True, text=True)
+        found = {}
+        for row in done.stdout.splitlines():
+            if not row.startswith("#") and row:
+                head, value = row.rsplit(" ", 1)
+                name, _, labels = head.partition("{")
+                found.setdefault(name, []).append((labels.rstrip("}"), float(value)))
+        return found
+
     def metric(self, name):
         """Sum over the labels of a metric."""
-        done = subprocess.run(["curl", "-s", "-m", "5", f"http://{self.host}:{self.ports['http']}/metrics"], capture_output=True, text=True)
-        rows = [r for r in done.stdout.splitlines() if r.split("{")[0].split(" ")[0] == name]
-        return sum(float(r.rsplit(" ", 1)[1]) for r in rows)
+        return sum(value for _, value in self.metrics().get(name, []))
 
 
 class Cluster:
@@ -555,3 +586,18 @@ class Load:
         ends = [c["ended"] - at_ns for c in self.calls() if c["outcome"] not in ("unknown", "refused") and
                 at_ns < c["ended"] and c["began"] < at_ns + within_s * 1e9 and c["ended"] - max(c["began"], at_ns) > 0.25e9]
         return max(ends, default=0) / 1e9
+
+
+class Flood:
+    """Clients that write as much as is taken, in long pipelines, and do not remember any of it; from now until end()."""
+    summary = None
+
+    def __init__(self, cluster, threads=8, depth=8192, value=400):
+        words = ["--rate", 3600, "--threads", threads, "--depth", depth, "--value", value]
+        self.child = subprocess.Popen([str(w) for w in [TOOLS / "cluster_load", *Load.client(cluster), *words]], stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.DEVNULL)
+        cluster.loads.append(self)
+
+    def end(self):
+        self.child.kill()
+        self.child.wait()

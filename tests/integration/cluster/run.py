@@ -17,8 +17,8 @@ def main():
     parser = argparse.ArgumentParser(prog="tests/run cluster", description="etcd, nodes and clients as they are, and what goes wrong; every acknowledged "
                                      "write is read back, and all answers are judged for linearizability")
     parser.add_argument("--suite", action="store_true", help="the short share that every run of the tests has")
-    parser.add_argument("--long", action="store_true", help="random troubles for minutes, too")
-    parser.add_argument("--minutes", type=float, help="of each of those (default 2 and 3)")
+    parser.add_argument("--long", action="store_true", help="those that take minutes, too")
+    parser.add_argument("--minutes", type=float, help="of each of those (default 2, 3 and 10)")
     parser.add_argument("--seed", type=int, help="of those")
     parser.add_argument("--only", metavar="WORDS", help="scenarios with these words in their name")
     parser.add_argument("--list", action="store_true")
@@ -42,12 +42,11 @@ def main():
             skipped.append(name)
             print(f"skip  {name}: no network namespaces here: {why}", flush=True)
             continue
-        options = {}
-        if "seconds" in inspect.signature(s).parameters:
-            if given.minutes:
-                options["seconds"] = given.minutes * 60
-            if given.seed is not None:
-                options["seed"] = given.seed
+        takes, options = inspect.signature(s).parameters, {}
+        if "seconds" in takes and given.minutes:
+            options["seconds"] = given.minutes * 60
+        if "seed" in takes and given.seed is not None:
+            options["seed"] = given.seed
         at = time.monotonic()
         try:
             said = s(**options)

@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 
-from harness import NAME, PATIENCE_S, WARP, Cluster, Failed, Loopback, Namespaces, Node, Skipped, clean_environment, eventually
+from harness import NAME, PATIENCE_S, WARP, Cluster, Failed, Flood, Loopback, Namespaces, Node, Skipped, clean_environment, eventually
 
 SCENARIOS = []
 
@@ -28,7 +28,7 @@ def need(condition, text):
 
 def told(summary):
     errors = "".join(f"; {count} times '{text[1:60]}'" for text, count in summary["errors"].items())
-    return f"{summary['judged']}; {summary['acknowledged']} writes acknowledged once, none lost{errors}"
+    return f"{summary['judged']}; {summary['replaced']} replaced by version; {summary['acknowledged']} writes acknowledged once, none lost{errors}"
 
 
 def run_for(seconds):
@@ -312,6 +312,221 @@ def clocks_of_different_rates():
         return told(load.judge())
 
 
+# -- more than one copy can take -----------------------------------------------------------------------------------------------------
+
+MIB = 1 << 20
+# What replica_options.hpp and replication_host.hpp set: LSNs above what is committed, answers that wait, bytes kept for copies that lag.
+WINDOW, TICKETS, KEPT = 65_536, 1 << 14, 8 * MIB
+# What link_options.hpp sets for each peer: what waits, with an eighth more for answers, and what is on its way, there and in the network's own buffer.
+LINK = 18 * MIB + 2 * 4 * MIB
+OVERLOAD = {"--storage.max_memory": "64MiB", "--storage.log_buffer": "4MiB", "--storage.segment_size": "4MiB"}
+VALUE = 1000
+
+
+class Overload:
+    """A cluster of two shards, whose primaries are nodes 2 and 3, and more writes for it than node 1 can follow."""
+
+    def __init__(self, c):
+        self.c, self.follower, self.primaries = c, c.nodes[1], {0: c.nodes[2], 1: c.nodes[3]}
+        c.operate("move", "--shard", 0, "--to", "2,3,1")
+        c.operate("move", "--shard", 1, "--to", "3,2,1")
+        eventually("nodes 2 and 3 serve", lambda: c.primaries() == {1: [], 2: [0], 3: [1]} and not c.why_not_whole())
+        self.before = {n: node.resident_bytes() for n, node in c.nodes.items()}
+        # Nobody gives up an answer that comes late: what is not known to be done or not is hard to judge.
+        self.load = c.load(threads=32, pause_us=0, silence_ms=40_000, patience_ms=60_000)
+        self.flood = Flood(c, value=VALUE)
+        self.samples, self.most = 0, 0
+
+    def bound(self, number):
+        """Bytes of memory that a node has at most: what it began with, its data; records that wait for their commit, in the log of its copy and
+        pending; records kept for others; log that is not written, and its chunks; and two links."""
+        waiting = TICKETS * (VALUE + 256)
+        return self.before[number] + 64 * MIB + 2 * (2 * waiting + KEPT) + 2 * 4 * MIB + 32 * MIB + 2 * LINK
+
+    def much(self):
+        """Bytes of records: more than the memory of two nodes may hold, so that nothing can have been kept."""
+        return 2 * MIB if self.follower.is_sanitized() else 2 * max(map(self.bound, self.c.nodes))
+
+    def installed(self):
+        return self.follower.metric("warp_cluster_checkpoints_installed_total")
+
+    def logged(self):
+        return sum(node.metric("warp_wal_record_bytes_total") for node in self.primaries.values())
+
+    def refused(self):
+        return sum(node.metric("warp_cluster_overloaded_total") for node in self.primaries.values())
+
+    def members(self):
+        """By shard its epoch, its primary, and whether node 1 is in sync."""
+        return {s["shard"]: (s["epoch"], s["primary"], self.follower.number in s["isr"]) for s in self.c.status()["shards"]}
+
+    def is_dropped(self):
+        return not any(member for _, _, member in self.members().values())
+
+    def look(self, follower=True):
+        """What must hold at any time. The primary is looked at first: what it has committed then a member must have now."""
+        def shards(scrape, name):
+            return {int(labels.split('"')[1]): value for labels, value in scrape.get(name, [])}
+        before = self.members()
+        primaries = {shard: node.metrics() for shard, node in self.primaries.items()}
+        held = shards(self.follower.metrics(), "warp_shard_log_end_lsn") if follower else {}
+        after = self.members()
+        for shard, scrape in primaries.items():
+            if not shards(scrape, "warp_shard_serves").get(shard):
+                continue
+            ahead = shards(scrape, "warp_shard_uncommitted_records")[shard]
+            need(ahead <= WINDOW, f"shard {shard}: the primary is {ahead:.0f} records ahead of what is committed")
+            self.most = max(self.most, ahead)
+            if before[shard] == after[shard] and before[shard][1:] == (self.primaries[shard].number, True) and shard in held:
+                lag = shards(scrape, "warp_shard_log_end_lsn")[shard] - held[shard]
+                need(lag <= WINDOW, f"shard {shard}: a member in sync lags by {lag:.0f} records")
+                self.samples += 1
+        return True
+
+    def until(self, what, condition, follower=True):
+        # Long: how fast a busy machine writes is not what is looked at.
+        eventually(what, lambda: self.look(follower) and condition(), 5 * PATIENCE_S, 0.2)
+
+    def end(self):
+        """Peace; then node 1 has everything, and no node has ever had too much memory."""
+        self.flood.end()
+        self.load.stop()
+        took = self.c.wait_whole()
+
+        def ends(node):
+            return sorted(node.metrics().get("warp_shard_commit_lsn", []))
+        eventually(lambda: f"all copies end alike: {[ends(n) for n in self.c.nodes.values()]}",
+                   lambda: len({tuple(ends(n)) for n in self.c.nodes.values()}) == 1 and ends(self.follower))
+        summary = self.load.judge()
+        reads = max((call["ended"] - call["began"] for call in self.load.calls() if call["call"] == "get" and "ended" in call), default=0)
+        most = {n: node.resident_bytes(most=True) for n, node in self.c.nodes.items()}
+        if not any(node.is_sanitized() for node in self.c.nodes.values()):
+            for n, bytes_ in most.items():
+                need(bytes_ <= self.bound(n), f"node {n} has had {bytes_ / MIB:.0f} MiB, more than {self.bound(n) / MIB:.0f} MiB")
+        return (f"{self.logged() / MIB:.0f} MiB logged, {self.refused():.0f} writes refused, at most {self.most:.0f} records ahead, "
+                f"{self.samples} looks at a member; a read waited {reads / 1e9:.1f} s at most; memory {', '.join(f'{b / MIB:.0f}' for b in most.values())} of "
+                f"{max(map(self.bound, most)) / MIB:.0f} MiB; whole {took:.1f} s after; {told(summary)}")
+
+
+@scenario()
+def overload_with_a_slow_follower():
+    """Clients write as much as they can while a follower's disk is slow, and while it stands still: it lags by no more than the window or leaves
+    the set in sync, memory stays bounded, and it catches up."""
+    with Cluster(shards=2, flags=OVERLOAD).start(shim=(1,)) as c:
+        o = Overload(c)
+        o.follower.faults.delay_us(50_000)
+        refused = o.refused()
+        o.until("writes are refused, or the slow one is dropped", lambda: o.samples >= 10 and o.refused() > refused or o.is_dropped())
+        slow = "dropped" if o.is_dropped() else "kept"
+        o.follower.pause()
+        o.until("the one that stands still is dropped", o.is_dropped, follower=False)
+        logged = o.logged()
+        o.until("much is written meanwhile", lambda: o.logged() - logged > o.much(), follower=False)
+        o.follower.faults.delay_us(0)
+        o.follower.resume()
+        run_for(2)
+        return f"the slow one was {slow}; {o.end()}"
+
+
+@scenario(long=True, net=Namespaces)
+def overload_with_a_narrow_link():
+    """The same where 8 Mbit/s reach a follower, and 2 Mbit/s while it begins anew and takes checkpoints: nobody keeps in memory what it will need."""
+    with Cluster(net=Namespaces, shards=2, flags=OVERLOAD).start() as c:
+        o = Overload(c)
+        c.net.narrow(o.follower.place, 8)
+        refused = o.refused()
+        o.until("writes are refused, or the slow one is dropped", lambda: o.samples >= 10 and o.refused() > refused or o.is_dropped())
+        slow = "dropped" if o.is_dropped() else "kept"
+        for _ in range(10):
+            o.look()
+        o.follower.kill()
+        o.follower.wipe()
+        c.net.narrow(o.follower.place, 0)
+        o.until("the one that has ended is dropped", o.is_dropped, follower=False)
+        c.net.narrow(o.follower.place, 2)
+        o.follower.start()
+        o.until("a checkpoint is on its way", lambda: any(o.follower.folder.glob("incoming/*")) or o.installed(), follower=False)
+        logged = o.logged()
+        o.until("much is written meanwhile", lambda: o.logged() - logged > o.much() or o.installed() == 2, follower=False)
+        meanwhile = (o.logged() - logged) / MIB
+        c.net.narrow(o.follower.place, 0)
+        return f"the slow one was {slow}; {meanwhile:.0f} MiB logged while checkpoints were on their way; {o.end()}"
+
+
+def ask_whoever_serves(c, *words):
+    """The reply of the primary of the command's key."""
+    def served():
+        for node in c.nodes.values():
+            said = node.ask(*words)
+            if said is not None and not said.startswith(("-MOVED", "-TRYAGAIN", "-CLUSTERDOWN")):
+                return said
+    return eventually(f"somebody answers {' '.join(words)}", served)
+
+
+@scenario()
+def wall_clocks_that_jump():
+    """Wall clocks go hours ahead and back, also while a primary stands still: no lease looks at them, and times to live say what they show."""
+    hour = 3600
+    with Cluster().start(shim=(1, 2, 3)) as c:
+        def all_ahead(seconds):
+            for node in c.nodes.values():
+                node.faults.wall_ahead_s(seconds)
+
+        def ask(*words):
+            return ask_whoever_serves(c, *words)
+
+        # Times to live, with all clocks the same, so that it does not matter who serves.
+        calm = c.load(silence_ms=3000)
+        for key, more in (("hour", ["EX", hour]), ("day", ["EX", 24 * hour]), ("ever", [])):
+            need(ask("SET", key, "there", *map(str, more)) == "+OK", f"no write of {key}")
+        all_ahead(2 * hour)
+        gone, there = "$-1", "$5\r\nthere"
+        seen = [ask("GET", key) for key in ("hour", "day", "ever")]
+        need(seen == [gone, there, there], f"two hours ahead, keys for an hour, a day and ever: {seen}")
+        need(ask("SET", "minute of later", "there", "EX", "60") == "+OK", "no write two hours ahead")
+        all_ahead(0)
+        seen = [ask("GET", key) for key in ("hour", "day", "ever")]
+        need(seen == [gone, there, there], f"the clock is right again, and what had gone has to stay away: {seen}")
+        left = int(ask("TTL", "minute of later")[1:])
+        need(2 * hour < left <= 2 * hour + 60, f"what was to live for a minute two hours from now has {left} s")
+        all_ahead(-2 * hour)
+        need(ask("SET", "minute of earlier", "there", "EX", "60") == "+OK", "no write two hours behind")
+        left = int(ask("TTL", "day")[1:])
+        need(24 * hour < left <= 26 * hour, f"two hours behind, what lives for a day has {left} s")
+        all_ahead(0)
+        need(ask("GET", "minute of earlier") == gone, "what was to live until an hour ago is there")
+        # Each for itself, far apart, and nobody is refused anything.
+        draw = random.Random(11)
+        for _ in range(20):
+            c.nodes[draw.randrange(3) + 1].faults.wall_ahead_s(draw.choice([-72, -2, -1, 0, 1, 2, 72]) * hour)
+            run_for(0.2)
+        all_ahead(0)
+        summary = calm.stop()
+        need(summary["refused"] == 0, f"{summary['refused']} calls were refused: {summary['errors']}")
+        # A primary whose clock goes back while it stands still must not believe in its lease, nor others, whose clocks go ahead, that theirs has run out.
+        load = c.load()
+        for number, ahead in ((1, -2), (2, 2)):
+            run_for(1)
+            victim = c.nodes[number]
+            for node in c.nodes.values():
+                node.faults.wall_ahead_s(-ahead * hour)
+            victim.pause()
+            victim.faults.wall_ahead_s(ahead * hour)
+            run_for(3)
+            victim.resume()
+            run_for(0.5)
+            all_ahead(0)
+            c.wait_whole()
+        # Who starts three days before it was killed is still a newer life of its copies.
+        c.nodes[3].kill()
+        c.wait_whole(rf=2)
+        c.nodes[3].faults.wall_ahead_s(-72 * hour)
+        c.nodes[3].start(shim=True)
+        c.wait_whole()
+        calm.judge()
+        return told(load.judge())
+
+
 # -- operators ------------------------------------------------------------------------------------------------------------------------
 
 @scenario()
@@ -574,6 +789,45 @@ def troubled(net, seconds, seed):
                 c.wait_whole()
         c.wait_whole()
         return f"{counts}; {told(load.judge())}"
+
+
+@scenario(long=True)
+def etcd_away_for_ten_minutes(seconds=600):
+    """etcd is away for much longer than every lease and retry: reads and writes go on, also of clients that come meanwhile; then all is whole."""
+    with Cluster().start() as c:
+        first = c.load(pause_us=10_000)
+        run_for(1)
+        c.etcd.process.kill()
+        at = time.monotonic_ns()
+        memory = {node.number: node.resident_bytes() for node in c.nodes.values()}
+        run_for(seconds / 2)
+        second = c.load(pause_us=10_000)
+        run_for(seconds / 2)
+        away_ns = time.monotonic_ns() - at
+        grown = max(node.resident_bytes() - memory[node.number] for node in c.nodes.values())
+        lines = max(node.process.log().count("\n") for node in c.nodes.values())
+        c.etcd.start()
+        took = c.wait_whole()
+        # What happens from now on is dealt with as ever.
+        victim = c.busiest()
+        victim.kill()
+        c.wait_whole(rf=2)
+        victim.start()
+        c.wait_whole()
+        second.stop()
+        summary = first.judge()
+        # Windows that no pause of a busy machine fills: in each, somebody has read and somebody has written.
+        windows = max(2, int(away_ns / 20e9))
+        width = away_ns / windows
+        done = [[0, 0] for _ in range(windows)]
+        for call in [*first.calls(), *second.calls()]:
+            window = int((call["began"] - at) // width)
+            if call["outcome"] in ("ok", "absent", "differs") and 0 <= window < windows and call["ended"] <= at + away_ns:
+                done[window][call["call"] != "get"] += 1
+        need(min(map(min, done)) > 0, f"reads and writes in each {width / 1e9:.0f} s without etcd: {done}")
+        return (f"{away_ns / 1e9:.0f} s without etcd, in each {width / 1e9:.0f} s of them at least {min(r for r, _ in done)} reads and "
+                f"{min(w for _, w in done)} writes, memory grew by {grown / 1e6:.1f} MB, at most {lines} lines in a log; whole {took:.1f} s after; "
+                f"{told(summary)}")
 
 
 @scenario(long=True)

@@ -40,7 +40,10 @@ void replica::on(const event::tick&) {
       const bool unanswered = p.sent > p.appended && now_ - p.sent_at >= options_.resend &&
                               now_ - p.acked_at >= options_.resend;
       if (unanswered) p.sent = std::max(p.appended, log_.base().lsn);
-      if (unanswered || now_ - p.sent_at >= options_.heartbeat) send_append(node, p);
+      if (unanswered)
+        send_append(node, p);
+      else if (now_ - p.sent_at >= options_.heartbeat)
+        send_heartbeat(node, p);
     }
     change_members();
     go_on_moving();

@@ -120,6 +120,8 @@ private:
   void on(const event::send_logged& e);
   void on(const event::client_read& e);
   void send_append(node_id to, peer& p);
+  void send_append(node_id to, peer& p, std::size_t count_max);
+  void send_heartbeat(node_id to, peer& p);
   /// What comes behind what was sent, in as many Appends as that takes: up to a window of it, as a
   /// copy without a seat may lack far more.
   void send_rest(node_id to, peer& p);

@@ -59,6 +59,17 @@ void replica::step_down() {
 }
 
 void replica::send_append(node_id to, peer& p) {
+  send_append(to, p, options_.batch_max);
+}
+
+/// To a copy that is slow no more is sent than it answers: a heartbeat behind what is under way has
+/// no records, and what was lost of that is asked for again by it.
+void replica::send_heartbeat(node_id to, peer& p) {
+  const bool under_way = p.sent > p.appended && p.sent >= log_.base().lsn;
+  send_append(to, p, under_way ? 0 : options_.batch_max);
+}
+
+void replica::send_append(node_id to, peer& p, std::size_t count_max) {
   if (stands_ != standing::primary || !fenced()) return;
   if (p.sent < log_.base().lsn && options_.reads_log) {
     if (p.read_at && now_ - *p.read_at < options_.resend) return;
@@ -72,7 +83,7 @@ void replica::send_append(node_id to, peer& p) {
            from.epoch,
            commit_lsn_,
            now_,
-           log_.behind(from.lsn, options_.batch_max),
+           log_.behind(from.lsn, count_max),
            known_.reset_epoch};
   m.wants_appended = waits_for(ack_level::replicated) || !known_.lists({to, p.boot});
   m.wants_durable = waits_for(ack_level::durable);

@@ -123,8 +123,8 @@ TEST_CASE("an etcd that revokes leases and loses and repeats watch events breaks
 
 TEST_CASE("copies from before an accepted loss are rebuilt, and the loss is counted (R11)",
           "[simulation]") {
-  const auto sum = sum_of({.about = scenario::losses}, 80);
-  CHECK(sum.losses > 15);
+  const auto sum = sum_of({.about = scenario::losses}, 200);
+  CHECK(sum.losses > 40);
   CHECK(sum.lost_requests > 0);
 }
 

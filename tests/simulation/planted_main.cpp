@@ -58,7 +58,7 @@ constexpr planted_case cases[] = {
     {mistake::lease_confirmed_only, scenario::usurpers,
      "R7: a member that was proposed need not grant"},
     {mistake::lease_not_checked, scenario::usurpers, "R7: a primary believes in its role instead"},
-    {mistake::serve_early, scenario::mixed, "R8: serves before its no-op is committed"},
+    {mistake::serve_early, scenario::hand_overs, "R8: serves before its no-op is committed"},
     {mistake::checkpoint_same_boot, scenario::rebuilds,
      "R10: a copy set back by a checkpoint keeps its boot"},
     {mistake::claim_at_replicated, scenario::mixed,

@@ -13,7 +13,7 @@ namespace warp::cluster {
 namespace {
 
 constexpr std::string_view magic = "WARPCOPY", folder_name = "replicas";
-constexpr std::uint32_t format = 1, incomplete_flag = 1, repaired_flag = 2;
+constexpr std::uint32_t format = 1, incomplete_flag = 1;
 constexpr std::size_t crc_at = 32, file_bytes = 36;
 
 std::string name_of(shard_id shard) {
@@ -49,10 +49,8 @@ op_result<replica_marks> read_marks(storage::file_system& files, const std::stri
                      fmt::format("{}: format {}; this program knows {}", path, found, format)};
   if (const auto of = load_le<std::uint64_t>(at + 16); of != shard.value)
     return damaged(16, fmt::format("it is of shard {}, not {}", of, shard.value));
-  const auto flags = load_le<std::uint32_t>(at + 12);
-  return replica_marks{(flags & incomplete_flag) != 0,
-                       replication::boot_id{load_le<std::uint64_t>(at + 24)},
-                       (flags & repaired_flag) != 0};
+  return replica_marks{(load_le<std::uint32_t>(at + 12) & incomplete_flag) != 0,
+                       replication::boot_id{load_le<std::uint64_t>(at + 24)}};
 }
 
 op_status write_marks(storage::file_system& files, const std::string& folder, shard_id shard,
@@ -68,8 +66,7 @@ op_status write_marks(storage::file_system& files, const std::string& folder, sh
   std::string bytes{magic};
   bytes.resize(file_bytes);
   char* to = store_le<std::uint32_t>(bytes.data() + magic.size(), format);
-  to = store_le<std::uint32_t>(to, (marks.incomplete ? incomplete_flag : 0) |
-                                       (marks.repaired ? repaired_flag : 0));
+  to = store_le<std::uint32_t>(to, marks.incomplete ? incomplete_flag : 0);
   to = store_le<std::uint64_t>(to, shard.value);
   to = store_le<std::uint64_t>(to, marks.stopped_boot.value);
   store_le<std::uint32_t>(to, storage::crc32c({bytes.data(), crc_at}));

@@ -16,17 +16,13 @@ struct replica_marks {
   bool incomplete = false;
   /// The boot that stopped cleanly last, whose log is whole; 0: none did.
   replication::boot_id stopped_boot;
-  /// R11: an operator has made this copy start again with what could still be read. What it has
-  /// acknowledged may be gone, so it takes up no seat of an earlier boot.
-  /// Note (soon): `warp repair` has to set it for each shard of a cluster's folder that it cuts.
-  bool repaired = false;
   friend bool operator==(const replica_marks&, const replica_marks&) = default;
 };
 
 /// The file `replicas/SHARD` of the data folder: 64 bits "WARPCOPY", 32 format (1), 32 flags
-/// (1: incomplete, 2: repaired), 64 shard, 64 boot that stopped cleanly, 32 CRC-32C of all before
-/// it; little-endian. No file: no marks. corruption: it is damaged or another shard's, and nobody
-/// knows whether the copy is whole; io_error.
+/// (1: incomplete), 64 shard, 64 boot that stopped cleanly, 32 CRC-32C of all before it;
+/// little-endian. No file: no marks. corruption: it is damaged or another shard's, and nobody knows
+/// whether the copy is whole; io_error.
 [[nodiscard]] op_result<replica_marks> read_marks(storage::file_system& files,
                                                   const std::string& folder, shard_id shard);
 /// Durable when it returns ok. no_space, io_error: the old ones stand.

@@ -56,7 +56,6 @@ op_status replication_host::recover(node_id self) {
   found.max_epoch = shard_->found().max_epoch;
   found.incomplete = marks_.incomplete;
   found.stopped_boot = marks_.stopped_boot;
-  found.repaired = marks_.repaired;
   if (auto status = read_tail(found); !status.ok()) return status;
   if (found.stopped_boot == boot_id{} && found.max_epoch == 0 && found.log.last().lsn == 0)
     found.stopped_boot = never_lived;

@@ -54,7 +54,7 @@ void replication_host::write(std::uint64_t position, const wal::incomplete&) {
 }
 
 void replication_host::write(std::uint64_t position, const wal::complete&) {
-  marks_.incomplete = marks_.repaired = false;
+  marks_.incomplete = false;
   if (auto status = write_marks(files_, engine_.options().folder, id_, marks_); !status.ok())
     return halt(std::move(status));
   pieces_.push_back({position, 0, 0});

@@ -16,7 +16,6 @@ namespace {
 
 using json = nlohmann::json;
 
-constexpr const char* file_name = "cluster-node";
 constexpr std::uint64_t version = 1;
 
 op_status write(storage::file_system& files, const std::string& folder, const node_file& file) {
@@ -26,7 +25,7 @@ op_status write(storage::file_system& files, const std::string& folder, const no
                    {"instance", std::to_string(file.instance)},
                    {"boot", std::to_string(file.boot)}};
   if (file.cluster_id != 0) text["cluster_id"] = std::to_string(file.cluster_id);
-  return storage::replace_file(files, folder, file_name, text.dump() + "\n");
+  return storage::replace_file(files, folder, node_file_name, text.dump() + "\n");
 }
 
 op_result<node_file> read(storage::file_system& files, const std::string& path) {
@@ -54,7 +53,7 @@ op_result<node_file> read(storage::file_system& files, const std::string& path) 
 op_result<node_file> begin_start(storage::file_system& files, const std::string& folder,
                                  const std::string& cluster_name, replication::node_id node,
                                  std::uint64_t now_s) {
-  const auto path = storage::join_path(folder, file_name);
+  const auto path = storage::join_path(folder, node_file_name);
   auto there = files.exists(path);
   if (!there) return there.status();
   node_file file{0, cluster_name, node, 0, 0};
@@ -85,7 +84,7 @@ op_status join_cluster(storage::file_system& files, const std::string& folder, n
             fmt::format("{} belongs to the cluster \"{}\" with id {}, and etcd has another one of "
                         "this name, with id {}: name its own etcd with cluster.etcd, or a new "
                         "folder with storage.folder",
-                        storage::join_path(folder, file_name), file.cluster_name, file.cluster_id,
+                        storage::join_path(folder, node_file_name), file.cluster_name, file.cluster_id,
                         cluster_id)};
   file.cluster_id = cluster_id;
   return write(files, folder, file);

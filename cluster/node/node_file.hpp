@@ -9,6 +9,9 @@
 
 namespace warp::cluster {
 
+/// The file in the data folder of a cluster's node.
+inline constexpr const char* node_file_name = "cluster-node";
+
 /// What a data folder knows of the node that it belongs to.
 struct node_file {
   std::uint64_t cluster_id = 0; ///< 0: it belongs to none yet

@@ -1,5 +1,7 @@
 #include "cluster/ndjson.hpp"
+#include "cluster/node/node_file.hpp"
 #include "cluster/programs/tool.hpp"
+#include "storage/path.hpp"
 #include "storage/repair.hpp"
 
 #include <chrono>
@@ -98,7 +100,23 @@ void show_text(output& out, const repair_arguments& a, const storage::repair_rep
   for (const auto& action : found.actions) out.line("  " + action);
 }
 
+/// What is repaired is a state that the shard was in once; a copy among several must not fall back
+/// behind what it has acknowledged to the others, and what it has of its own need not stand.
+bool belongs_to_cluster(tool& t, const std::string& folder) {
+  const auto node =
+      storage::posix_file_system().exists(storage::join_path(folder, cluster::node_file_name));
+  if (!node || !*node) return false;
+  t.fail({op_code::not_supported,
+          fmt::format("{} is of a node of a cluster, whose other nodes have what it had: start the "
+                      "node in a new, empty folder, and it takes a copy from them",
+                      folder)},
+         "repair");
+  t.exit = tool_exit::failure;
+  return true;
+}
+
 void run(tool& t, repair_arguments& a) {
+  if (belongs_to_cluster(t, a.folder)) return;
   a.how.now_ms = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
                                                 std::chrono::system_clock::now().time_since_epoch())
                                                 .count());

@@ -99,6 +99,18 @@ class Repair(ProgramTest):
         self.assertEqual(self.repair(folder)["verdict"], "manifest_only")
         self.assertEqual(self.values_of(values), values)
 
+    def test_the_folder_of_a_node_of_a_cluster_is_not_repaired(self):
+        folder, _ = self.filled()
+        segment = self.newest_segment(folder)
+        self.damage(segment, segment.read_bytes().index(b"later 10") + 2)
+        (folder / "cluster-node").write_text("{}")
+        before = self.contents(folder)
+        for words in ([], ["--dry-run"], ["--salvage"]):
+            done = self.run_tool("repair", *words, folder)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("start the node in a new, empty folder", done.stderr.decode())
+        self.assertEqual(self.contents(folder), before)
+
     def test_a_checkpoint_file_is_shown_to_people_and_programs(self):
         folder, values = self.filled()
         shown = {}

@@ -12,21 +12,16 @@ using warp::testing::file_operation;
 
 namespace {
 constexpr shard_id some{7};
-const replica_marks all{true, replication::boot_id{0x1234'5678'9abc}, true};
+const replica_marks both{true, replication::boot_id{0x1234'5678'9abc}};
 } // namespace
 
 TEST_CASE("marks are there after power was lost, once they were written", "[replication][marks]") {
   faulty_file_system files;
   REQUIRE(files.create_folder("data").ok());
   CHECK(read_marks(files, "data", some).value() == replica_marks{});
-  REQUIRE(write_marks(files, "data", some, all).ok());
+  REQUIRE(write_marks(files, "data", some, both).ok());
   files.crash(crash_policy::drop_all);
-  CHECK(read_marks(files, "data", some).value() == all);
-  for (const auto& one : {replica_marks{true}, replica_marks{.stopped_boot = all.stopped_boot},
-                          replica_marks{.repaired = true}}) {
-    REQUIRE(write_marks(files, "data", shard_id{9}, one).ok());
-    CHECK(read_marks(files, "data", shard_id{9}).value() == one);
-  }
+  CHECK(read_marks(files, "data", some).value() == both);
   CHECK(read_marks(files, "data", shard_id{8}).value() == replica_marks{});
 }
 
@@ -35,13 +30,13 @@ TEST_CASE("marks are the old or the new ones, wherever power is lost", "[replica
     CAPTURE(changes);
     faulty_file_system files;
     REQUIRE(files.create_folder("data").ok());
-    REQUIRE(write_marks(files, "data", some, all).ok());
+    REQUIRE(write_marks(files, "data", some, both).ok());
     files.power_off_after(changes);
     const auto status = write_marks(files, "data", some, {});
     files.crash(crash_policy::random, 3 + changes);
     const auto found = read_marks(files, "data", some);
     REQUIRE(found.ok());
-    CHECK((*found == all || *found == replica_marks{}));
+    CHECK((*found == both || *found == replica_marks{}));
     if (status.ok()) CHECK(*found == replica_marks{});
   }
 }
@@ -49,7 +44,7 @@ TEST_CASE("marks are the old or the new ones, wherever power is lost", "[replica
 TEST_CASE("damaged marks are refused with file and offset", "[replication][marks]") {
   faulty_file_system files;
   REQUIRE(files.create_folder("data").ok());
-  REQUIRE(write_marks(files, "data", some, all).ok());
+  REQUIRE(write_marks(files, "data", some, both).ok());
   const auto whole = files.memory().bytes("data/replicas/00007");
   for (std::uint64_t bit = 0; bit < whole.size() * 8; ++bit) {
     files.memory().flip_bit("data/replicas/00007", bit);

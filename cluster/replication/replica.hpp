@@ -20,9 +20,9 @@ struct recovered_copy {
   /// the next start; 0: none. It keeps a seat of that very boot only (R11): an older one, still
   /// listed, may have lost its end in a crash.
   boot_id stopped_boot;
-  /// An operator has made it start again with what could still be read (R11): what it has
-  /// acknowledged may be gone, so it takes up no seat, until a loss was accepted or it got a new
-  /// one.
+  /// Somebody has made it start again with what could still be read (R11): what it has acknowledged
+  /// may be gone, so it takes up no seat, until a loss was accepted or it got a new one. The wiring
+  /// has no way to do so; the simulated operator has.
   bool repaired = false;
 };
 

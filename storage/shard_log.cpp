@@ -79,7 +79,7 @@ void shard_log::append(const log_record& record) {
   const auto head = encode_record_head(record, expected, at);
   const auto copied = record.key.size() + (record.large ? 0 : record.value.size());
   if (head + copied <= active_.room_left()) [[likely]] {
-    std::memcpy(at + head, record.key.data(), record.key.size());
+    if (!record.key.empty()) std::memcpy(at + head, record.key.data(), record.key.size());
     if (!record.large && !record.value.empty())
       std::memcpy(at + head + record.key.size(), record.value.data(), record.value.size());
     active_.advance(head + copied);

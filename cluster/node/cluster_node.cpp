@@ -71,6 +71,7 @@ op_status cluster_node::start() {
   std::lock_guard guard{mutex_};
   if (std::exchange(started_, true))
     return {op_code::unavailable, "the cluster's part of a node starts once in a process"};
+  hosts_->tell_of_turns(*this);
   engine_.set_executor(hosts_.get());
   engine_.add_round_listener(*this);
   thread_ = std::thread{[this] { run(); }};
@@ -260,7 +261,6 @@ op_status cluster_node::open_links(const etcd::cluster_config& config) {
 }
 
 op_status cluster_node::open_copies(const etcd::cluster_config& config) {
-  hosts_->tell_of_turns(*this);
   replication_host_options host;
   host.machine.level = config.level;
   host.machine.min_isr = config.min_isr;

@@ -84,8 +84,8 @@ op_status join_cluster(storage::file_system& files, const std::string& folder, n
             fmt::format("{} belongs to the cluster \"{}\" with id {}, and etcd has another one of "
                         "this name, with id {}: name its own etcd with cluster.etcd, or a new "
                         "folder with storage.folder",
-                        storage::join_path(folder, node_file_name), file.cluster_name, file.cluster_id,
-                        cluster_id)};
+                        storage::join_path(folder, node_file_name), file.cluster_name,
+                        file.cluster_id, cluster_id)};
   file.cluster_id = cluster_id;
   return write(files, folder, file);
 }

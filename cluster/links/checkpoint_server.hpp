@@ -1,7 +1,8 @@
 #pragma once
 
-#include "cluster/links/link_probe.hpp"
 #include "cluster/links/node_identity.hpp"
+#include "cluster/links/peer_address.hpp"
+#include "cluster/links/tls_files.hpp"
 #include "messages/ids.hpp"
 #include "messages/status.hpp"
 #include "storage/file_system.hpp"

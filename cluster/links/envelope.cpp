@@ -241,15 +241,16 @@ std::size_t encoded_bytes(const shard_message& m) {
 }
 
 op_result<std::vector<char>> encode_envelope(const node_identity& sender,
-                                             std::span<const shard_message> messages) {
+                                             std::span<const shard_message> messages,
+                                             std::size_t headroom) {
   auto size = envelope_words;
   for (const auto& m : messages) {
     if (auto status = check_bodies(m); !status.ok()) return status;
     size += words(m);
   }
-  std::vector<char> bytes(size * sizeof(capnp::word)); // zeroes, as the builder wants
+  std::vector<char> bytes(headroom + size * sizeof(capnp::word)); // zeroes, as the builder wants
   // The builder works in place: behind the table, whose first number, segments - 1, is 0.
-  auto* const at = reinterpret_cast<capnp::word*>(bytes.data());
+  auto* const at = reinterpret_cast<capnp::word*>(bytes.data() + headroom);
   capnp::FlatMessageBuilder builder{kj::arrayPtr(at + 1, size - 1)};
   auto to = builder.initRoot<wire::Envelope>();
   to.setFormat(sender.format);
@@ -259,8 +260,8 @@ op_result<std::vector<char>> encode_envelope(const node_identity& sender,
   auto list = to.initMessages(static_cast<unsigned>(messages.size()));
   for (unsigned i = 0; i < messages.size(); ++i) write(messages[i], list[i]);
   const auto used = static_cast<std::uint32_t>(builder.getSegmentsForOutput()[0].size());
-  std::memcpy(bytes.data() + sizeof(std::uint32_t), &used, sizeof used);
-  bytes.resize((used + std::size_t{1}) * sizeof(capnp::word));
+  std::memcpy(bytes.data() + headroom + sizeof(std::uint32_t), &used, sizeof used);
+  bytes.resize(headroom + (used + std::size_t{1}) * sizeof(capnp::word));
   return bytes;
 }
 
@@ -268,14 +269,6 @@ op_result<envelope> decode_envelope(std::span<const char> bytes) {
   return read_flat(bytes, "an envelope", [](capnp::MessageReader& message) {
     return read(message.getRoot<wire::Envelope>());
   });
-}
-
-std::size_t envelope_bytes(std::span<const char> head) {
-  std::uint32_t table[2];
-  if (head.size() < sizeof table) return 0;
-  std::memcpy(table, head.data(), sizeof table);
-  if (table[0] != 0 || table[1] == 0) return 0;
-  return (table[1] + std::size_t{1}) * sizeof(capnp::word);
 }
 
 } // namespace warp::cluster::links

@@ -33,10 +33,12 @@ inline constexpr std::size_t record_body_bytes_max = (std::size_t{1} << 29) - 8;
 /// Bytes that a message takes in an envelope, at most 7 of them too many.
 [[nodiscard]] std::size_t encoded_bytes(const shard_message& m);
 
-/// The bytes of an envelope. The bodies of records are copied once, to where they are sent from.
-/// invalid_argument: a record that is longer than record_body_bytes_max.
+/// The bytes of an envelope, behind `headroom` (whole words) for the caller to fill. The bodies of
+/// records are copied once, to where they are sent from. invalid_argument: a record that is longer
+/// than record_body_bytes_max.
 op_result<std::vector<char>> encode_envelope(const node_identity& sender,
-                                             std::span<const shard_message> messages);
+                                             std::span<const shard_message> messages,
+                                             std::size_t headroom = 0);
 
 /// Takes an envelope apart. All or nothing: `corruption` names what is wrong with it (bytes that
 /// are no such message, more than one segment, a message of no known kind, numbers that cannot be:
@@ -44,9 +46,5 @@ op_result<std::vector<char>> encode_envelope(const node_identity& sender,
 /// Append, a durable LSN above the appended one); `not_supported`: another format. Never takes more
 /// memory than a few times the bytes it was given.
 op_result<envelope> decode_envelope(std::span<const char> bytes);
-
-/// How long the whole message is that begins with these bytes, which are at least 8; 0: they begin
-/// no envelope.
-[[nodiscard]] std::size_t envelope_bytes(std::span<const char> head);
 
 } // namespace warp::cluster::links

@@ -19,14 +19,14 @@ struct link_event {
   bool refused = false;
 };
 
-/// Who gets what links bring. Called by the link's actor: for one peer one call at a time and in
-/// order, for two at the same time. While a call lasts, its peer's window is what waits, so it may
-/// wait for room a moment, but for nothing that another message has to bring: all links share two
-/// threads. Must not throw.
+/// Who gets what links bring. For one peer one call of on_messages() at a time and in order, for
+/// two at the same time; on_link() likewise, and beside on_messages(). While a call lasts nothing
+/// more is read from its peer, and from those that share its thread, so it may wait for room a
+/// moment, but for nothing that another message has to bring. Must not throw.
 class link_listener {
 public:
-  /// Messages of one envelope, whole and in order. Loss and repetition are not hidden: what was on
-  /// its way when a link broke is lost.
+  /// Messages of one envelope or of several, whole and in order. Loss and repetition are not
+  /// hidden: what was on its way when a link broke is lost.
   virtual void on_messages(node_id from, std::vector<shard_message> messages) = 0;
   virtual void on_link(const link_event& what) = 0;
 

@@ -15,9 +15,9 @@ op_status check(const link_options& o) {
                            o.silence_max.count(), o.heartbeat.count()));
   if (o.dial_max.count() <= 0 || o.retry_min.count() <= 0 || o.retry_max < o.retry_min)
     return bad("times to connect and to try again must be longer than 0 ms, and in order");
-  if (o.piece_bytes < 4096 || o.batch_bytes < 4096 || o.window_bytes < o.piece_bytes ||
-      o.outbox_bytes < o.batch_bytes || o.envelope_bytes_max < o.outbox_bytes)
-    return bad("sizes must be at least 4 KiB, the window a piece, the outbox a batch");
+  if (o.batch_bytes < 4096 || o.outbox_bytes < o.batch_bytes ||
+      o.envelope_bytes_max < o.outbox_bytes)
+    return bad("a batch must be of at least 4 KiB, the outbox a batch, an envelope the outbox");
   if (o.tls)
     if (auto context = load(*o.tls); !context.ok()) return context.status();
   return {};

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cluster/links/link_probe.hpp"
+#include "cluster/links/peer_address.hpp"
 #include "cluster/links/tls_files.hpp"
 #include "messages/status.hpp"
 
@@ -24,13 +24,10 @@ struct link_options {
   /// it.
   std::chrono::milliseconds retry_min{50}, retry_max{2'000};
 
+  /// Threads that receive, shared by all links; 0: as many as suit this machine.
+  unsigned threads = 0;
   /// An envelope gathers so much before it is sent, where so much waits (I12).
   std::size_t batch_bytes = 256u << 10;
-  /// Envelopes that are longer travel in pieces of this size, so that no message holds CAF's one
-  /// network thread, and with it the signs of life, for long.
-  std::size_t piece_bytes = 1u << 20;
-  /// Sent to one peer and not taken by it yet. CAF itself would take in anything.
-  std::size_t window_bytes = 4u << 20;
   /// Waits to be sent to one peer; beyond it there is `overloaded`.
   std::size_t outbox_bytes = 16u << 20;
   /// The longest envelope that is taken: a record of the longest value.

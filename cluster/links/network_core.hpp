@@ -5,8 +5,6 @@
 #include "cluster/links/link_state.hpp"
 #include "cluster/links/node_identity.hpp"
 
-#include <caf/io/middleman_actor.hpp>
-
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -16,11 +14,14 @@
 
 namespace warp::cluster::links {
 
+class link_door;
+class link_loop;
+
 /// What the network, its agent and its links share: outlives the actors. Thread-safe.
 class network_core {
 public:
-  network_core(node_identity who, link_options how, link_listener& whom)
-      : self(std::move(who)), options(std::move(how)), listener(whom) {}
+  network_core(node_identity who, link_options how, link_listener& whom);
+  ~network_core();
 
   const node_identity self;
   const link_options options;
@@ -74,16 +75,27 @@ public:
     return listening_ && listening_->ok();
   }
 
+  /// Threads that receive; before anything else is started, and after everything else has ended.
+  op_status start_loops();
+  void stop_loops();
+  /// Of one peer always the same.
+  [[nodiscard]] link_loop& loop_of(node_id peer) const {
+    return *loops_[peer.value % loops_.size()];
+  }
+
+  /// Listens, in the place of what has listened before.
+  op_status open_door(caf::actor_addr agent);
+  void close_door();
+
 private:
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::map<node_id, std::shared_ptr<link_state>> links_;
   std::optional<op_status> listening_;
   std::uint16_t port_ = 0;
+  std::vector<std::unique_ptr<link_loop>> loops_;
+  std::mutex door_mutex_;
+  std::unique_ptr<link_door> door_;
 };
-
-/// Who publishes and connects: CAF's middleman, or its TLS module where files are configured.
-[[nodiscard]] caf::io::middleman_actor door_of(caf::actor_system& system,
-                                               const link_options& options);
 
 } // namespace warp::cluster::links

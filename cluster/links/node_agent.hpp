@@ -7,10 +7,9 @@
 
 namespace warp::cluster::links {
 
-/// The one actor of a node that others can find: it listens, judges who says hello, and hands a
-/// peer over to the link of its id. A child of the network's supervisor; ready when it listens. It
-/// keeps nothing of its own: after a restart it listens on the same port again, and links that
-/// exist stay. Its mailbox holds one message per hello.
+/// The actor that keeps a node's door open (link_door.hpp): listens when it starts, and ends when
+/// that fails later, to be started again on the same port. Links that exist stay. A child of the
+/// network's supervisor; ready when it listens.
 actors::child_spec node_agent(std::shared_ptr<network_core> core);
 
 } // namespace warp::cluster::links

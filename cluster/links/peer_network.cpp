@@ -3,12 +3,12 @@
 #include "actors/status_error.hpp"
 #include "actors/supervisor.hpp"
 #include "cluster/links/link_messages.hpp"
+#include "cluster/links/link_stream.hpp"
 #include "cluster/links/network_core.hpp"
 #include "cluster/links/node_agent.hpp"
 #include "cluster/links/peer_link.hpp"
 
-#include <caf/io/all.hpp>
-#include <caf/openssl/all.hpp>
+#include <caf/all.hpp>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -19,31 +19,16 @@ namespace warp::cluster::links {
 
 namespace {
 
-/// Other programs of CAF, and other generations of this handshake, are refused by CAF itself. Who
-/// shakes hands like this is then refused by its hello, because only that tells both sides why.
-constexpr auto app_identifier = "warpengine-node-links-1";
 constexpr auto root_path = "node-links";
 constexpr std::chrono::seconds listen_bound{10};
 
-std::unique_ptr<caf::actor_system_config> make_config(const link_options& options) {
+std::unique_ptr<caf::actor_system_config> make_config() {
   auto config = std::make_unique<caf::actor_system_config>();
   config->add_message_types<caf::id_block::warp_actors>();
   config->add_message_types<caf::id_block::warp_links>();
   actors::register_errors(*config);
   config->set("scheduler.policy", caf::atom("sharing"));
-  config->set("scheduler.max-threads", std::uint64_t{2});
-  config->set("scheduler.max-throughput", std::uint64_t{100});
-  config->set("middleman.app-identifiers", std::vector<std::string>{app_identifier});
-  config->set("middleman.workers", std::uint64_t{0}); // one thread less on the way of each message
-  config->set("middleman.heartbeat-interval", caf::timespan{options.heartbeat});
-  config->set("middleman.connection-timeout", caf::timespan{options.silence_max});
-  config->load<caf::io::middleman>();
-  if (options.tls) {
-    config->openssl_certificate = options.tls->certificate;
-    config->openssl_key = options.tls->key;
-    config->openssl_cafile = options.tls->authority;
-    config->load<caf::openssl::manager>();
-  }
+  config->set("scheduler.max-threads", std::uint64_t{1}); // what links carry goes past it
   return config;
 }
 
@@ -108,13 +93,9 @@ op_status peer_network::send(node_id to, std::vector<shard_message> messages) {
   const auto state = core_->find(to);
   if (!state)
     return {op_code::not_found, fmt::format("node {} is not in the list of nodes", to.value)};
-  caf::actor_addr wake;
-  auto status = state->push(std::move(messages), wake);
-  if (wake)
-    if (auto link = caf::actor_cast<caf::actor>(wake))
-      // To run on the network's own thread, where what it sends ends up anyway.
-      link->enqueue(nullptr, caf::make_message_id(), caf::make_message(flush_atom_v),
-                    &link->home_system().middleman().backend());
+  std::shared_ptr<link_stream> stream;
+  auto status = state->push(std::move(messages), stream);
+  if (stream) stream->flush();
   return status;
 }
 
@@ -125,7 +106,7 @@ std::vector<link_report> peer_network::report() const {
     const auto& c = state->counters;
     reports.push_back({state->node(),
                        std::move(now.address),
-                       now.linked,
+                       now.stream != nullptr,
                        std::move(now.identity),
                        std::move(now.reason),
                        now.refused,
@@ -141,7 +122,7 @@ std::vector<link_report> peer_network::report() const {
                        c.lost,
                        c.malformed,
                        c.round_trip_us,
-                       c.in_flight_bytes,
+                       now.stream ? now.stream->unacknowledged() : 0,
                        now.waiting_bytes,
                        now.waiting_messages});
   }
@@ -167,6 +148,7 @@ bool peer_network::kill(std::string_view path) {
 op_status peer_network::start() {
   auto& r = *running_;
   core_->forget_listening();
+  if (auto status = core_->start_loops(); !status.ok()) return status;
   auto ended = std::make_shared<std::promise<void>>();
   r.root_ended = ended->get_future();
   op_status failed;
@@ -176,7 +158,7 @@ op_status peer_network::start() {
     try {
       std::lock_guard guard{r.mutex};
       r.registry = std::make_shared<actors::tree_registry>();
-      r.config = make_config(core_->options);
+      r.config = make_config();
       r.system = std::make_unique<caf::actor_system>(*r.config);
       actors::supervisor_spec tree{.registry = r.registry,
                                    .on_give_up = [this](const std::string& cause) {
@@ -220,12 +202,15 @@ void peer_network::stop(std::chrono::steady_clock::time_point) {
     r.root_ended.wait();
     root = {};
   }
+  core_->close_door();
   core_->forget_listening();
-  for (const auto& state : core_->all()) state->adopt({});
+  const op_status why{op_code::shutting_down, "this node is stopping"};
+  for (const auto& state : core_->all())
+    if (const auto stream = state->adopt({})) stream->end(why, true);
+  core_->stop_loops();
   r.system.reset(); // waits for every actor: nobody calls the listener from here on
   r.config.reset();
-  for (const auto& state : core_->all())
-    state->down({op_code::shutting_down, "this node is stopping"}, false);
+  for (const auto& state : core_->all()) state->down(why, false);
 }
 
 op_status peer_network::health() const {
@@ -264,10 +249,12 @@ void peer_network::collect(std::vector<actors::metric>& out) const {
       kind::counter, [](report_t r) { return r.dropped_away; });
   add("warp_node_link_dropped_full_total", "Messages dropped because the node was slow.",
       kind::counter, [](report_t r) { return r.dropped_full; });
-  add("warp_node_link_round_trip_seconds", "Until the node had taken an envelope: mean, decaying.",
-      kind::gauge, [](report_t r) { return static_cast<double>(r.round_trip_us) / 1e6; });
-  add("warp_node_link_in_flight_bytes", "Bytes sent to this node and not taken by it yet.",
-      kind::gauge, [](report_t r) { return r.in_flight_bytes; });
+  add("warp_node_link_round_trip_seconds",
+      "Until the node had taken what was sent: mean, decaying.", kind::gauge,
+      [](report_t r) { return static_cast<double>(r.round_trip_us) / 1e6; });
+  add("warp_node_link_in_flight_bytes",
+      "Bytes sent to this node that its machine has not acknowledged.", kind::gauge,
+      [](report_t r) { return r.unacknowledged_bytes; });
   add("warp_node_link_waiting_bytes", "Bytes that wait to be sent to this node.", kind::gauge,
       [](report_t r) { return r.waiting_bytes; });
 }

@@ -32,24 +32,24 @@ struct link_report {
   std::uint64_t dropped_away = 0, dropped_full = 0;
   std::uint64_t established = 0, lost = 0, malformed = 0;
   std::uint64_t round_trip_us = 0;
-  std::uint64_t in_flight_bytes = 0, waiting_bytes = 0, waiting_messages = 0;
+  std::uint64_t unacknowledged_bytes = 0, waiting_bytes = 0, waiting_messages = 0;
 };
 
 /// The network between the nodes of a cluster: what a replication machine wants sent goes in by
 /// send(), what others have sent comes out at the listener. cluster_node drives it and shows its
 /// metrics.
 ///
-/// Messages travel as Cap'n Proto envelopes over CAF, many shards' messages in one; links
-/// (peer_link.hpp) keep the order of one peer's Appends and that of its answers, and lose messages
-/// only where a peer is away, slow (overloaded) or its link breaks. Nothing is repeated: the
-/// machines resend. A node of another cluster, of another format, with a wrong certificate or with
-/// an id that is taken is refused, and both sides log why.
+/// Messages travel as Cap'n Proto envelopes, many shards' messages in one, on a connection for each
+/// pair of nodes; links (peer_link.hpp) keep the order of one peer's Appends and that of its
+/// answers, and lose messages only where a peer is away, slow (overloaded) or its link breaks.
+/// Nothing is repeated: the machines resend. A node of another cluster, of another format, with a
+/// wrong certificate or with an id that is taken is refused, and both sides log why.
 ///
-/// It has an actor system of its own: an embedder without a cluster pays for no network threads,
-/// CAF's network can be stopped and started again without the universe, and its app identifier and
-/// heartbeats are not the universe's. CAF believes the lengths that a peer announces, up to 4 GiB:
-/// the port belongs into a private network or behind TLS. With TLS the files are read again for
-/// each connection: replace them by renaming.
+/// The actors that keep links are CAF's, in a system of their own, so that it can be stopped and
+/// started again without the universe; what links carry goes past them: CAF's own network took four
+/// times the processor's time for each message, believed lengths up to 4 GiB, and broke healthy
+/// links by TLS when another one failed (facts and figures: tests/bench/RESULTS.md, chapter links).
+/// With TLS the files are read again for each connection: replace them by renaming.
 ///
 /// send(), set_peer(), forget_peer(), report() and collect() may be called by any thread at any
 /// time.

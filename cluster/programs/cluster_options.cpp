@@ -1,7 +1,7 @@
 #include "cluster/programs/cluster_options.hpp"
 
 #include "cluster/config_units.hpp"
-#include "cluster/links/link_probe.hpp"
+#include "cluster/links/peer_address.hpp"
 
 #include <string_view>
 

@@ -66,12 +66,9 @@ TEST_CASE("the heartbeats of 2,000 shards travel in one envelope", "[links][netw
   CHECK(b.seen.envelopes == 1);
 }
 
-TEST_CASE("a record of many megabytes arrives in pieces, and nothing behind it gets lost",
+TEST_CASE("a record of many megabytes arrives whole, and nothing behind it gets lost",
           "[links][network]") {
-  auto options = test_node::fast_options();
-  options.piece_bytes = 64u << 10;
-  options.window_bytes = 256u << 10;
-  test_node a{test_identity(1), options}, b{test_identity(2), options};
+  test_node a{test_identity(1)}, b{test_identity(2)};
   require_linked(a, b);
   std::string large(20u << 20, '\0');
   std::mt19937_64 random{3};
@@ -100,13 +97,13 @@ TEST_CASE("nobody hears of a message to a node that is away or unknown, but its 
 TEST_CASE("a slow peer is told of by overloaded, and holds bounded memory on both sides",
           "[links][network]") {
   auto options = test_node::fast_options();
-  options.piece_bytes = 16u << 10;
   options.batch_bytes = 16u << 10;
-  options.window_bytes = 64u << 10;
   options.outbox_bytes = 128u << 10;
   test_node a{test_identity(1), options}, b{test_identity(2), options};
   require_linked(a, b);
   b.seen.hold(true);
+  // What the two machines hold for a connection that nobody reads, at most, by their defaults.
+  constexpr std::size_t kernel_bytes_max = 16u << 20;
   lsn_t sent = 0, taken = 0;
   std::vector<lsn_t> expected;
   bool overloaded = false;
@@ -118,10 +115,9 @@ TEST_CASE("a slow peer is told of by overloaded, and holds bounded memory on bot
   REQUIRE(overloaded);
   const auto report = a.report(b.self.node);
   CHECK(report.waiting_bytes <= options.outbox_bytes);
-  CHECK(report.in_flight_bytes <= options.window_bytes + options.piece_bytes);
+  CHECK(report.waiting_bytes > options.outbox_bytes / 2);
   CHECK(report.dropped_full == 1);
-  CHECK(taken * 1'000 <= options.window_bytes + options.outbox_bytes + options.outbox_bytes / 8 +
-                             2 * options.batch_bytes);
+  CHECK(taken * 1'000 <= kernel_bytes_max);
   CHECK(report.linked);
   b.seen.hold(false);
   REQUIRE(b.seen.wait([&] { return b.seen.got.size() == taken; }));
@@ -354,7 +350,7 @@ TEST_CASE("options that make no sense are refused before anything listens", "[li
   CHECK(code([](link_options&) {}) == op_code::ok);
   CHECK(code([](link_options& o) { o.silence_max = 3 * o.heartbeat; }) ==
         op_code::invalid_argument);
-  CHECK(code([](link_options& o) { o.window_bytes = o.piece_bytes - 1; }) ==
+  CHECK(code([](link_options& o) { o.outbox_bytes = o.batch_bytes - 1; }) ==
         op_code::invalid_argument);
   CHECK(code([](link_options& o) { o.listen.host.clear(); }) == op_code::invalid_argument);
   CHECK(code([](link_options& o) {

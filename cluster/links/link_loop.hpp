@@ -1,0 +1,44 @@
+#pragma once
+
+#include "messages/status.hpp"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+namespace warp::cluster::links {
+
+class link_stream;
+
+/// A thread that waits for many links at once, and lets each read, or write on, when there is
+/// something to. Everything but its construction and destruction may be called by any thread.
+class link_loop {
+public:
+  /// unavailable: the system gives no thread or no descriptor.
+  static op_result<std::unique_ptr<link_loop>> start();
+  /// Nothing is called any more when it returns. Not on its own thread.
+  ~link_loop();
+  link_loop(const link_loop&) = delete;
+  link_loop& operator=(const link_loop&) = delete;
+
+  void add(std::shared_ptr<link_stream> stream);
+  /// Nothing where it is not in the loop.
+  void remove(const link_stream& stream);
+  /// Whether it wants to hear of room to write.
+  void want_write(const link_stream& stream, bool wanted);
+
+private:
+  link_loop(int poll, int wake);
+  void run();
+  [[nodiscard]] std::shared_ptr<link_stream> find(int fd);
+
+  const int poll_, wake_;
+  std::mutex mutex_;
+  /// By descriptor: a stream keeps its own until it is gone, and is not gone while it is here.
+  std::map<int, std::shared_ptr<link_stream>> streams_;
+  std::thread thread_;
+};
+
+} // namespace warp::cluster::links

@@ -1,5 +1,5 @@
 # Debian's libcaf-dev 0.17.6 ships neither CAFConfig.cmake nor a .pc file.
-# find_package(CAF 0.17 REQUIRED COMPONENTS core io openssl) -> CAF::core, CAF::io, CAF::openssl
+# find_package(CAF 0.17 REQUIRED COMPONENTS core) -> CAF::core
 find_path(CAF_INCLUDE_DIR caf/config.hpp)
 if(CAF_INCLUDE_DIR)
   file(STRINGS "${CAF_INCLUDE_DIR}/caf/config.hpp" _caf_v REGEX "^#define CAF_VERSION [0-9]+")
@@ -26,11 +26,4 @@ if(CAF_FOUND)
       target_link_libraries(CAF::${c} INTERFACE Threads::Threads)
     endif()
   endforeach()
-  if(TARGET CAF::io)
-    target_link_libraries(CAF::io INTERFACE CAF::core)
-  endif()
-  if(TARGET CAF::openssl)
-    find_package(OpenSSL REQUIRED)
-    target_link_libraries(CAF::openssl INTERFACE CAF::io OpenSSL::SSL)
-  endif()
 endif()

@@ -1,7 +1,7 @@
 list(PREPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}")
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
-find_package(CAF 0.17 REQUIRED COMPONENTS core io openssl)
+find_package(CAF 0.17 REQUIRED COMPONENTS core)
 find_package(CapnProto REQUIRED)
 # Linked statically, an RPC takes a tenth less processor time: no calls through the linker's table, no look-ups of thread-local
 # memory. (Debian's targets name the shared libraries. The sanitizers keep them, whose names their suppressions know.)

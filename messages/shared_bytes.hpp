@@ -19,6 +19,10 @@ public:
   shared_bytes(const std::string& bytes) : shared_bytes(std::string_view{bytes}) {} // NOLINT
   shared_bytes(const char* text) : shared_bytes(std::string_view{text}) {}          // NOLINT
 
+  /// A part of what somebody owns, all of which stays as long as the part.
+  shared_bytes(std::shared_ptr<const char[]> owner, std::string_view part)
+      : bytes_(std::move(owner), part.data()), size_(part.size()) {}
+
   /// `fill` writes all of them.
   template <class Fill>
   [[nodiscard]] static shared_bytes made(std::size_t size, Fill&& fill) {
@@ -43,6 +47,32 @@ public:
 private:
   std::shared_ptr<const char[]> bytes_;
   std::size_t size_ = 0;
+};
+
+/// Makes many small shared_bytes side by side in few pieces of memory: cheaper to make, and to read
+/// one after the other. A piece stays until the last of its bytes is gone, so they should go about
+/// as they came. One thread at a time; what it makes is anybody's.
+class shared_bytes_maker {
+public:
+  static constexpr std::size_t piece_bytes = 16u << 10;
+
+  template <class Fill>
+  [[nodiscard]] shared_bytes made(std::size_t size, Fill&& fill) {
+    if (size > piece_bytes / 4) return shared_bytes::made(size, std::forward<Fill>(fill));
+    if (size == 0) return {};
+    if (size > left_) {
+      piece_ = std::make_shared_for_overwrite<char[]>(piece_bytes);
+      left_ = piece_bytes;
+    }
+    char* const at = piece_.get() + (piece_bytes - left_);
+    fill(at);
+    left_ -= size;
+    return {piece_, {at, size}};
+  }
+
+private:
+  std::shared_ptr<char[]> piece_;
+  std::size_t left_ = 0;
 };
 
 } // namespace warp

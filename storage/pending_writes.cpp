@@ -96,7 +96,7 @@ void pending_writes::put_blindly(const operation& op, newest_by_key::iterator at
                                    .pattern = op.pattern},
                           .key = op.key,
                           .value = op.value};
-  auto body = body_of(logged);
+  auto body = body_of(logged, bodies_);
   const bool is_new = at == newest_.end();
   if (is_new) at = newest_.try_emplace({hash, std::string{op.key}}, 0).first;
   try {
@@ -179,7 +179,7 @@ void pending_writes::expire(std::string_view key, lsn_t lsn, write_effect& effec
   const auto hash = table::hash(key);
   effect = {};
   const log_record logged{.op = log_op::erase, .lsn = lsn, .key = key};
-  auto body = body_of(logged);
+  auto body = body_of(logged, bodies_);
   const auto [at, is_new] = newest_.try_emplace({hash, std::string{key}}, 0);
   try {
     order_.push_back({lsn, &*at});

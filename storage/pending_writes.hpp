@@ -115,8 +115,9 @@ private:
   const clock& time_;
   shard overlay_;
   newest_by_key newest_;
-  std::deque<entry> order_;  ///< by LSN
-  staged_writes staged_;     ///< of one operation
+  std::deque<entry> order_; ///< by LSN
+  staged_writes staged_;    ///< of one operation
+  shared_bytes_maker bodies_;
   lsn_t cleared_at_ = 0;     ///< of the newest pending removal of all keys; 0: none
   std::uint64_t undone_ = 0; ///< calls of undo()
 };

@@ -153,6 +153,7 @@ private:
 
 /// The body of a log record.
 [[nodiscard]] shared_bytes body_of(const log_record& record);
+[[nodiscard]] shared_bytes body_of(const log_record& record, shared_bytes_maker& maker);
 /// The inverse: views point into `body`. False: malformed.
 [[nodiscard]] bool decode_body(lsn_t lsn, std::string_view body, log_record& record) noexcept;
 

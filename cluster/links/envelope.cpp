@@ -4,8 +4,11 @@
 #include "messages/conversion.hpp"
 #include "messages/replication.capnp.h"
 
+#include <algorithm>
 #include <capnp/message.h>
 #include <fmt/format.h>
+#include <memory>
+#include <string_view>
 
 namespace warp::cluster::links {
 
@@ -126,6 +129,19 @@ op_status wrong_lsn(const char* which, lsn_t lsn) {
   return wrong(fmt::format("{} {} is above the highest LSN", which, lsn));
 }
 
+/// Copies the bodies of one Append, side by side: they are logged, applied and forgotten together.
+void own_bodies(std::span<const std::string_view> from, std::size_t bytes,
+                std::span<log_record> to) {
+  if (bytes == 0) return;
+  const auto all = std::make_shared_for_overwrite<char[]>(bytes);
+  auto* at = all.get();
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    if (from[i].empty()) continue;
+    to[i].body = {all, {at, from[i].size()}};
+    at = std::ranges::copy(from[i], at).out;
+  }
+}
+
 op_status read(wire::Append::Reader from, append& to) {
   to.epoch = from.getEpoch();
   to.previous_lsn = from.getPreviousLsn();
@@ -148,9 +164,13 @@ op_status read(wire::Append::Reader from, append& to) {
   auto last_epoch = to.previous_epoch;
   const auto records = from.getRecords();
   to.records.reserve(records.size());
+  std::vector<std::string_view> bodies; // each is looked at once, see read_flat()
+  bodies.reserve(records.size());
+  std::size_t bytes = 0;
   for (const auto record : records) {
-    log_record r{record.getLsn(), record.getEpoch(), record.getNoOp(),
-                 shared_bytes{as_view(record.getBody())}};
+    log_record r{record.getLsn(), record.getEpoch(), record.getNoOp(), {}};
+    bodies.push_back(as_view(record.getBody()));
+    bytes += bodies.back().size();
     if (r.lsn <= last || r.lsn > lsn_max)
       return wrong(fmt::format("a record with LSN {} follows LSN {}", r.lsn, last));
     if (r.epoch > to.epoch || r.epoch < last_epoch)
@@ -160,6 +180,7 @@ op_status read(wire::Append::Reader from, append& to) {
     last_epoch = r.epoch;
     to.records.push_back(std::move(r));
   }
+  own_bodies(bodies, bytes, to.records);
   return {};
 }
 

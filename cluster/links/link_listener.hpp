@@ -29,6 +29,10 @@ public:
   /// hidden: what was on its way when a link broke is lost.
   virtual void on_messages(node_id from, std::vector<shard_message> messages) = 0;
   virtual void on_link(const link_event& what) = 0;
+  /// Around what one look at all links of a thread has brought, on that thread: what is sent in
+  /// between leaves best together, at its end.
+  virtual void turn_begins() noexcept {}
+  virtual void turn_ends() noexcept {}
 
 protected:
   ~link_listener() = default;

@@ -1,5 +1,6 @@
 #include "cluster/links/link_loop.hpp"
 
+#include "cluster/links/link_listener.hpp"
 #include "cluster/links/link_stream.hpp"
 
 #include <array>
@@ -15,10 +16,10 @@
 
 namespace warp::cluster::links {
 
-op_result<std::unique_ptr<link_loop>> link_loop::start() {
+op_result<std::unique_ptr<link_loop>> link_loop::start(link_listener& listener) {
   const int poll = ::epoll_create1(EPOLL_CLOEXEC);
   const int wake = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  std::unique_ptr<link_loop> loop{new link_loop{poll, wake}};
+  std::unique_ptr<link_loop> loop{new link_loop{listener, poll, wake}};
   epoll_event event{EPOLLIN, {.fd = wake}};
   if (poll < 0 || wake < 0 || ::epoll_ctl(poll, EPOLL_CTL_ADD, wake, &event) != 0)
     return op_status{op_code::unavailable,
@@ -31,7 +32,8 @@ op_result<std::unique_ptr<link_loop>> link_loop::start() {
   return loop;
 }
 
-link_loop::link_loop(int poll, int wake) : poll_(poll), wake_(wake) {}
+link_loop::link_loop(link_listener& listener, int poll, int wake)
+    : listener_(listener), poll_(poll), wake_(wake) {}
 
 link_loop::~link_loop() {
   const std::uint64_t one = 1;
@@ -82,14 +84,21 @@ void link_loop::run() {
   for (;;) {
     const int n = ::epoll_wait(poll_, events.data(), static_cast<int>(events.size()), -1);
     if (n < 0 && errno != EINTR) return;
-    for (int i = 0; i < n; ++i) {
+    bool stops = false;
+    listener_.turn_begins();
+    for (int i = 0; i < n && !stops; ++i) {
       const auto& e = events[static_cast<std::size_t>(i)];
-      if (e.data.fd == wake_) return;
+      if (e.data.fd == wake_) {
+        stops = true;
+        continue;
+      }
       const auto stream = find(e.data.fd);
       if (!stream) continue;
       if ((e.events & EPOLLOUT) != 0) stream->on_writable();
       if ((e.events & ~static_cast<unsigned>(EPOLLOUT)) != 0) stream->on_readable();
     }
+    listener_.turn_ends();
+    if (stops) return;
   }
 }
 

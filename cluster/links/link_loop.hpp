@@ -10,6 +10,7 @@
 
 namespace warp::cluster::links {
 
+class link_listener;
 class link_stream;
 
 /// A thread that waits for many links at once, and lets each read, or write on, when there is
@@ -17,7 +18,7 @@ class link_stream;
 class link_loop {
 public:
   /// unavailable: the system gives no thread or no descriptor.
-  static op_result<std::unique_ptr<link_loop>> start();
+  static op_result<std::unique_ptr<link_loop>> start(link_listener& listener);
   /// Nothing is called any more when it returns. Not on its own thread.
   ~link_loop();
   link_loop(const link_loop&) = delete;
@@ -30,10 +31,11 @@ public:
   void want_write(const link_stream& stream, bool wanted);
 
 private:
-  link_loop(int poll, int wake);
+  link_loop(link_listener& listener, int poll, int wake);
   void run();
   [[nodiscard]] std::shared_ptr<link_stream> find(int fd);
 
+  link_listener& listener_;
   const int poll_, wake_;
   std::mutex mutex_;
   /// By descriptor: a stream keeps its own until it is gone, and is not gone while it is here.

@@ -19,7 +19,7 @@ op_status network_core::start_loops() {
   const auto suits = std::clamp(std::thread::hardware_concurrency() / 4, 1u, 8u);
   const auto count = options.threads != 0 ? options.threads : suits;
   while (loops_.size() < count) {
-    auto loop = link_loop::start();
+    auto loop = link_loop::start(listener);
     if (!loop.ok()) return loop.status();
     loops_.push_back(std::move(*loop));
   }

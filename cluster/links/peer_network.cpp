@@ -241,6 +241,10 @@ void peer_network::collect(std::vector<actors::metric>& out) const {
       [](report_t r) { return r.bytes_sent; });
   add("warp_node_link_received_bytes_total", "Bytes of envelopes received from this node.",
       kind::counter, [](report_t r) { return r.bytes_received; });
+  add("warp_node_link_sent_envelopes_total", "Envelopes sent to this node.", kind::counter,
+      [](report_t r) { return r.envelopes_sent; });
+  add("warp_node_link_received_envelopes_total", "Envelopes received from this node.",
+      kind::counter, [](report_t r) { return r.envelopes_received; });
   add("warp_node_link_sent_messages_total", "Messages of shards sent to this node.", kind::counter,
       [](report_t r) { return r.messages_sent; });
   add("warp_node_link_received_messages_total", "Messages of shards received from this node.",

@@ -124,10 +124,13 @@ int main(int argc, char** argv) {
              80);
   if (out.wanted("an empty Append there, its answer back")) {
     figure f{.name = "an empty Append there, its answer back", .unit = "us", .runs = {}};
+    figure cpu{
+        .name = "an empty Append there, its answer back: CPU of both", .unit = "us", .runs = {}};
     const auto beat = append_of(0, 0);
     const shard_message answer{shard_id{1},
                                {{node_id{2}, boot_id{1}}, rep::append_ack{1, 1, 1, {}}}};
     for (int i = 0; i < runs; ++i) {
+      const auto before = process_usage::now();
       const auto began = clock_type::now();
       constexpr int rounds = 1'000;
       for (int r = 0; r < rounds; ++r) {
@@ -139,7 +142,9 @@ int main(int argc, char** argv) {
       }
       f.runs.push_back(
           std::chrono::duration<double, std::micro>(clock_type::now() - began).count() / rounds);
+      cpu.runs.push_back((process_usage::now() - before).cpu_seconds * 1e6 / rounds);
     }
     out.add(std::move(f));
+    out.add(std::move(cpu));
   }
 }

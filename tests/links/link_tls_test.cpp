@@ -68,10 +68,17 @@ TEST_CASE("somebody without a certificate gets nowhere, and links by TLS outlive
   CHECK(b.report(a.self.node).malformed == 0);
 }
 
-TEST_CASE("a certificate of another authority is refused, and both sides say why", "[links][tls]") {
+TEST_CASE("a certificate of another authority is refused, both sides say why, and links that stand "
+          "outlive it",
+          "[links][tls]") {
   link_certificates make;
   test_node a{test_identity(1), with(make.make("a", "one"))};
   test_node b{test_identity(2), with(make.make("b", "two"))};
+  test_node friendly{test_identity(3), with(make.make("c", "one"))};
+  a.knows(friendly);
+  friendly.knows(a);
+  REQUIRE(a.seen.wait_linked(friendly.self.node));
+  REQUIRE(friendly.seen.wait_linked(a.self.node));
   a.knows(b);
   b.knows(a);
   REQUIRE(a.seen.wait_refusal(b.self.node, op_code::unauthorized));
@@ -79,6 +86,10 @@ TEST_CASE("a certificate of another authority is refused, and both sides say why
   CHECK(says(a, b.self.node, "certificate"));
   CHECK(says(b, a.self.node, "certificate"));
   CHECK_FALSE(a.report(b.self.node).linked);
+  for (lsn_t lsn = 1; lsn <= 100; ++lsn)
+    REQUIRE(a.network->send(friendly.self.node, {a.record(lsn)}).ok());
+  REQUIRE(friendly.seen.wait([&] { return friendly.seen.got.size() == 100; }));
+  CHECK(a.report(friendly.self.node).lost == 0);
 }
 
 TEST_CASE("a certificate for another name is refused", "[links][tls]") {

@@ -1,10 +1,13 @@
 #include "cluster/links/peer_network.hpp"
 
+#include "cluster/links/link_dial.hpp"
+#include "cluster/links/link_handshake.hpp"
 #include "tests/links/link_fixture.hpp"
 #include "tests/links/tcp_forwarder.hpp"
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <cstring>
 #include <random>
 
 using namespace warp;
@@ -326,6 +329,72 @@ TEST_CASE("garbage at the port does not disturb the links that are there", "[lin
   REQUIRE(b.seen.wait([&] { return b.seen.got.size() == 100; }));
   CHECK(a.report(node_id{2}).lost == 0);
   CHECK(b.report(node_id{1}).malformed == 0);
+}
+
+TEST_CASE("a node that sends what no node sends loses its link and says hello again",
+          "[links][refusal]") {
+  test_node b{test_identity(2)};
+  const auto self = test_identity(1);
+  const auto nobody = loopback_socket::listening(); // the node of the test listens nowhere
+  b.knows(self.node, nobody.port());
+  const auto frame = [](std::uint32_t bytes, std::uint32_t kind, std::string body) {
+    std::string all(8, '\0');
+    std::memcpy(all.data(), &bytes, 4);
+    std::memcpy(all.data() + 4, &kind, 4);
+    return all + body;
+  };
+  const auto envelope = [](const node_identity& of) {
+    const auto bytes = encode_envelope(of, {});
+    return std::string{bytes->begin(), bytes->end()};
+  };
+  auto stranger = self;
+  stranger.boot = rep::boot_id{self.boot.value + 1};
+  std::vector<std::string> wrong{
+      frame(0, 0, ""),                              // of no kind
+      frame(0, 77, ""),                             // of an unknown one
+      frame(7, 3, std::string(7, 'x')),             // no whole words
+      frame(0xffff'fff8, 3, "x"),                   // longer than any
+      frame(0, 3, ""),                              // an envelope of nothing
+      frame(64, 3, std::string(64, '\xff')),        // no envelope
+      frame(0, 5, ""),                              // a pong without a time
+      frame(8, 5, std::string(7, '\xff') + '\x7f'), // for a ping that was not yet
+      frame(8, 6, std::string(8, 'x')),             // a goodbye that says nothing
+      frame(16, 1, std::string(16, '\0')),          // a second hello
+  };
+  for (const auto& other : {stranger, test_identity(3)}) {
+    const auto body = envelope(other);
+    wrong.push_back(frame(static_cast<std::uint32_t>(body.size()), 3, body));
+  }
+  std::mt19937_64 random{7};
+  for (int i = 0; i < 20; ++i) {
+    auto body = envelope(self);
+    body[random() % body.size()] ^= static_cast<char>(1 + random() % 255);
+    auto bytes = frame(static_cast<std::uint32_t>(body.size()), 3, body);
+    if (i % 2 == 0)
+      for (auto& c : bytes) c = static_cast<char>(random() | 1); // too long, or of no kind
+    wrong.push_back(std::move(bytes));
+  }
+  std::uint64_t ended = 0;
+  for (const auto& bytes : wrong) {
+    auto met = dial({"127.0.0.1", b.network->port()}, {}, std::chrono::seconds{10});
+    REQUIRE(met.status.ok());
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{30};
+    const auto answer = introduce(*met.socket, self, until);
+    REQUIRE(answer.ok());
+    INFO(answer->status.to_string());
+    REQUIRE(answer->status.ok());
+    static_cast<void>(met.socket->write_all(bytes, until));
+    // A changed byte may leave an envelope one that can be: then we say goodbye ourselves.
+    static_cast<void>(met.socket->write_all(frame(0, 77, ""), until));
+    REQUIRE(b.seen.wait([&] {
+      return std::ranges::count_if(b.seen.events, [](const link_event& e) {
+               return !e.linked && e.reason.code() == op_code::corruption;
+             }) > static_cast<std::ptrdiff_t>(ended);
+    }));
+    ++ended;
+  }
+  CHECK(b.report(self.node).malformed == wrong.size());
+  CHECK(b.seen.got.empty());
 }
 
 TEST_CASE("a network whose port is taken does not start, and says which", "[links][refusal]") {

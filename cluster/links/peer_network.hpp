@@ -46,9 +46,10 @@ struct link_report {
 /// wrong certificate or with an id that is taken is refused, and both sides log why.
 ///
 /// The actors that keep links are CAF's, in a system of their own, so that it can be stopped and
-/// started again without the universe; what links carry goes past them: CAF's own network took four
-/// times the processor's time for each message, believed lengths up to 4 GiB, and broke healthy
-/// links by TLS when another one failed (facts and figures: tests/bench/RESULTS.md, chapter links).
+/// started again without the universe. What links carry goes past them: over CAF's own network a
+/// small message and its answer took three times as long (tests/bench/links_bench.cpp), announced
+/// lengths were believed up to 4 GiB, and by TLS one connection that failed broke others.
+///
 /// With TLS the files are read again for each connection: replace them by renaming.
 ///
 /// send(), set_peer(), forget_peer(), report() and collect() may be called by any thread at any

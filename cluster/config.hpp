@@ -88,6 +88,7 @@ struct server_config {
     std::string advertise;
     std::string ca, cert, key;
     std::chrono::milliseconds lease{10'000};
+    std::uint32_t threads = 0; ///< 0: as many as suit the machine
   } cluster;
 
   bool insecure = false;

@@ -768,6 +768,15 @@ const std::vector<knob>& table() {
                           "there: for discovery only, no data depends on it",
            .min = 2'000,
            .max = minute}),
+      bind<WARP_FIELD(cluster.threads)>(
+          {.section = "cluster",
+           .key = "threads",
+           .kind = count,
+           .explanation = "Threads that receive what other nodes send, and bring the copies of "
+                          "their shards up to date",
+           .max = 256,
+           .unit = "threads",
+           .zero_means = "1 up to 4 cores, then cores / 4, at most 8"}),
       // -- security --
       bind<WARP_FIELD(insecure)>(
           {.section = "security",

@@ -37,6 +37,7 @@ cluster::cluster_node_options cluster_options_of(const cluster::server_config& c
   options.checkpoints = address_of(c.checkpoints);
   options.advertise = c.advertise;
   options.lease = c.lease;
+  options.links.threads = c.threads;
   return options;
 }
 

@@ -151,7 +151,8 @@ struct write_wal {
   std::uint64_t position = 0;
   wal_piece what;
 };
-/// Everything written so far should get to disk; answered by wal_synced. Several make one sync.
+/// Everything written so far should get to disk at once; answered by wal_synced. Several make one
+/// sync. What nobody asks this for gets there in a while, and is told of as well.
 struct sync_wal {};
 struct read_authority {};
 /// Set the key to `value` if its revision is still the one compared; may be lost, late or done

@@ -257,7 +257,7 @@ void replica::on(const event::client_write& e) {
 
 void replica::on(const event::send_logged&) {
   if (stands_ != standing::primary) return;
-  act(action::sync_wal{});
+  if (waits_for(ack_level::sync) || waits_for(ack_level::durable)) act(action::sync_wal{});
   for (auto& [node, p] : peers_)
     // While an Append is under way what comes meanwhile gathers, and its Ack sends all of that. An
     // Append or Ack that is lost holds it up until the next heartbeat.

@@ -91,6 +91,7 @@ void model_node::tick() {
     c->tick();
     if (!up_) return;
   }
+  if (written_ > synced_ && !syncing_) sync(); // what nobody has asked for gets to disk as well
   after(random_.between(40'000, 50'000), [this] { tick(); });
 }
 
@@ -106,8 +107,7 @@ void model_node::sync() {
   syncing_ = true;
   // Not at once: what the other copies log in this moment goes with it.
   after(0, [this] {
-    sync_wanted_ = false;
-    ++world_.syncs;
+    if (std::exchange(sync_wanted_, false)) ++world_.syncs;
     const bool slow = world_.queue.now() < slow_until_;
     const auto us = slow ? disk_random_.between(slow_sync_us_ / 2, slow_sync_us_)
                          : disk_random_.between(60, 1'500);

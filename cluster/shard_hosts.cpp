@@ -56,10 +56,10 @@ void shard_hosts::handle(shard_id shard, replication::replica_event what, turn& 
   locked(shard, in, [&](replication_host& h) { h.handle(std::move(what)); });
 }
 
-void shard_hosts::on_round() {
+void shard_hosts::on_round(const std::function<bool(shard_id)>& may_wait) {
   turn all{*this};
   for (std::uint32_t i = 0; i < count_; ++i)
-    if (copies_[i].waits_for_disk.load(std::memory_order_relaxed))
+    if (copies_[i].waits_for_disk.load(std::memory_order_relaxed) && may_wait(shard_id{i}))
       locked(shard_id{i}, all, [](replication_host& h) { h.on_round(); });
 }
 

@@ -68,7 +68,8 @@ public:
   /// See replication_host. Any thread.
   void handle(shard_id shard, replication::replica_event what);
   void handle(shard_id shard, replication::replica_event what, turn& in);
-  void on_round(); ///< of all that wait for the disk
+  /// Of all copies that wait for the disk and that `may_wait` does not leave out: for their locks.
+  void on_round(const std::function<bool(shard_id)>& may_wait);
   void sweep(shard_id shard, std::size_t keys_max);
   [[nodiscard]] op_status checkpoint_arrived(shard_id shard, epoch_t max_epoch,
                                              const std::string& path);

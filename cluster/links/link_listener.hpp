@@ -33,6 +33,8 @@ public:
   /// between leaves best together, at its end.
   virtual void turn_begins() noexcept {}
   virtual void turn_ends() noexcept {}
+  /// In each of these turns, after all messages; peer_network::wake() brings one about.
+  virtual void on_turn() noexcept {}
 
 protected:
   ~link_listener() = default;

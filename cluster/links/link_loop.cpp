@@ -36,14 +36,19 @@ link_loop::link_loop(link_listener& listener, int poll, int wake)
     : listener_(listener), poll_(poll), wake_(wake) {}
 
 link_loop::~link_loop() {
-  const std::uint64_t one = 1;
   if (thread_.joinable()) {
-    static_cast<void>(::write(wake_, &one, sizeof one));
+    stops_ = true;
+    wake();
     thread_.join();
   }
   streams_.clear();
   if (poll_ >= 0) ::close(poll_);
   if (wake_ >= 0) ::close(wake_);
+}
+
+void link_loop::wake() noexcept {
+  const std::uint64_t one = 1;
+  static_cast<void>(::write(wake_, &one, sizeof one));
 }
 
 void link_loop::add(std::shared_ptr<link_stream> stream) {
@@ -84,12 +89,13 @@ void link_loop::run() {
   for (;;) {
     const int n = ::epoll_wait(poll_, events.data(), static_cast<int>(events.size()), -1);
     if (n < 0 && errno != EINTR) return;
-    bool stops = false;
+    if (stops_) return;
     listener_.turn_begins();
-    for (int i = 0; i < n && !stops; ++i) {
+    for (int i = 0; i < n; ++i) {
       const auto& e = events[static_cast<std::size_t>(i)];
       if (e.data.fd == wake_) {
-        stops = true;
+        std::uint64_t count = 0;
+        static_cast<void>(::read(wake_, &count, sizeof count));
         continue;
       }
       const auto stream = find(e.data.fd);
@@ -97,8 +103,8 @@ void link_loop::run() {
       if ((e.events & EPOLLOUT) != 0) stream->on_writable();
       if ((e.events & ~static_cast<unsigned>(EPOLLOUT)) != 0) stream->on_readable();
     }
+    listener_.on_turn();
     listener_.turn_ends();
-    if (stops) return;
   }
 }
 

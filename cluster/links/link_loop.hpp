@@ -2,6 +2,7 @@
 
 #include "messages/status.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -19,6 +20,8 @@ class link_loop {
 public:
   /// unavailable: the system gives no thread or no descriptor.
   static op_result<std::unique_ptr<link_loop>> start(link_listener& listener);
+  /// The listener has a turn soon, if there are messages or not.
+  void wake() noexcept;
   /// Nothing is called any more when it returns. Not on its own thread.
   ~link_loop();
   link_loop(const link_loop&) = delete;
@@ -37,6 +40,7 @@ private:
 
   link_listener& listener_;
   const int poll_, wake_;
+  std::atomic<bool> stops_{false};
   std::mutex mutex_;
   /// By descriptor: a stream keeps its own until it is gone, and is not gone while it is here.
   std::map<int, std::shared_ptr<link_stream>> streams_;

@@ -21,13 +21,21 @@ op_status network_core::start_loops() {
   while (loops_.size() < count) {
     auto loop = link_loop::start(listener);
     if (!loop.ok()) return loop.status();
+    std::lock_guard guard{loops_mutex_};
     loops_.push_back(std::move(*loop));
   }
   return {};
 }
 
 void network_core::stop_loops() {
-  loops_.clear();
+  std::vector<std::unique_ptr<link_loop>> last; // end without the lock
+  std::lock_guard guard{loops_mutex_};
+  last.swap(loops_);
+}
+
+void network_core::wake_loop() noexcept {
+  std::lock_guard guard{loops_mutex_};
+  if (!loops_.empty()) loops_.front()->wake();
 }
 
 op_status network_core::open_door(caf::actor_addr agent) {

@@ -78,6 +78,8 @@ public:
   /// Threads that receive; before anything else is started, and after everything else has ended.
   op_status start_loops();
   void stop_loops();
+  /// Nothing where they do not run.
+  void wake_loop() noexcept;
   /// Of one peer always the same.
   [[nodiscard]] link_loop& loop_of(node_id peer) const {
     return *loops_[peer.value % loops_.size()];
@@ -93,6 +95,7 @@ private:
   std::map<node_id, std::shared_ptr<link_state>> links_;
   std::optional<op_status> listening_;
   std::uint16_t port_ = 0;
+  std::mutex loops_mutex_; ///< guards beginning and end of the loops against who wakes one
   std::vector<std::unique_ptr<link_loop>> loops_;
   std::mutex door_mutex_;
   std::unique_ptr<link_door> door_;

@@ -99,6 +99,10 @@ op_status peer_network::send(node_id to, std::vector<shard_message> messages) {
   return status;
 }
 
+void peer_network::wake() noexcept {
+  core_->wake_loop();
+}
+
 std::vector<link_report> peer_network::report() const {
   std::vector<link_report> reports;
   for (const auto& state : core_->all()) {

@@ -52,8 +52,8 @@ struct link_report {
 ///
 /// With TLS the files are read again for each connection: replace them by renaming.
 ///
-/// send(), set_peer(), forget_peer(), report() and collect() may be called by any thread at any
-/// time.
+/// send(), wake(), set_peer(), forget_peer(), report() and collect() may be called by any thread at
+/// any time.
 class peer_network final : public actors::service {
 public:
   /// The listener outlives the network, or its last stop(). invalid_argument: identity or options
@@ -75,6 +75,9 @@ public:
   /// The same for many shards at once, as of a round of heartbeats: they leave in one envelope, or
   /// in as few as their size takes.
   op_status send(node_id to, std::vector<shard_message> messages);
+
+  /// Has link_listener::on_turn() called soon, on a thread of the network, if it runs.
+  void wake() noexcept;
 
   [[nodiscard]] std::vector<link_report> report() const;
   /// That is listened on; 0: not started.

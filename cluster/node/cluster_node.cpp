@@ -282,10 +282,18 @@ void cluster_node::post(event_for what) {
   wake_.notify_all();
 }
 
+/// The network's thread tells the machines: what they answer leaves with what it answers itself.
 void cluster_node::on_round() noexcept {
-  std::lock_guard guard{mutex_};
-  round_ = true;
-  wake_.notify_all();
+  if (copies_open_ && !round_.exchange(true)) network_->wake();
+}
+
+void cluster_node::on_turn() noexcept {
+  tell_of_round();
+}
+
+void cluster_node::tell_of_round() {
+  if (copies_open_ && round_.exchange(false))
+    hosts_->on_round([this](shard_id s) { return !installing_[s.value]; });
 }
 
 void cluster_node::pump() {
@@ -293,11 +301,10 @@ void cluster_node::pump() {
   std::unique_lock lock{mutex_};
   for (;;) {
     wake_.wait_until(lock, next_tick, [this] {
-      return stops_ || round_ || !events_.empty() || (list_wanted_ && !list_under_way_);
+      return stops_ || !events_.empty() || (list_wanted_ && !list_under_way_);
     });
     if (stops_) return;
     auto events = std::exchange(events_, {});
-    const bool round = std::exchange(round_, false);
     const bool lists = list_wanted_ && !list_under_way_;
     if (lists) {
       list_wanted_ = false;
@@ -311,10 +318,10 @@ void cluster_node::pump() {
       else
         hosts_->handle(e.shard, std::move(e.what));
     }
-    if (round) hosts_->on_round();
     if (lists) list();
     if (const auto now = steady_clock::now(); now >= next_tick) {
       next_tick = now + tick_interval;
+      tell_of_round(); // where the network did not
       tick(boot_time());
     }
     lock.lock();

@@ -128,6 +128,8 @@ private:
   void on_messages(replication::node_id from, std::vector<links::shard_message> messages) override;
   void on_link(const links::link_event& what) override;
   void on_round() noexcept override;
+  void on_turn() noexcept override;
+  void tell_of_round();
   void on_answers() noexcept override {}
   void turn_begins() noexcept override;
   void turn_ends() noexcept override;
@@ -172,7 +174,8 @@ private:
 
   mutable std::mutex mutex_; ///< of all that follows
   std::condition_variable wake_;
-  bool started_ = false, stops_ = false, round_ = false;
+  bool started_ = false, stops_ = false;
+  std::atomic<bool> round_{false}; ///< the machines have not been told of a round of the log
   std::vector<event_for> events_;
   bool list_wanted_ = false, list_under_way_ = false;
   std::optional<client_addresses> addresses_;

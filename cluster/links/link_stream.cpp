@@ -36,13 +36,11 @@ void link_stream::end(const op_status& why, bool say) {
   if (ended_.exchange(true)) return;
   {
     std::lock_guard guard{write_mutex_};
-    if (say && out_at_ == out_.size()) {
-      out_.clear();
-      out_at_ = 0;
-      const auto bytes = encode_answer({why, core_->self});
-      add_control(frame_kind::goodbye, bytes);
-      static_cast<void>(socket_->write_some(control_));
-    }
+    if (say && out_at_ == out_.size()) try {
+        add_control(frame_kind::goodbye, encode_answer({why, core_->self}));
+        static_cast<void>(socket_->write_some(control_));
+      } catch (const std::bad_alloc&) { // it hears the end without a reason
+      }
     socket_->shut_down();
   }
   loop().remove(*this);
@@ -59,11 +57,15 @@ void link_stream::flush() {
 void link_stream::on_writable() {
   std::lock_guard guard{write_mutex_};
   waits_ = false;
-  write_envelopes();
+  try {
+    write_envelopes();
+  } catch (const std::bad_alloc&) { // some messages are lost
+  }
   if (!waits_) loop().want_write(*this, false);
 }
 
-/// What stands in link_state as woken stays so until take() has found nothing: nobody else comes.
+/// Whoever was told to flush goes on until take() has found nothing: until then nobody else comes.
+/// Where memory fails him, the next beat() goes on.
 void link_stream::write_envelopes() {
   for (std::size_t before = 0; !ended_ && write_out();) {
     if (before >= flush_bytes_max) return wait_for_room();

@@ -92,4 +92,5 @@ struct Join {
   lastEpoch @1 :UInt64;
   commitLsn @2 :UInt64;
   pins @3 :UInt64;        # A checkpoint with this end is arriving: keep the log behind it. 0: none.
+  incomplete @4 :Bool;    # The copy was begun anew, and the set has not taken it in since.
 }

@@ -21,7 +21,7 @@ constexpr std::size_t envelope_words = 1 + 1 + 4 + 1; // table, root, struct, ta
 constexpr std::size_t message_words = 4;
 constexpr std::size_t append_words = 8 + 1; // struct, tag of its list
 constexpr std::size_t record_words = 4;
-constexpr std::size_t ack_words = 5, nack_words = 2, join_words = 4;
+constexpr std::size_t ack_words = 5, nack_words = 2, join_words = 5;
 
 constexpr std::size_t words_of(std::size_t bytes) {
   return (bytes + sizeof(capnp::word) - 1) / sizeof(capnp::word);
@@ -99,6 +99,7 @@ void write(const shard_message& m, wire::ShardMessage::Builder to) {
                    hello.setLastEpoch(b.last_epoch);
                    hello.setCommitLsn(b.commit_lsn);
                    hello.setPins(b.pins);
+                   hello.setIncomplete(b.incomplete);
                  },
                  [&](const rebuild& b) { body.setRebuild(b.epoch); },
                  [&](const checkpoint_request&) { body.setCheckpointRequest(); },
@@ -218,8 +219,8 @@ op_status read(wire::ShardMessage::Reader from, node_id node, shard_message& to)
     if (hello.getLastLsn() > lsn_max) return wrong_lsn("last LSN", hello.getLastLsn());
     if (hello.getCommitLsn() > lsn_max) return wrong_lsn("commit LSN", hello.getCommitLsn());
     if (hello.getPins() > lsn_max) return wrong_lsn("pinned LSN", hello.getPins());
-    to.what.body =
-        join{hello.getLastLsn(), hello.getLastEpoch(), hello.getCommitLsn(), hello.getPins()};
+    to.what.body = join{hello.getLastLsn(), hello.getLastEpoch(), hello.getCommitLsn(),
+                        hello.getPins(), hello.getIncomplete()};
     return {};
   }
   case wire::ShardMessage::Body::REBUILD:

@@ -21,7 +21,7 @@ void replica::seek_primary() {
   const auto end = log_.last();
   for (const auto& m : known_.isr)
     if (m.node != self_.node)
-      send(m.node, join{end.lsn, end.epoch, commit_lsn_, fetching ? pins_ : 0});
+      send(m.node, join{end.lsn, end.epoch, commit_lsn_, fetching ? pins_ : 0, incomplete_});
 }
 
 void replica::on(const message& from, const join& m) {

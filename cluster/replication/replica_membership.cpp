@@ -284,11 +284,13 @@ void replica::on(const event::accept_loss&) {
   propose(authority_change::purpose::accept_loss, std::move(next));
 }
 
+/// R11: the longest log goes first, of those that may go at all.
 bool replica::somebody_has_more() const {
   const auto own = log_.last();
   return std::ranges::any_of(others_, [&](const auto& entry) {
     const auto& [hello, at] = entry.second;
-    return known_.boot_of(entry.first) && now_ - at < options_.member_timeout &&
+    return !hello.incomplete && known_.boot_of(entry.first) &&
+           now_ - at < options_.member_timeout &&
            std::pair{hello.last_epoch, hello.last_lsn} > std::pair{own.epoch, own.lsn};
   });
 }

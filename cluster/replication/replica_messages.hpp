@@ -48,6 +48,9 @@ struct join {
   /// R10: a checkpoint with this end is on its way into the copy: keep the log from there on, and
   /// send nothing yet. 0: none.
   lsn_t pins = 0;
+  /// A checkpoint has come into this copy, and the set has not taken it in since: whatever it has,
+  /// it takes up no seat by itself (R11).
+  bool incomplete = false;
 };
 
 /// Answer to a join whose log does not fit any more: take a checkpoint.

@@ -43,7 +43,8 @@ public:
       m.what.body = replication::append_nack{epoch, below(lsn_max + 2)};
       break;
     case 4:
-      m.what.body = replication::join{lsn, below(1'000), below(lsn_max + 1), below(lsn_max + 1)};
+      m.what.body = replication::join{lsn, below(1'000), below(lsn_max + 1), below(lsn_max + 1),
+                                      below(2) == 1};
       break;
     case 5:
       m.what.body = replication::rebuild{epoch};
@@ -92,7 +93,7 @@ inline bool same(const shard_message& a, const shard_message& b) {
   if (const auto* x = std::get_if<join>(&a.what.body)) {
     const auto& y = std::get<join>(b.what.body);
     return x->last_lsn == y.last_lsn && x->last_epoch == y.last_epoch &&
-           x->commit_lsn == y.commit_lsn && x->pins == y.pins;
+           x->commit_lsn == y.commit_lsn && x->pins == y.pins && x->incomplete == y.incomplete;
   }
   if (const auto* x = std::get_if<rebuild>(&a.what.body))
     return x->epoch == std::get<rebuild>(b.what.body).epoch;

@@ -140,6 +140,28 @@ TEST_CASE("a copy whose folder was made anew takes up no seat of an earlier life
   CHECK(claims(never_lived, never_lived)); // the first start of a cluster
 }
 
+TEST_CASE("of those that may take up a seat the longest log goes first, and no other is waited for "
+          "(R11)",
+          "[replication]") {
+  const auto claims = [](lsn_t others_last, bool incomplete) {
+    recovered_copy found;
+    found.max_epoch = 3;
+    found.log = replica_log{{5, 3, 0}};
+    found.commit_lsn = 5;
+    replica machine{{}, {node_id{2}, boot_id{9}}, std::move(found), 0};
+    const member other{node_id{1}, boot_id{4}}, own{node_id{2}, boot_id{8}};
+    (void)machine.step(event::nodes_seen{{}}, 0);
+    (void)machine.step(event::authority_read{7, {3, other, {other, own}}}, 0);
+    const moment now = 10 * seconds;
+    const member restarted{node_id{1}, boot_id{5}};
+    (void)machine.step(event::received{{restarted, join{others_last, 3, 5, 0, incomplete}}}, now);
+    return !of<action::compare_and_set>(machine.step(event::tick{}, now)).empty();
+  };
+  CHECK(claims(5, false));
+  CHECK_FALSE(claims(6, false));
+  CHECK(claims(6, true)); // begun anew, and not taken in since: it may not go
+}
+
 TEST_CASE("an Append of an epoch that is over is refused with the one that is known (R1)",
           "[replication]") {
   follower f;

@@ -71,6 +71,7 @@ void replica::send_heartbeat(node_id to, peer& p) {
 
 void replica::send_append(node_id to, peer& p, std::size_t count_max) {
   if (stands_ != standing::primary || !fenced()) return;
+  if (p.pins != 0) return; // R10: it has no use for records yet, and says so when it has
   if (p.sent < log_.base().lsn && options_.reads_log) {
     if (p.read_at && now_ - *p.read_at < options_.resend) return;
     p.read_at = p.sent_at = now_;

@@ -577,6 +577,28 @@ TEST_CASE("who is not wanted leaves when all who are have seats (R4)", "[replica
   CHECK(wants[0].value == authority{4, one, {one}});
 }
 
+TEST_CASE("a copy gets no records while a checkpoint is on its way into it, and at once after that "
+          "(R10)",
+          "[replication]") {
+  replica machine{{}, one, {}, 0};
+  auto did = machine.step(event::authority_read{7, {3, one, {one}, {node_id{2}}}}, 0);
+  for (int i = 0; i < 2; ++i) did = machine.step(all_synced(did), 0);
+  moment now = 0;
+  const auto appends_in_10_s = [&](lsn_t pins) {
+    auto count =
+        said<append>(machine.step(event::received{{two, join{0, 0, 0, pins}}}, now)).size();
+    for (std::uint64_t i = 0; i < 100; ++i) {
+      now += 100 * milliseconds;
+      count +=
+          said<append>(machine.step(event::client_write{i, ack_level::durable, "x"}, now)).size();
+      count += said<append>(machine.step(event::tick{}, now)).size();
+    }
+    return count;
+  };
+  CHECK(appends_in_10_s(15) == 0);
+  CHECK(appends_in_10_s(0) > 10);
+}
+
 TEST_CASE(
     "a node that takes a checkpoint has the log kept from its end on, so long and so far (R10)",
     "[replication]") {

@@ -51,7 +51,7 @@ private:
     auto socket = std::make_unique<link_socket>(fd);
     int error = ::connect(fd, to.ai_addr, to.ai_addrlen) == 0 ? 0 : errno;
     if (error == EINPROGRESS) {
-      if (!wait_connected(fd))
+      if (!socket->wait(POLLOUT, until_))
         return failed(
             {op_code::unavailable, fmt::format("no connection within {} ms", bound_.count())});
       socklen_t size = sizeof error;
@@ -59,17 +59,6 @@ private:
     }
     if (error == 0) return {{}, false, std::move(socket)};
     return failed({op_code::unavailable, std::strerror(error)}, error == ECONNREFUSED);
-  }
-
-  [[nodiscard]] bool wait_connected(int fd) const {
-    for (;;) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(until_ - clock::now());
-      if (left.count() <= 0) return false;
-      pollfd p{fd, POLLOUT, 0};
-      const int n = ::poll(&p, 1, static_cast<int>(left.count()));
-      if (n > 0) return true;
-      if (n < 0 && errno != EINTR) return false;
-    }
   }
 
   [[nodiscard]] op_status meet(link_socket& socket, const std::optional<tls_files>& tls) const {

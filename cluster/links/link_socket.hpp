@@ -41,6 +41,9 @@ public:
   op_status read_all(std::span<char> to, deadline until);
   op_status write_all(std::span<const char> from, deadline until);
 
+  /// Waits until the descriptor is ready for these events of poll(), has failed, or (false) the
+  /// time is up.
+  [[nodiscard]] bool wait(short events, deadline until) const;
   /// Are there bytes that TLS has decrypted and nobody has read? The descriptor does not show them.
   [[nodiscard]] bool holds_more();
   /// Both sides read the end from now on. With TLS its end is announced.
@@ -55,7 +58,6 @@ private:
   };
 
   op_status start_tls(ssl_ctx_st& context);
-  [[nodiscard]] bool wait(short events, deadline until) const;
   template <class Step>
   op_status shake_hands(Step step, deadline until);
   template <class Step>

@@ -47,7 +47,6 @@ public:
   /// Ends it. With `say` the peer hears why, where the connection takes that at once.
   void end(const op_status& why, bool say);
 
-  [[nodiscard]] const node_identity& peer() const { return peer_; }
   [[nodiscard]] std::size_t unacknowledged() const { return socket_->unacknowledged(); }
 
   // -- for the loop -----------------------------------------------------------------------------

@@ -31,7 +31,7 @@ op_status judge(network_core& core, const node_identity& peer) {
             fmt::format("node {} is not in the list of nodes of node {} (yet)", peer.node.value,
                         core.self.node.value)};
   if (!caf::actor_cast<caf::actor>(state->link()))
-    return {op_code::unavailable, fmt::format("the link of node {} to node {} is restarting",
+    return {op_code::unavailable, fmt::format("the link of node {} to node {} is only starting",
                                               core.self.node.value, peer.node.value)};
   return state->accept(peer);
 }

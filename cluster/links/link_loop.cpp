@@ -16,10 +16,10 @@
 
 namespace warp::cluster::links {
 
-op_result<std::unique_ptr<link_loop>> link_loop::start(link_listener& listener) {
+op_result<std::shared_ptr<link_loop>> link_loop::start(link_listener& listener) {
   const int poll = ::epoll_create1(EPOLL_CLOEXEC);
   const int wake = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  std::unique_ptr<link_loop> loop{new link_loop{listener, poll, wake}};
+  std::shared_ptr<link_loop> loop{new link_loop{listener, poll, wake}};
   epoll_event event{EPOLLIN, {.fd = wake}};
   if (poll < 0 || wake < 0 || ::epoll_ctl(poll, EPOLL_CTL_ADD, wake, &event) != 0)
     return op_status{op_code::unavailable,
@@ -35,13 +35,19 @@ op_result<std::unique_ptr<link_loop>> link_loop::start(link_listener& listener) 
 link_loop::link_loop(link_listener& listener, int poll, int wake)
     : listener_(listener), poll_(poll), wake_(wake) {}
 
-link_loop::~link_loop() {
-  if (thread_.joinable()) {
+void link_loop::stop() {
+  {
+    std::lock_guard guard{mutex_};
     stops_ = true;
-    wake();
-    thread_.join();
   }
-  streams_.clear();
+  wake();
+  if (thread_.joinable()) thread_.join();
+  std::map<int, std::shared_ptr<link_stream>> last; // go without the lock
+  std::lock_guard guard{mutex_};
+  last.swap(streams_);
+}
+
+link_loop::~link_loop() {
   if (poll_ >= 0) ::close(poll_);
   if (wake_ >= 0) ::close(wake_);
 }
@@ -53,6 +59,7 @@ void link_loop::wake() noexcept {
 
 void link_loop::add(std::shared_ptr<link_stream> stream) {
   std::lock_guard guard{mutex_};
+  if (stops_) return;
   const int fd = stream->fd();
   // Somebody may have found no room before it came here.
   epoll_event event{EPOLLIN | EPOLLOUT, {.fd = fd}};

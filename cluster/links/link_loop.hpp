@@ -15,18 +15,21 @@ class link_listener;
 class link_stream;
 
 /// A thread that waits for many links at once, and lets each read, or write on, when there is
-/// something to. Everything but its construction and destruction may be called by any thread.
+/// something to. Everything but start() and stop() may be called by any thread.
 class link_loop {
 public:
   /// unavailable: the system gives no thread or no descriptor.
-  static op_result<std::unique_ptr<link_loop>> start(link_listener& listener);
+  static op_result<std::shared_ptr<link_loop>> start(link_listener& listener);
+  /// Nothing is called any more when it returns, and streams are no longer kept. Not on its own
+  /// thread, and before the last reference goes.
+  void stop();
   /// The listener has a turn soon, if there are messages or not.
   void wake() noexcept;
-  /// Nothing is called any more when it returns. Not on its own thread.
   ~link_loop();
   link_loop(const link_loop&) = delete;
   link_loop& operator=(const link_loop&) = delete;
 
+  /// Nothing once it was stopped.
   void add(std::shared_ptr<link_stream> stream);
   /// Nothing where it is not in the loop.
   void remove(const link_stream& stream);

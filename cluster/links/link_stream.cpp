@@ -23,13 +23,15 @@ constexpr std::size_t read_bytes = 256u << 10;
 } // namespace
 
 link_stream::link_stream(std::unique_ptr<link_socket> socket, std::shared_ptr<network_core> core,
-                         std::shared_ptr<link_state> state, node_identity peer, end_listener told)
-    : core_(std::move(core)), state_(std::move(state)), peer_(std::move(peer)),
-      told_(std::move(told)), socket_(std::move(socket)),
+                         std::shared_ptr<link_loop> loop, std::shared_ptr<link_state> state,
+                         node_identity peer, end_listener told)
+    : core_(std::move(core)), loop_(std::move(loop)), state_(std::move(state)),
+      peer_(std::move(peer)), told_(std::move(told)), socket_(std::move(socket)),
       heard_at_(clock::now().time_since_epoch().count()) {}
 
 void link_stream::start() {
-  loop().add(shared_from_this());
+  loop_->add(shared_from_this());
+  if (ended_) loop_->remove(*this); // meanwhile: nobody else does
 }
 
 void link_stream::end(const op_status& why, bool say) {
@@ -43,7 +45,7 @@ void link_stream::end(const op_status& why, bool say) {
       }
     socket_->shut_down();
   }
-  loop().remove(*this);
+  loop_->remove(*this);
   told_(why);
 }
 
@@ -61,7 +63,7 @@ void link_stream::on_writable() {
     write_envelopes();
   } catch (const std::bad_alloc&) { // some messages are lost
   }
-  if (!waits_) loop().want_write(*this, false);
+  if (!waits_) loop_->want_write(*this, false);
 }
 
 /// Whoever was told to flush goes on until take() has found nothing: until then nobody else comes.
@@ -76,7 +78,7 @@ void link_stream::write_envelopes() {
 
 void link_stream::wait_for_room() {
   waits_ = true;
-  loop().want_write(*this, true);
+  loop_->want_write(*this, true);
 }
 
 /// False: there is no room now, or no connection any more.

@@ -36,8 +36,10 @@ public:
   /// Told once, on any thread, when the link has ended.
   using end_listener = std::function<void(const op_status& why)>;
 
+  /// `loop` calls it from start() to the end, and then lives on as long as somebody writes.
   link_stream(std::unique_ptr<link_socket> socket, std::shared_ptr<network_core> core,
-              std::shared_ptr<link_state> state, node_identity peer, end_listener told);
+              std::shared_ptr<link_loop> loop, std::shared_ptr<link_state> state,
+              node_identity peer, end_listener told);
 
   /// Receives from now on.
   void start();
@@ -52,7 +54,6 @@ public:
   // -- for the loop -----------------------------------------------------------------------------
 
   [[nodiscard]] int fd() const { return socket_->fd(); }
-  [[nodiscard]] link_loop& loop() const { return core_->loop_of(peer_.node); }
   void on_readable();
   void on_writable();
 
@@ -75,6 +76,7 @@ private:
   [[nodiscard]] op_status malformed(const std::string& what);
 
   const std::shared_ptr<network_core> core_;
+  const std::shared_ptr<link_loop> loop_;
   const std::shared_ptr<link_state> state_;
   const node_identity peer_;
   const end_listener told_;

@@ -28,9 +28,12 @@ op_status network_core::start_loops() {
 }
 
 void network_core::stop_loops() {
-  std::vector<std::unique_ptr<link_loop>> last; // end without the lock
-  std::lock_guard guard{loops_mutex_};
-  last.swap(loops_);
+  std::vector<std::shared_ptr<link_loop>> last;
+  {
+    std::lock_guard guard{loops_mutex_};
+    last.swap(loops_);
+  }
+  for (const auto& loop : last) loop->stop(); // without the lock: what they call may want it
 }
 
 void network_core::wake_loop() noexcept {

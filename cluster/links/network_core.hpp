@@ -80,9 +80,10 @@ public:
   void stop_loops();
   /// Nothing where they do not run.
   void wake_loop() noexcept;
-  /// Of one peer always the same.
-  [[nodiscard]] link_loop& loop_of(node_id peer) const {
-    return *loops_[peer.value % loops_.size()];
+  /// Of one peer always the same; null: they do not run.
+  [[nodiscard]] std::shared_ptr<link_loop> loop_of(node_id peer) const {
+    std::lock_guard guard{loops_mutex_};
+    return loops_.empty() ? nullptr : loops_[peer.value % loops_.size()];
   }
 
   /// Listens, in the place of what has listened before.
@@ -95,8 +96,8 @@ private:
   std::map<node_id, std::shared_ptr<link_state>> links_;
   std::optional<op_status> listening_;
   std::uint16_t port_ = 0;
-  std::mutex loops_mutex_; ///< guards beginning and end of the loops against who wakes one
-  std::vector<std::unique_ptr<link_loop>> loops_;
+  mutable std::mutex loops_mutex_; ///< guards the list against who wakes one or gets one
+  std::vector<std::shared_ptr<link_loop>> loops_;
   std::mutex door_mutex_;
   std::unique_ptr<link_door> door_;
 };

@@ -122,7 +122,8 @@ private:
   }
 
   void begin(linked_peer& met) {
-    if (!met.socket || !state_->address()) return;
+    auto loop = core_->loop_of(state_->node());
+    if (!met.socket || !state_->address() || !loop) return;
     if (stream_) lose({op_code::unavailable, "a new link takes its place"}, false);
     ++attempt_; // what is still being tried is void
     identity_ = met.peer;
@@ -133,8 +134,8 @@ private:
         caf::anon_send(link, lost_atom_v, session, static_cast<std::uint8_t>(why.code()),
                        why.message());
     };
-    stream_ = std::make_shared<link_stream>(std::move(met.socket), core_, state_, met.peer,
-                                            std::move(told));
+    stream_ = std::make_shared<link_stream>(std::move(met.socket), core_, std::move(loop), state_,
+                                            met.peer, std::move(told));
     state_->linked(stream_);
     spdlog::info("node {}: linked to node {} (boot {})", core_->self.node.value, peer(),
                  identity_->boot.value);

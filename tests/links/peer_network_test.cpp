@@ -6,6 +6,7 @@
 #include "tests/links/tcp_forwarder.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <cstring>
 #include <random>
@@ -210,6 +211,34 @@ TEST_CASE("a network can be stopped and started again on its port", "[links][net
   REQUIRE(b.network->start().ok());
   CHECK(b.network->port() == port);
   REQUIRE(a.seen.wait_linked(b.self.node));
+}
+
+TEST_CASE("two networks can be stopped at once, just linked and while others send over them",
+          "[links][network]") {
+  test_node a{test_identity(1)}, b{test_identity(2)};
+  introduce(a, b);
+  for (std::ptrdiff_t round = 1; round <= 60; ++round) {
+    std::atomic<bool> enough{round % 2 != 0};
+    const auto send = [&](test_node& from, test_node& to) {
+      return std::thread{[&] {
+        const std::string body(10'000, 'x');
+        for (lsn_t lsn = 1; !enough; ++lsn)
+          static_cast<void>(from.network->send(to.self.node, {from.record(lsn, body)}));
+      }};
+    };
+    auto one = send(a, b), other = send(b, a);
+    const auto linked = a.seen.wait(
+        [&] { return std::ranges::count_if(a.seen.events, &link_event::linked) >= round; });
+    std::thread stops{[&] { b.network->stop(std::chrono::steady_clock::now()); }};
+    a.network->stop(std::chrono::steady_clock::now());
+    stops.join();
+    enough = true;
+    one.join();
+    other.join();
+    REQUIRE(linked);
+    REQUIRE(a.network->start().ok());
+    REQUIRE(b.network->start().ok());
+  }
 }
 
 TEST_CASE("a forgotten node is let in no more, and again when it is named again",

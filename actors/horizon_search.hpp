@@ -19,19 +19,20 @@ namespace warp::actors {
 /// settings while it learns), because nobody waits for it, and because it is in whole numbers: the
 /// answer is the same whoever computes it.
 ///
-/// The last 32,768 accesses are kept. Once a minute, when a quarter of them are new, two background
-/// jobs follow each other: all settings on the first two thirds (a third warms up), of which the
-/// one with the fewest misses is named; then that one and the default on all of it, counted on the
-/// last third, which had no say. The result is advice, beside the fitter's. Reads and writes both
-/// count as accesses, and removals are not seen. A job that is refused or fails leaves the last
-/// result, with the reason; the next search is tried when it is due.
+/// The last 32,768 accesses are kept. Every five minutes, when a quarter of them are new, two
+/// background jobs follow each other: all settings on the first two thirds (a third warms up), of
+/// which the one with the fewest misses is named; then that one and the default on all of it,
+/// counted on the last third, which had no say. Without a device both take a quarter of a second of
+/// one core, which is a thousandth of that time. The result is advice, beside the fitter's. Reads
+/// and writes both count as accesses, and removals are not seen. A job that is refused or fails
+/// leaves the last result, with the reason; the next search is tried when it is due.
 ///
 /// 400 KiB, twice as much while jobs are under way. By one thread at a time.
 class horizon_search {
 public:
   static constexpr std::size_t accesses_max = 32'768;
   static constexpr std::size_t new_accesses_min = accesses_max / 4;
-  static constexpr double every_s = 60;
+  static constexpr double every_s = 300;
 
   /// Borrows the manager; null: nothing is ever searched.
   explicit horizon_search(compute_manager* manager);

@@ -4,20 +4,20 @@
 
 namespace warp::storage {
 
-void engine::state::show_single(const operation& op, const op_reply& reply,
+void engine::state::show_single(thread_observer& to, const operation& op, const op_reply& reply,
                                 std::uint64_t hash) noexcept {
-  auto* const to = observed->mine();
-  if (!to || to->told) return;
-  if (!to->may_pass())
-    look_at_single(op, reply, hash);
-  else if (to->watches(hash)) [[unlikely]]
-    to->take_alone(op, reply, hash, thread_observer::clock_ms());
+  if (to.told) return; // told by who gathered them
+  const auto now_ms = thread_observer::clock_ms();
+  if (!to.is_looked_at())
+    to.take_alone(op, reply, hash, now_ms);
+  else if (to.single(op, reply, hash, now_ms))
+    read_counters::put_away();
 }
 
 void engine::state::look_at_single(const operation& op, const op_reply& reply,
                                    std::uint64_t hash) noexcept {
   auto* const to = observed->mine();
-  if (!to || to->told) return; // told by who gathered them
+  if (!to || to->told) return;
   if (to->single(op, reply, hash, thread_observer::clock_ms())) read_counters::put_away();
 }
 

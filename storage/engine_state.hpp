@@ -128,13 +128,17 @@ struct engine::state {
   }
 
   /// Shows a single operation to whoever observes, who looks at one in 16, at all that belong to a
-  /// sampled window, and at those on watched keys.
+  /// sampled window, and at those on watched keys. Here is what nearly all of them need.
   void show(const operation& op, const op_reply& reply, std::uint64_t hash) noexcept {
     if (!observed->is_on()) [[likely]]
       return;
-    show_single(op, reply, hash);
+    auto* const to = observed->mine();
+    if (!to || (to->may_pass() && !to->watches(hash))) [[likely]]
+      return;
+    show_single(*to, op, reply, hash);
   }
-  void show_single(const operation& op, const op_reply& reply, std::uint64_t hash) noexcept;
+  static void show_single(thread_observer& to, const operation& op, const op_reply& reply,
+                          std::uint64_t hash) noexcept;
   /// The look. On the fast way of a get one in 64 of a shard comes here; where that begins a window
   /// that is sampled, those of its thread that follow leave the fast way.
   void look_at_single(const operation& op, const op_reply& reply, std::uint64_t hash) noexcept;

@@ -44,7 +44,7 @@ bool thread_observer::single(const operation& op, const op_reply& reply, std::ui
   if (reply.code == op_code::ok)
     watching_.observe(hash, op.key, reply.shard.value, bytes_of(op, reply), kind_of(op.kind),
                       now_ms);
-  return watching_.sampling();
+  return set_pace();
 }
 
 /// An observer in use by this thread, of the observation with that number (which may be gone).

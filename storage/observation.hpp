@@ -26,13 +26,13 @@ public:
     stream_ = connection;
     in_request_ = false;
     watching_.begin_stream(connection, now_ms);
-    return watching_.sampling();
+    return set_pace();
   }
   /// All that follows belongs to one request of about so many accesses, until another beginning.
   bool begin_request(std::size_t accesses, std::uint64_t now_ms) noexcept {
     in_request_ = true;
     watching_.begin_request(accesses, now_ms);
-    return watching_.sampling();
+    return set_pace();
   }
   /// A batch is a request of its own, unless it is within one. true: it is sampled, and all of it
   /// is to be taken; else what watches() says.
@@ -41,7 +41,7 @@ public:
     // One that is not sampled needs no clock but for the budget of those that are.
     if ((++batches_ & 15) == 0) batch_at_ms_ = clock_ms();
     watching_.begin_request(accesses, batch_at_ms_);
-    if (!watching_.sampling()) [[likely]]
+    if (!set_pace()) [[likely]]
       return false;
     batch_at_ms_ = clock_ms();
     return true;
@@ -49,8 +49,11 @@ public:
   /// May a single operation pass by without a look? 15 in 16 do, and all of a request, unless what
   /// they belong to is sampled: the look is what costs.
   [[nodiscard]] bool may_pass() noexcept {
-    return !watching_.sampling() && (in_request_ || (++singles_ & 15) != 0);
+    ++singles_;
+    return !is_looked_at();
   }
+  /// What may_pass() said last: no.
+  [[nodiscard]] bool is_looked_at() const noexcept { return (singles_ & pace_) == 0; }
   /// What a transaction over several keys does is a request of its own, unless it is within one.
   /// true: it began one, and end_transaction() ends it.
   bool begin_transaction(std::size_t keys, std::uint64_t now_ms) noexcept {
@@ -58,7 +61,10 @@ public:
     begin_request(keys, now_ms);
     return true;
   }
-  void end_transaction() noexcept { in_request_ = false; }
+  void end_transaction() noexcept {
+    in_request_ = false;
+    set_pace();
+  }
   /// Is every access to the key with this hash taken, whatever it belongs to?
   [[nodiscard]] bool watches(std::uint64_t hash) const noexcept {
     return watching_.is_watched(hash);
@@ -83,10 +89,20 @@ public:
 
 private:
   friend class observation;
+  static constexpr std::uint32_t every_one = 0, one_in_16 = 15, next_to_none = ~std::uint32_t{0};
+  /// After a beginning and a look. Whether what follows is sampled.
+  bool set_pace() noexcept {
+    const bool sampling = watching_.sampling();
+    pace_ = sampling ? every_one : in_request_ ? next_to_none : one_in_16;
+    return sampling;
+  }
+
+  std::uint32_t pace_ = one_in_16; ///< of singles_: a look where those bits are all 0
+  std::uint32_t singles_ = 15;     ///< the first one is looked at
   physics::observer watching_;
   std::uint64_t stream_ = 0;
-  std::uint64_t batch_at_ms_ = clock_ms();   ///< about when the last batch began
-  std::uint32_t batches_ = 0, singles_ = 15; ///< the first one is looked at
+  std::uint64_t batch_at_ms_ = clock_ms(); ///< about when the last batch began
+  std::uint32_t batches_ = 0;
   bool in_request_ = false;
   std::atomic<bool> taken_{true}; ///< by a thread
 };

@@ -73,7 +73,7 @@ void transaction::show_found(const share& s, std::string_view key, std::uint64_t
     return;
   op_reply found{.shard = s.at->id(), .value = {}, .large = {}};
   if (!r.large()) found.value = r.value();
-  state_.show_single({.kind = op_kind::get, .key = key, .value = {}, .request = {}}, found, hash);
+  state_.show({.kind = op_kind::get, .key = key, .value = {}, .request = {}}, found, hash);
 }
 
 void transaction::scan(std::uint64_t cursor, std::string_view prefix, std::size_t limit,

@@ -99,6 +99,8 @@ int main(int argc, char** argv) {
     };
     slice(physics_tier::t3); // warm
     const auto before = db.physics_status();
+    const auto jobs_before = db.gpu_status().busy_cpu_s;
+    std::vector<double> callers; // their own processor time of an operation, gained in percent
     figure rate{
         .name = "operations a second lost", .unit = "%", .runs = {}, .bar = 2, .at_most = true};
     figure cpu{.name = "processor time of an operation gained",
@@ -119,6 +121,8 @@ int main(int argc, char** argv) {
       const auto& on = off_first ? second : first;
       rate.runs.push_back(100 * (1 - on.rate_m() / off.rate_m()));
       cpu.runs.push_back(100 * (on.cpu_ns() / off.cpu_ns() - 1));
+      const auto own = [](const timed_run& r) { return r.cpu_ns() - r.background_ns(); };
+      callers.push_back(100 * (own(on) / own(off) - 1));
       rates += off.rate_m() / static_cast<double>(pairs);
     }
     const auto after = db.physics_status();
@@ -127,7 +131,13 @@ int main(int argc, char** argv) {
                             (static_cast<double>(pairs) * slice_s)) +
              ", dropped in all: " + std::to_string(after.dropped - before.dropped));
     out.note("medians with their errors: rate " + middle_and_error(rate.runs) + ", cpu " +
-             middle_and_error(cpu.runs));
+             middle_and_error(cpu.runs) + ", of which the calling threads " +
+             middle_and_error(callers));
+    // Two parts that do not depend on the machine's mood: they are measured by their own clocks.
+    const double seconds = static_cast<double>(pairs) * slice_s;
+    out.note("processor time a second while on: learning " +
+             std::to_string((after.cpu_s - before.cpu_s) / seconds * 1e3) + " ms, jobs " +
+             std::to_string((db.gpu_status().busy_cpu_s - jobs_before) / seconds * 1e3) + " ms");
     out.add(std::move(rate));
     out.add(std::move(cpu));
   }

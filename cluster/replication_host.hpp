@@ -227,8 +227,8 @@ private:
   void forget_old();
   op_status read_for(const replication::action::read_log& a, replication::event::log_read& out);
   /// Fills the reply; true: a read that may be told if the lease still holds.
-  [[nodiscard]] bool execute_one(const operation& op, storage::op_reply& reply,
-                                 storage::value_arena& arena);
+  [[nodiscard]] bool execute_one(const operation& op, std::uint64_t now_ms,
+                                 storage::op_reply& reply, storage::value_arena& arena);
   void refuse(storage::op_reply& reply, op_code code) const;
   [[nodiscard]] op_code admit(std::size_t bytes) const;
   [[nodiscard]] storage::write_limits limits(storage::write_limits::scope to) const;

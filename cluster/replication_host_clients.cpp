@@ -47,10 +47,11 @@ void replication_host::execute(std::span<const operation> operations,
     return;
   }
   own_from_ = tickets_.next();
+  const auto now_ms = shard_->now_ms();
   for (const auto i : which) {
     auto& reply = replies[i];
     try {
-      if (execute_one(operations[i], reply, arena)) told_.push_back(i);
+      if (execute_one(operations[i], now_ms, reply, arena)) told_.push_back(i);
     } catch (const std::bad_alloc&) { // nothing was logged
       refuse(reply, op_code::no_space);
     }
@@ -78,7 +79,9 @@ void replication_host::refuse(op_reply& reply, op_code code) const {
   reply.code = code;
 }
 
-bool replication_host::execute_one(const operation& op, op_reply& reply, value_arena& arena) {
+/// One moment decides what has expired: nobody is told so of a key whose removal is not logged.
+bool replication_host::execute_one(const operation& op, std::uint64_t now_ms, op_reply& reply,
+                                   value_arena& arena) {
   refuse(reply, op_code::unavailable);
   if (halted_ || !machine_->serves()) return false;
   storage::write_effect effect;
@@ -91,7 +94,7 @@ bool replication_host::execute_one(const operation& op, op_reply& reply, value_a
         refuse(reply, code);
         return false;
       }
-    if (shard_->has_expired(op.key) && !remove_expired(op.key)) {
+    if (shard_->has_expired(op.key, now_ms) && !remove_expired(op.key)) {
       refuse(reply, op_code::unavailable);
       return false;
     }
@@ -100,7 +103,7 @@ bool replication_host::execute_one(const operation& op, op_reply& reply, value_a
       return false;
     }
     executed_lsn_ = machine_->log().last().lsn + 1;
-    shard_->execute(op, executed_lsn_, arena, reply, effect);
+    shard_->execute(op, executed_lsn_, now_ms, arena, reply, effect);
   }
   ++(writes ? stats_.writes : stats_.reads);
   if (!effect.body.empty()) {
@@ -181,7 +184,7 @@ op_code replication_host::transact(std::span<const std::string_view> keys,
   storage::write_effect effect;
   try {
     for (const auto key : keys)
-      if (shard_->has_expired(key) && !remove_expired(key)) code = op_code::unavailable;
+      if (shard_->has_expired(key, now_ms) && !remove_expired(key)) code = op_code::unavailable;
     if (code == op_code::ok) {
       executed_lsn_ = machine_->log().last().lsn + 1;
       code = shard_->transact(executed_lsn_, now_ms, limits(to), body, effect);
@@ -208,7 +211,7 @@ op_code replication_host::execute_atomic(std::span<const operation> operations,
   storage::write_effect effect;
   try {
     for (const auto& op : operations)
-      if (shard_->has_expired(op.key) && !remove_expired(op.key)) {
+      if (shard_->has_expired(op.key, now_ms) && !remove_expired(op.key)) {
         send_logged();
         return refuse_each(op_code::unavailable);
       }
@@ -287,8 +290,9 @@ bool replication_host::remove_expired(std::string_view key) {
 void replication_host::sweep(std::size_t keys_max) {
   if (halted_ || !machine_->serves()) return;
   try {
+    const auto now_ms = shard_->now_ms();
     for (const auto& key : shard_->find_expired(keys_max, 256))
-      if (shard_->has_expired(key) && !remove_expired(key)) break;
+      if (shard_->has_expired(key, now_ms) && !remove_expired(key)) break;
   } catch (const std::bad_alloc&) { // the rest has its turn next time
   }
   send_logged();

@@ -24,8 +24,8 @@ pending_writes::pending_writes(shard& home, const engine_options& options, const
     : home_(home), options_(options), time_(time),
       overlay_(home.id(), options, time, std::move(memory)) {}
 
-void pending_writes::execute(const operation& op, lsn_t lsn, value_arena& arena, op_reply& reply,
-                             write_effect& effect) {
+void pending_writes::execute(const operation& op, lsn_t lsn, std::uint64_t now_ms,
+                             value_arena& arena, op_reply& reply, write_effect& effect) {
   reply.reset();
   reply.shard = home_.id();
   effect = {};
@@ -36,9 +36,9 @@ void pending_writes::execute(const operation& op, lsn_t lsn, value_arena& arena,
     if (is_blind_put(op))
       put_blindly(op, at, key.hash, lsn, reply, effect);
     else if (is_write(op.kind))
-      write(op, at, key.hash, lsn, arena, reply, effect);
+      write(op, at, key.hash, lsn, now_ms, arena, reply, effect);
     else
-      read(op, key.hash, at != newest_.end(), arena, reply);
+      read(op, key.hash, now_ms, at != newest_.end(), arena, reply);
   } catch (const std::bad_alloc&) {
     effect = {};
     reply.reset();
@@ -72,9 +72,9 @@ bool pending_writes::answer_retry(const operation& op, op_reply& reply, write_ef
   return true;
 }
 
-void pending_writes::read(const operation& op, std::uint64_t hash, bool pending, value_arena& arena,
-                          op_reply& reply) {
-  const shard::call c{op, hash, nullptr, time_.now_ms(), arena};
+void pending_writes::read(const operation& op, std::uint64_t hash, std::uint64_t now_ms,
+                          bool pending, value_arena& arena, op_reply& reply) {
+  const shard::call c{op, hash, nullptr, now_ms, arena};
   if (cleared_at_ != 0 || pending) return overlay_.apply(c, reply);
   std::lock_guard hold{home_.lock()};
   home_.apply(c, reply);
@@ -119,7 +119,8 @@ void pending_writes::put_blindly(const operation& op, newest_by_key::iterator at
 }
 
 void pending_writes::write(const operation& op, newest_by_key::iterator at, std::uint64_t hash,
-                           lsn_t lsn, value_arena& arena, op_reply& reply, write_effect& effect) {
+                           lsn_t lsn, std::uint64_t now_ms, value_arena& arena, op_reply& reply,
+                           write_effect& effect) {
   large_value large;
   const bool is_large = op.kind == op_kind::put && op.value.size() >= blob_size_min;
   if (is_large) large = make_large(op.value, options_.compress_min_bytes, op.type);
@@ -142,9 +143,7 @@ void pending_writes::write(const operation& op, newest_by_key::iterator at, std:
   order_.push_back({lsn, &*at});
   overlay_.begin_staging(staged_);
   try {
-    overlay_.apply(
-        {op, hash, is_large ? &large : nullptr, std::max<std::uint64_t>(time_.now_ms(), 1), arena},
-        reply);
+    overlay_.apply({op, hash, is_large ? &large : nullptr, now_ms, arena}, reply);
     if (!staged_.empty()) effect.body = body_of(staged_.front().logged);
     overlay_.reserve_to_settle(nullptr);
   } catch (const std::bad_alloc&) {
@@ -165,13 +164,13 @@ void pending_writes::write(const operation& op, newest_by_key::iterator at, std:
   effect.depends_on = 0;
 }
 
-bool pending_writes::has_expired(std::string_view key) {
+bool pending_writes::has_expired(std::string_view key, std::uint64_t now_ms) {
   std::lock_guard hold{home_.lock()};
   if (!home_.has_expiring() && !overlay_.has_expiring()) return false;
   const auto name = view_of(key);
   const auto& there = cleared_at_ != 0 || newest_.contains(name) ? overlay_ : home_;
   const auto* r = there.records().find(name.hash, key);
-  return r && r->expires_at_ms() != 0 && r->expires_at_ms() <= time_.now_ms();
+  return r && r->expires_at_ms() != 0 && r->expires_at_ms() <= now_ms;
 }
 
 void pending_writes::expire(std::string_view key, lsn_t lsn, write_effect& effect) {

@@ -52,9 +52,9 @@ public:
 
   /// See replicated_shard.
   [[nodiscard]] bool answer_retry(const operation& op, op_reply& reply, write_effect& effect);
-  void execute(const operation& op, lsn_t lsn, value_arena& arena, op_reply& reply,
-               write_effect& effect);
-  [[nodiscard]] bool has_expired(std::string_view key);
+  void execute(const operation& op, lsn_t lsn, std::uint64_t now_ms, value_arena& arena,
+               op_reply& reply, write_effect& effect);
+  [[nodiscard]] bool has_expired(std::string_view key, std::uint64_t now_ms);
   void expire(std::string_view key, lsn_t lsn, write_effect& effect);
 
   /// The record with this LSN, the oldest that is pending, is in the table now; does nothing for
@@ -95,12 +95,12 @@ private:
   [[nodiscard]] static key_view view_of(std::string_view key) noexcept {
     return {table::hash(key), key};
   }
-  void read(const operation& op, std::uint64_t hash, bool pending, value_arena& arena,
-            op_reply& reply);
+  void read(const operation& op, std::uint64_t hash, std::uint64_t now_ms, bool pending,
+            value_arena& arena, op_reply& reply);
   void put_blindly(const operation& op, newest_by_key::iterator at, std::uint64_t hash, lsn_t lsn,
                    op_reply& reply, write_effect& effect);
   void write(const operation& op, newest_by_key::iterator at, std::uint64_t hash, lsn_t lsn,
-             value_arena& arena, op_reply& reply, write_effect& effect);
+             std::uint64_t now_ms, value_arena& arena, op_reply& reply, write_effect& effect);
 
   void forget(newest_by_key::const_iterator at) noexcept;
   /// The newest pending record that tells how a key is; 0: none does.

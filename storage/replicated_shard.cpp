@@ -185,8 +185,8 @@ op_status replicated_shard::install(const std::string& path, const applied_place
 
 // -- a primary
 
-void replicated_shard::execute(const operation& op, lsn_t lsn, value_arena& arena, op_reply& reply,
-                               write_effect& effect) {
+void replicated_shard::execute(const operation& op, lsn_t lsn, std::uint64_t now_ms,
+                               value_arena& arena, op_reply& reply, write_effect& effect) {
   auto known = op; // levels of several copies are not the engine's
   known.level = durability::unspecified;
   if (const auto code = engine_.state_->validate(known); code != op_code::ok) {
@@ -196,7 +196,7 @@ void replicated_shard::execute(const operation& op, lsn_t lsn, value_arena& aren
     effect = {};
     return;
   }
-  pending_.execute(known, lsn, arena, reply, effect);
+  pending_.execute(known, lsn, now_ms, arena, reply, effect);
 }
 
 bool replicated_shard::answer_retry(const operation& op, op_reply& reply, write_effect& effect) {
@@ -336,8 +336,8 @@ std::uint64_t replicated_shard::now_ms() const noexcept {
   return std::max<std::uint64_t>(engine_.state_->time->now_ms(), 1);
 }
 
-bool replicated_shard::has_expired(std::string_view key) {
-  return pending_.has_expired(key);
+bool replicated_shard::has_expired(std::string_view key, std::uint64_t now_ms) {
+  return pending_.has_expired(key, now_ms);
 }
 
 void replicated_shard::expire(std::string_view key, lsn_t lsn, write_effect& effect) {

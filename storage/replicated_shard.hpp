@@ -104,13 +104,13 @@ public:
   /// Executes an operation, which answer_retry() does not know, on what is committed and, above it,
   /// pending. A change is pending with `lsn`, which is above all before: `effect.body` is the
   /// record to log. Without a body nothing was changed. The reply may be told when
-  /// `effect.depends_on` (0: at once) and the record are committed.
-  void execute(const operation& op, lsn_t lsn, value_arena& arena, op_reply& reply,
-               write_effect& effect);
+  /// `effect.depends_on` (0: at once) and the record are committed. `now_ms`, above 0: what expires
+  /// by then is absent, and should have been removed before.
+  void execute(const operation& op, lsn_t lsn, std::uint64_t now_ms, value_arena& arena,
+               op_reply& reply, write_effect& effect);
   /// Runs a transaction on what is committed and pending, as engine::transact() does; `effect` as
-  /// of execute(): its record has all that was changed. `now_ms`: what expires by then is absent,
-  /// and should have been removed before. Not ok: nothing was done, for the reason that
-  /// transaction::failure() has; no_space.
+  /// of execute(), as `now_ms` is: its record has all that was changed. Not ok: nothing was done,
+  /// for the reason that transaction::failure() has; no_space.
   [[nodiscard]] op_code transact(lsn_t lsn, std::uint64_t now_ms, const write_limits& limits,
                                  const transaction_body& body, write_effect& effect);
   /// An atomic batch, all of this shard, as engine::execute_atomic() has it; the same.
@@ -122,9 +122,9 @@ public:
   /// std::bad_alloc.
   [[nodiscard]] key_mark mark(std::string_view key, lsn_t last);
   [[nodiscard]] std::uint64_t now_ms() const noexcept; ///< above 0
-  /// Is the record of the key there, and past its time? Nobody may be told that it is gone before
-  /// its removal is committed.
-  [[nodiscard]] bool has_expired(std::string_view key);
+  /// Is the record of the key there, and past its time by then? Nobody may be told that it is gone
+  /// before its removal is committed.
+  [[nodiscard]] bool has_expired(std::string_view key, std::uint64_t now_ms);
   /// Removes it, as execute() does.
   void expire(std::string_view key, lsn_t lsn, write_effect& effect);
   /// Up to `keys_max` keys that have expired, of at most `buckets_max` buckets, going on where the

@@ -16,11 +16,12 @@
 
 namespace warp::testing {
 
-/// A clock that stands where it is put.
+/// A clock that stands where it is put, or goes on by a step with each look at it.
 class standing_clock final : public storage::clock {
 public:
-  [[nodiscard]] std::uint64_t now_us() const noexcept override { return at_us; }
-  std::uint64_t at_us = 1'800'000'000'000'000;
+  [[nodiscard]] std::uint64_t now_us() const noexcept override { return at_us += step_us; }
+  mutable std::uint64_t at_us = 1'800'000'000'000'000;
+  std::uint64_t step_us = 0;
 };
 
 /// What a client was answered; the views of the reply are copied.

@@ -356,6 +356,30 @@ TEST_CASE("what has expired is removed by the log of the primary, before anybody
   for (std::size_t i = 0; i < 3; ++i) CHECK(keys(i) == 0);
 }
 
+TEST_CASE("a key that expires while it is asked for is there, or removed by the log",
+          "[replication][host]") {
+  host_world world;
+  formed(world);
+  const auto keys = [&] { return world.engine(0).stats(shard_id{0}).table.keys; };
+  for (std::uint64_t looks = 0; looks < 8; ++looks) {
+    auto op = put("a", "1");
+    op.expires_at_ms = world.clock().now_ms() + looks;
+    const auto is_there = [&](op_code code) {
+      REQUIRE((code == op_code::ok || code == op_code::not_found));
+      return code == op_code::ok;
+    };
+    for (const auto& asked : {get("a"), operation{.kind = op_kind::erase, .key = "a"}}) {
+      REQUIRE(world.run(0, op).code == op_code::ok);
+      world.clock().step_us = 1'000;
+      const auto answer = world.run(0, asked);
+      world.clock().step_us = 0;
+      const bool gone = !is_there(answer.code) || asked.kind == op_kind::erase;
+      CHECK(keys() == (gone ? 0 : 1));
+      op.expires_at_ms = world.clock().now_ms() + looks;
+    }
+  }
+}
+
 TEST_CASE("too much that waits for its commit is refused, and answered when it has room again",
           "[replication][host]") {
   cluster::replication_host_options options;

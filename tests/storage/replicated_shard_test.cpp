@@ -58,7 +58,7 @@ public:
     op_reply reply;
     write_effect effect;
     if (op.request && copy->answer_retry(op, reply, effect)) return reply;
-    copy->execute(op, lsn, arena, reply, effect);
+    copy->execute(op, lsn, copy->now_ms(), arena, reply, effect);
     if (!effect.body.empty()) {
       REQUIRE(copy->append(lsn, 1, effect.body).ok());
       bodies[lsn] = effect.body;
@@ -80,7 +80,7 @@ public:
   std::string seen(std::string_view key) {
     op_reply reply;
     write_effect effect;
-    copy->execute({.kind = op_kind::get, .key = key}, 0, arena, reply, effect);
+    copy->execute({.kind = op_kind::get, .key = key}, 0, copy->now_ms(), arena, reply, effect);
     depends_on = effect.depends_on;
     return reply.code == op_code::ok
                ? std::string{reply.value} + "@" + std::to_string(reply.version) + "/" +
@@ -141,13 +141,13 @@ TEST_CASE("a failed compare and a missing key tell which pending record they dep
                           .key = "a",
                           .value = "x",
                           .expected_version = 7};
-  c.copy->execute(compare, 2, c.arena, reply, effect);
+  c.copy->execute(compare, 2, c.copy->now_ms(), c.arena, reply, effect);
   CHECK(reply.code == op_code::version_mismatch);
   CHECK(reply.version == 1);
   CHECK(effect.body.empty());
   CHECK(effect.depends_on == 0);
   c.put(2, "a", "2");
-  c.copy->execute(compare, 3, c.arena, reply, effect);
+  c.copy->execute(compare, 3, c.copy->now_ms(), c.arena, reply, effect);
   CHECK(reply.version == 2);
   CHECK(effect.depends_on == 2);
   c.write(3, {.kind = op_kind::erase, .key = "a"});
@@ -250,16 +250,16 @@ TEST_CASE("what has expired is there until its removal is pending, and gone when
       {.kind = op_kind::put, .key = "a", .value = "1", .expires_at_ms = c.clock->now_ms() + 1'000});
   c.put(2, "b", "1");
   c.commit(2);
-  CHECK_FALSE(c.copy->has_expired("a"));
+  CHECK_FALSE(c.copy->has_expired("a", c.copy->now_ms()));
   CHECK(c.copy->find_expired(10, 100'000).empty());
   c.clock->at_us += 2'000'000;
-  REQUIRE(c.copy->has_expired("a"));
-  CHECK_FALSE(c.copy->has_expired("b"));
+  REQUIRE(c.copy->has_expired("a", c.copy->now_ms()));
+  CHECK_FALSE(c.copy->has_expired("b", c.copy->now_ms()));
   CHECK(c.copy->find_expired(10, 100'000) == std::vector<std::string>{"a"});
   write_effect effect;
   c.copy->expire("a", 3, effect);
   REQUIRE(c.copy->append(3, 1, effect.body).ok());
-  CHECK_FALSE(c.copy->has_expired("a"));
+  CHECK_FALSE(c.copy->has_expired("a", c.copy->now_ms()));
   CHECK(c.seen("a") == "not_found");
   CHECK(c.depends_on == 3);
   const auto keys = [&] { return c.db->stats(shard_id{0}).table.keys; }; // a scan hides it

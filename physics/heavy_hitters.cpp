@@ -1,5 +1,6 @@
 #include "physics/heavy_hitters.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <cmath>
 #include <utility>
@@ -10,28 +11,35 @@ heavy_hitters::heavy_hitters(std::size_t capacity) : capacity_(capacity) {
   assert(capacity > 0);
 }
 
+std::uint32_t heavy_hitters::slot_of(std::uint64_t key) const {
+  return index_.find(key, [&](std::uint32_t slot) { return items_[slot].key == key; });
+}
+
 heavy_hitters::added heavy_hitters::add(std::uint64_t key, double weight) {
   assert(weight > 0);
+  const auto key_of = [this](std::uint32_t slot) { return items_[slot].key; };
   total_ += weight;
-  if (const auto known = slot_of_.find(key); known != slot_of_.end()) {
-    items_[known->second].weight += weight;
-    sink(position_[known->second]);
-    return {known->second, false};
+  if (const auto known = slot_of(key); known != reference_index::none) {
+    const auto position = position_[known];
+    heap_[position].weight = items_[known].weight += weight;
+    sink(position);
+    return {known, false};
   }
   if (items_.size() < capacity_) {
     const auto slot = static_cast<std::uint32_t>(items_.size());
     items_.push_back({key, weight, 0});
-    position_.push_back(static_cast<std::uint32_t>(heap_.size()));
-    heap_.push_back(slot);
+    position_.push_back(slot);
+    heap_.push_back({weight, slot});
     rise(heap_.size() - 1);
-    slot_of_.emplace(key, slot);
+    index_.insert(key, slot, key_of);
     return {slot, true};
   }
-  const auto slot = heap_[0];
+  const auto slot = heap_[0].slot;
   auto& lightest = items_[slot];
-  slot_of_.erase(lightest.key);
-  slot_of_.emplace(key, slot);
+  index_.erase(lightest.key, slot, key_of);
   lightest = {key, lightest.weight + weight, lightest.weight};
+  index_.insert(key, slot, key_of);
+  heap_[0].weight = lightest.weight;
   sink(0);
   return {slot, true};
 }
@@ -43,16 +51,17 @@ void heavy_hitters::scale(double factor) noexcept {
     i.weight *= factor;
     i.error *= factor;
   }
+  for (auto& n : heap_) n.weight = items_[n.slot].weight;
 }
 
 std::optional<std::uint32_t> heavy_hitters::find(std::uint64_t key) const {
-  const auto known = slot_of_.find(key);
-  if (known == slot_of_.end()) return std::nullopt;
-  return known->second;
+  const auto known = slot_of(key);
+  if (known == reference_index::none) return std::nullopt;
+  return known;
 }
 
 double heavy_hitters::unknown_max() const noexcept {
-  return items_.size() < capacity_ ? 0 : items_[heap_[0]].weight;
+  return items_.size() < capacity_ ? 0 : heap_[0].weight;
 }
 
 void heavy_hitters::save(byte_writer& out) const {
@@ -74,7 +83,7 @@ bool heavy_hitters::load(byte_reader& in) {
     const auto key = in.u64();
     const double weight = in.f64(), error = in.f64();
     well = in.good() && weight > 0 && std::isfinite(weight) && error >= 0 && error <= weight &&
-           !slot_of_.contains(key);
+           slot_of(key) == reference_index::none;
     if (!well) break;
     add(key, weight); // a free slot: the next one
     items_.back().error = error;
@@ -87,29 +96,34 @@ bool heavy_hitters::load(byte_reader& in) {
   return well;
 }
 
+void heavy_hitters::put(std::size_t position, node n) noexcept {
+  heap_[position] = n;
+  position_[n.slot] = static_cast<std::uint32_t>(position);
+}
+
 void heavy_hitters::sink(std::size_t position) noexcept {
+  const auto sinking = heap_[position];
   for (;;) {
-    std::size_t least = position;
-    for (const std::size_t child : {2 * position + 1, 2 * position + 2})
-      if (child < heap_.size() && items_[heap_[child]].weight < items_[heap_[least]].weight)
-        least = child;
-    if (least == position) return;
-    std::swap(heap_[position], heap_[least]);
-    position_[heap_[position]] = static_cast<std::uint32_t>(position);
-    position_[heap_[least]] = static_cast<std::uint32_t>(least);
+    const auto first = children * position + 1, end = std::min(first + children, heap_.size());
+    auto least = first;
+    for (auto child = first + 1; child < end; ++child)
+      if (heap_[child].weight < heap_[least].weight) least = child;
+    if (first >= end || heap_[least].weight >= sinking.weight) break;
+    put(position, heap_[least]);
     position = least;
   }
+  put(position, sinking);
 }
 
 void heavy_hitters::rise(std::size_t position) noexcept {
+  const auto rising = heap_[position];
   while (position > 0) {
-    const std::size_t above = (position - 1) / 2;
-    if (items_[heap_[above]].weight <= items_[heap_[position]].weight) return;
-    std::swap(heap_[position], heap_[above]);
-    position_[heap_[position]] = static_cast<std::uint32_t>(position);
-    position_[heap_[above]] = static_cast<std::uint32_t>(above);
+    const auto above = (position - 1) / children;
+    if (heap_[above].weight <= rising.weight) break;
+    put(position, heap_[above]);
     position = above;
   }
+  put(position, rising);
 }
 
 } // namespace warp::physics

@@ -19,11 +19,6 @@ std::uint64_t one_in(std::uint32_t n) noexcept {
   return n <= 1 ? ~std::uint64_t{0} : ~std::uint64_t{0} / n;
 }
 
-void add(std::atomic<std::uint64_t>& count, std::uint64_t n) noexcept {
-  // There is one writer: no need for an atomic addition.
-  count.store(count.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-}
-
 } // namespace
 
 observer::observer(const observer_options& options)
@@ -32,19 +27,25 @@ observer::observer(const observer_options& options)
       slice_budget_(options.samples_per_s_max * slice_ms / 1000), ring_(options.capacity) {
   assert(options.windows_one_in > 0);
   assert(options.window_ms > 0 && options.window_accesses_max > 0);
+  draw_request();
 }
 
 std::uint64_t observer::watched_below(std::uint32_t keys_one_in) noexcept {
   return keys_one_in == 0 ? 0 : one_in(keys_one_in);
 }
 
-void observer::begin_request(std::size_t accesses, std::uint64_t now_ms) noexcept {
-  count_accesses();
-  add(accesses_, accesses);
-  is_stream_ = false;
-  left_ = opened_with_ = std::numeric_limits<std::uint32_t>::max();
-  window_ends_ms_ = ~std::uint64_t{0};
-  choose(mix(mix(salt_ + options_.source) + ++requests_), now_ms);
+void observer::draw_request() noexcept {
+  const auto gaps = 2 * std::uint64_t{options_.windows_one_in} - 1;
+  requests_to_pass_ = mix(mix(salt_ + options_.source) + ++draws_) % gaps;
+}
+
+void observer::choose_request(std::size_t accesses, std::uint64_t now_ms) noexcept {
+  enter_request(accesses);
+  draw_request();
+  deal(now_ms);
+  sampled_ = taken_ < slice_budget_;
+  window_ =
+      sampled_ ? static_cast<std::uint32_t>(mix(mix(salt_ + options_.source) ^ draws_)) | 1u : 0;
 }
 
 void observer::next_window(std::uint64_t now_ms) noexcept {

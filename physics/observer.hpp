@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string_view>
 #include <utility>
 
@@ -36,7 +37,8 @@ struct observer_options {
 ///
 /// A window is what one request asks for (a batch, an MGET, a transaction), or what one connection
 /// asks for within window_ms, at most window_accesses_max of it. Who says neither is one
-/// connection.
+/// connection. The requests to be sampled are drawn one by one, each from the next
+/// 2 x windows_one_in - 1, so that the others cost a step of a counter.
 ///
 /// One thread calls begin_request(), begin_stream() and observe(); one other thread may drain().
 /// Times are milliseconds since any fixed moment that outlives a restart (unix time does).
@@ -54,7 +56,20 @@ public:
   // -- by the thread that makes the accesses -----------------------------------------------------
 
   /// What follows belongs to one request of so many accesses, until another beginning.
-  void begin_request(std::size_t accesses, std::uint64_t now_ms) noexcept;
+  void begin_request(std::size_t accesses, std::uint64_t now_ms) noexcept {
+    if (!pass_request(accesses)) choose_request(accesses, now_ms);
+  }
+  /// The same where the request is none of those that may be sampled, which needs no clock. False:
+  /// it may be, and nothing was begun.
+  bool pass_request(std::size_t accesses) noexcept {
+    if (requests_to_pass_ == 0) [[unlikely]]
+      return false;
+    --requests_to_pass_;
+    enter_request(accesses);
+    sampled_ = false;
+    window_ = 0;
+    return true;
+  }
 
   /// What follows belongs to this connection, until another beginning; it may come back.
   void begin_stream(std::uint64_t connection, std::uint64_t now_ms) noexcept {
@@ -134,6 +149,19 @@ public:
   }
 
 private:
+  static void add(std::atomic<std::uint64_t>& count, std::uint64_t n) noexcept {
+    // There is one writer: no need for an atomic addition.
+    count.store(count.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  void enter_request(std::size_t accesses) noexcept {
+    if (is_stream_) count_accesses();
+    add(accesses_, accesses);
+    is_stream_ = false;
+    left_ = opened_with_ = std::numeric_limits<std::uint32_t>::max();
+    window_ends_ms_ = ~std::uint64_t{0};
+  }
+  void choose_request(std::size_t accesses, std::uint64_t now_ms) noexcept;
+  void draw_request() noexcept;
   void next_window(std::uint64_t now_ms) noexcept;
   void open_window(std::uint64_t now_ms) noexcept;
   void count_accesses() noexcept;
@@ -148,9 +176,11 @@ private:
 
   observer_options options_;
   std::uint64_t salt_;
-  std::uint64_t window_below_; ///< ids of sampled windows
+  std::uint64_t window_below_; ///< ids of sampled windows of connections
   std::uint64_t slice_budget_; ///< samples
-  std::uint64_t connection_ = 0, part_ = 0, requests_ = 0;
+  std::uint64_t connection_ = 0, part_ = 0;
+  std::uint64_t draws_ = 0;            ///< of requests to be sampled, so far
+  std::uint64_t requests_to_pass_ = 0; ///< before the next of them
   std::uint32_t window_ = 0;
   std::uint64_t slice_ = 0; ///< of time, each with its share of the budget
   std::uint64_t taken_ = 0; ///< samples that no slice has paid for yet

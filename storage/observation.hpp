@@ -38,13 +38,9 @@ public:
   /// is to be taken; else what watches() says.
   bool begin_batch(std::size_t accesses) noexcept {
     if (in_request_) return watching_.sampling();
-    // One that is not sampled needs no clock but for the budget of those that are.
-    if ((++batches_ & 15) == 0) batch_at_ms_ = clock_ms();
-    watching_.begin_request(accesses, batch_at_ms_);
-    if (!set_pace()) [[likely]]
-      return false;
-    batch_at_ms_ = clock_ms();
-    return true;
+    if (!watching_.pass_request(accesses)) [[unlikely]]
+      watching_.begin_request(accesses, clock_ms());
+    return set_pace();
   }
   /// May a single operation pass by without a look? 15 in 16 do, and all of a request, unless what
   /// they belong to is sampled: the look is what costs.
@@ -101,8 +97,6 @@ private:
   std::uint32_t singles_ = 15;     ///< the first one is looked at
   physics::observer watching_;
   std::uint64_t stream_ = 0;
-  std::uint64_t batch_at_ms_ = clock_ms(); ///< about when the last batch began
-  std::uint32_t batches_ = 0;
   bool in_request_ = false;
   std::atomic<bool> taken_{true}; ///< by a thread
 };

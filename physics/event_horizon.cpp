@@ -1,6 +1,5 @@
 #include "physics/event_horizon.hpp"
 
-#include <algorithm>
 #include <cassert>
 
 namespace warp::physics {
@@ -8,18 +7,6 @@ namespace warp::physics {
 namespace {
 
 constexpr std::uint32_t too_young = 0, no_hit = 1; // values of a resident's two bits
-
-constexpr std::uint32_t whole = 1 << 16;           // shares are counted in parts of it
-constexpr std::uint32_t least_leaving = whole / 8; // of those without a hit, however small they are
-
-/// of < all, as a share.
-std::uint32_t parts(std::uint64_t of, std::uint64_t all) noexcept {
-  if (all >> 40 != 0) { // of x whole would not fit
-    of >>= 24;
-    all >>= 24;
-  }
-  return static_cast<std::uint32_t>(of * whole / all);
-}
 
 } // namespace
 
@@ -99,24 +86,6 @@ inline void event_horizon::age_window() noexcept {
   }
 }
 
-inline bool event_horizon::stays_without_a_hit(resident_id id) noexcept {
-  const auto of_all = bytes(id) * std::uint64_t{residents_}; // b / m is this over used_
-  if (of_all >= used_) return false;
-  due_to_leave_ += std::max(parts(of_all, used_), least_leaving);
-  if (due_to_leave_ < whole) return true;
-  due_to_leave_ -= whole;
-  return false;
-}
-
-inline bool event_horizon::stays_for_a_hit(resident_id id) noexcept {
-  const auto of_all = bytes(id) * std::uint64_t{residents_};
-  if (of_all <= used_) return true;
-  due_to_stay_ += parts(used_, of_all);
-  if (due_to_stay_ < whole) return false;
-  due_to_stay_ -= whole;
-  return true;
-}
-
 // Until one is demoted; those with hits stay.
 inline void event_horizon::demote_from_small() {
   while (small_.count != 0) {
@@ -141,7 +110,7 @@ inline void event_horizon::demote_from_small() {
   }
 }
 
-// Until one is demoted; a hit is worth one more round, size aside.
+// Until one is demoted; a hit is worth one more round.
 inline void event_horizon::demote_from_main() {
   while (main_.count != 0) {
     const auto id = pop(main_);
@@ -149,9 +118,8 @@ inline void event_horizon::demote_from_main() {
       free(id);
       continue;
     }
-    const bool was_hit = hits(id) != no_hit;
-    if (!(was_hit ? stays_for_a_hit(id) : stays_without_a_hit(id))) return depart(id, no_stamp);
-    if (was_hit) set_hits(id, hits(id) - 1);
+    if (hits(id) == no_hit) return depart(id, no_stamp);
+    set_hits(id, hits(id) - 1);
     push(main_, id);
   }
 }

@@ -28,12 +28,6 @@ using ghost_stamp = std::uint32_t;
 /// count. Which queue gives way: the main one when it is above its share, else the small one.
 /// Adapted from S3-FIFO, see horizon_settings.hpp for what differs.
 ///
-/// A read is worth the same whatever its size, room is not. With m bytes the mean of all residents,
-/// a hit is worth the round to one of b > m bytes in the main queue m / b of the times only, and
-/// one of b < m bytes leaves it without a hit b / m of the times (at least an eighth). Where all
-/// are of one size nothing of this happens. (Benefit over size: Greedy-Dual-Size-Frequency,
-/// Cherkasova, HPL-98-69.)
-///
 /// All that a hit does is to raise two bits of its resident, so a hit never changes who is in
 /// memory, and hits lost in a race do no harm. Beyond what any queue needs (the owner, the next
 /// one, the bytes) a resident costs these two bits:
@@ -48,8 +42,7 @@ using ghost_stamp = std::uint32_t;
 /// what it returns and by gone(). 3. The same calls give the same decisions.
 ///
 /// Sizes are bytes, or 1 each for a capacity in keys. Costs: hit() O(1); admit() O(1) amortised, as
-/// each round through a queue was paid for by an admission or a hit, or is one of eight at most
-/// that a small resident gets for nothing. Not thread-safe.
+/// each round through a queue was paid for by an admission or a hit. Not thread-safe.
 ///
 ///     if (found) horizon.hit(resident);
 ///     else {
@@ -148,8 +141,6 @@ private:
   void age_window() noexcept;
   void leave_window() noexcept;
   void make_room(std::uint64_t bytes);
-  [[nodiscard]] bool stays_without_a_hit(resident_id id) noexcept;
-  [[nodiscard]] bool stays_for_a_hit(resident_id id) noexcept;
   void demote_from_small();
   void demote_from_main();
   void depart(resident_id id, ghost_stamp stamp);
@@ -165,9 +156,6 @@ private:
   std::size_t residents_ = 0, removed_ = 0;
   bool filled_ = false;
   std::uint32_t since_fill_ = 0; // see horizon_settings::fill_every
-  // Sums of b / m of small ones and of m / b of large ones, less 1 for each that left or stayed: in
-  // [0, 1), in parts of 2^16.
-  std::uint32_t due_to_leave_ = 0, due_to_stay_ = 0;
   std::vector<slot> slots_;
   resident_id free_ = end; // chained by next
   queue small_, main_;

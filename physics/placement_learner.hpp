@@ -58,8 +58,9 @@ struct placement_decision {
 /// The context is the value's use: reads of this period and the last, those before, time since the
 /// last read against the mean interval and how much intervals vary, type, partners. It is cut into
 /// cells from coarse to fine; each keeps, faded, how many reads followed (in steps of a factor of
-/// two), and a cell with few outcomes leans on the coarser one. The tier of least expected cost
-/// that fits wins, or as the aim says.
+/// two), and a cell with few outcomes leans on the coarser one. Contexts twice as fine, with the
+/// time since the last read and the mean interval besides, were right less often on three traces.
+/// The tier of least expected cost that fits wins, or as the aim says.
 ///
 /// Two arms decide in secret about each period: the rule tier_by_age() and what was learned. An arm
 /// takes over once its costs have been the lower ones by `sureness` standard deviations of their

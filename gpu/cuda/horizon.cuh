@@ -79,7 +79,6 @@ public:
 private:
   static constexpr std::uint32_t too_young = 0, no_hit = 1;
   static constexpr std::uint32_t end = (std::uint32_t{1} << 31) - 1, stamp_mask = end;
-  static constexpr std::uint32_t whole = 1 << 16, least_leaving = whole / 8;
   static constexpr std::uint32_t resident_bit = std::uint32_t{1} << 31;
   struct entry {
     std::uint32_t next, word;
@@ -149,27 +148,6 @@ private:
       put(gone_youngest_, {key, 0});
     gone_youngest_ = key;
   }
-  WARP_ON_DEVICE static std::uint32_t parts(std::uint64_t of, std::uint64_t all) noexcept {
-    const unsigned drop = all >> 40 != 0 ? 24 : 0;
-    return static_cast<std::uint32_t>((of >> drop) * whole / (all >> drop));
-  }
-  WARP_ON_DEVICE bool stays_without_a_hit(const entry& e) noexcept {
-    const auto of_all = e.bytes() * residents_;
-    if (of_all >= used_) return false;
-    const auto part = parts(of_all, used_);
-    due_to_leave_ += part > least_leaving ? part : least_leaving;
-    if (due_to_leave_ < whole) return true;
-    due_to_leave_ -= whole;
-    return false;
-  }
-  WARP_ON_DEVICE bool stays_for_a_hit(const entry& e) noexcept {
-    const auto of_all = e.bytes() * residents_;
-    if (of_all <= used_) return true;
-    due_to_stay_ += parts(used_, of_all);
-    if (due_to_stay_ < whole) return false;
-    due_to_stay_ -= whole;
-    return true;
-  }
   WARP_ON_DEVICE void demote_from_small() noexcept {
     while (small_.count != 0) {
       entry e;
@@ -192,14 +170,14 @@ private:
     while (main_.count != 0) {
       entry e;
       const auto key = pop(main_, e);
-      const bool was_hit = e.hits() != no_hit;
-      if (!(was_hit ? stays_for_a_hit(e) : stays_without_a_hit(e))) return depart(key, e, false);
-      put(key, {end | resident_bit, e.word - was_hit});
+      if (e.hits() == no_hit) return depart(key, e, false);
+      put(key, {end | resident_bit, e.word - 1});
       push(main_, key, e.bytes());
     }
   }
 
-  // -- ghosts, as physics::ghost_table keeps them ------------------------------------------------
+  // -- ghosts, as physics::ghost_table keeps them
+  // --------------------------------------------------
 
   WARP_ON_DEVICE static std::uint32_t stamp_after(std::uint32_t stamp) noexcept {
     stamp = (stamp + 1) & stamp_mask;
@@ -271,7 +249,7 @@ private:
   ghost_bucket* ghosts_;
   std::size_t buckets_ = 0;
   std::uint64_t used_ = 0, residents_ = 0;
-  std::uint32_t since_fill_ = 0, demotions_ = 0, due_to_leave_ = 0, due_to_stay_ = 0;
+  std::uint32_t since_fill_ = 0, demotions_ = 0;
   queue small_, main_;
   std::uint32_t window_ = end;
   std::uint64_t window_count_ = 0, window_bytes_ = 0;

@@ -207,38 +207,6 @@ TEST_CASE("an entry pays for its bytes", "[physics][horizon]") {
   CHECK(c.horizon.used() == 100);
 }
 
-TEST_CASE("of keys that are read alike small ones stay longer in the main queue than large ones",
-          "[physics][horizon]") {
-  const auto seed = std::random_device{}();
-  CAPTURE(seed);
-  mixed_sequence random{seed};
-  cache c{20'000};
-  const auto bytes_of = [](std::uint64_t key) {
-    return key % 3 == 0 ? 10u : key % 3 == 1 ? 40u : 160u;
-  };
-  std::uint64_t reads[3] = {}, hits[3] = {};
-  for (int i = 0; i < 200'000; ++i) {
-    const auto key = random.below(1'000);
-    ++reads[key % 3];
-    hits[key % 3] += c.access(key, bytes_of(key));
-  }
-  const auto share = [&](int kind) {
-    return static_cast<double>(hits[kind]) / static_cast<double>(reads[kind]);
-  };
-  CHECK(share(0) > share(1) + 0.05);
-  CHECK(share(1) > share(2) + 0.05);
-}
-
-TEST_CASE("among keys of one size it makes no difference what the size is", "[physics][horizon]") {
-  cache ones{100}, thousands{100'000};
-  mixed_sequence random{1};
-  for (int i = 0; i < 20'000; ++i) {
-    const auto key = skewed(random, 1'000);
-    REQUIRE(ones.access(key) == thousands.access(key, 1'000));
-  }
-  CHECK(ones.left == thousands.left);
-}
-
 TEST_CASE("what is larger than the capacity is not kept and pushes nobody out",
           "[physics][horizon]") {
   cache c{100};

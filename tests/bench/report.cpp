@@ -92,6 +92,8 @@ report::~report() {
 void report::begin(const std::string& title, double budget_seconds) {
   title_ = title;
   budget_seconds_ = budget_seconds;
+  part_began_ = std::chrono::steady_clock::now();
+  late_ = false;
   std::printf("%s\ntime budget: about %.0f s%s\n", title.c_str(), budget_seconds,
               options_.quick ? " (--quick: figures of short runs, not for comparison)" : "");
   std::fflush(stdout);
@@ -122,7 +124,7 @@ bool report::matches(const std::string& text) const {
 }
 
 bool report::in_time() {
-  if (budget_seconds_ == 0 || seconds_since(began_) < 2 * budget_seconds_) return true;
+  if (budget_seconds_ == 0 || seconds_since(part_began_) < 2 * budget_seconds_) return true;
   if (!late_) note("twice the time budget is over: what is missing from here on was not measured");
   late_ = true;
   return false;

@@ -44,8 +44,9 @@ public:
   report(const report&) = delete;
   report& operator=(const report&) = delete;
 
-  /// What is measured, and the time budget in seconds. A benchmark that asks wanted() before each
-  /// figure ends within twice that, whatever the machine: what is left out is said.
+  /// What is measured, here or in this part, and its time budget in seconds. A benchmark that asks
+  /// wanted() before each figure ends within twice that, whatever the machine: what is left out is
+  /// said.
   void begin(const std::string& title, double budget_seconds);
   /// A line of the head: "keys: 1000000 of 16 B".
   void setting(const std::string& name, const std::string& value);
@@ -88,6 +89,7 @@ private:
   bool section_printed_ = true, late_ = false;
   double budget_seconds_ = 0;
   const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point part_began_ = began_; ///< the last begin()
   std::vector<std::pair<std::string, std::string>> settings_;
   std::vector<entry> entries_;
 };

@@ -254,13 +254,13 @@ void decisions(report& out, const trace& t) {
   };
   line(fmt::format("learned, for the cost{}", by(learning)).c_str(), learned);
   line(fmt::format("learned, for being right{}", by(aiming)).c_str(), aimed);
-  out.add({.name = "decisions, weighed by accesses",
+  out.add({.name = "decisions weighed by accesses, for being right",
            .unit = "%",
            .runs = {100 * aimed.right},
            .bar = 90,
            .peer_runs = {100 * lru.right},
            .peer = "LRU"});
-  out.add({.name = "cost, times the least possible",
+  out.add({.name = "cost over the least possible, for the cost",
            .unit = "",
            .runs = {learned.cost},
            .at_most = true,

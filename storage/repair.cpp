@@ -5,6 +5,7 @@
 #include "storage/read_only_file_system.hpp"
 #include "storage/recovery.hpp"
 #include "storage/repairer.hpp"
+#include "storage/segment_scan.hpp"
 
 #include <ctime>
 #include <fmt/format.h>
@@ -81,7 +82,9 @@ op_result<bool> repairer::starts_as_it_is() {
     return true;
   }
   const auto code = warnings.code();
-  if (code != op_code::corruption && code != op_code::invalid_argument) return warnings.status();
+  if (code != op_code::corruption && code != op_code::invalid_argument &&
+      !may_be_damage(warnings.status()))
+    return warnings.status();
   report_.refusal = warnings.status().message();
   return false;
 }

@@ -193,6 +193,11 @@ op_result<std::vector<std::string>> list_segments(file_system& files, const std:
   return paths;
 }
 
+bool may_be_damage(const op_status& mismatch) noexcept {
+  return mismatch.code() == op_code::version_mismatch &&
+         mismatch.message().find("or its header is damaged") != std::string::npos;
+}
+
 op_result<segment_scan> salvage_segment(file_system& files, const std::string& path,
                                         const universe_id& universe, std::uint64_t generation,
                                         std::vector<std::string>& findings) {
@@ -205,8 +210,7 @@ op_result<segment_scan> salvage_segment(file_system& files, const std::string& p
   if (!bytes) return bytes.status();
   const auto name = parse_segment_file_name(std::string_view{path}.substr(path.rfind('/') + 1));
   auto header = decode_segment_header(*bytes);
-  if (header.code() == op_code::version_mismatch &&
-      header.status().message().find("or its header is damaged") == std::string::npos)
+  if (header.code() == op_code::version_mismatch && !may_be_damage(header.status()))
     return op_status{header.code(), fmt::format("{}: {}", path, header.status().message())};
   if (!header) {
     findings.push_back(fmt::format("{}: at 0: {}", path, header.status().message()));

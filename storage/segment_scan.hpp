@@ -62,6 +62,10 @@ op_result<segment_scan> scan_segment(file_system& files, const std::string& path
                                      const universe_id& universe, std::uint64_t generation = 0,
                                      bool whole = true);
 
+/// Of a version_mismatch that a segment's header gave: does its checksum not fit either? A newer
+/// version may keep that elsewhere, and a bit of ours may have flipped.
+[[nodiscard]] bool may_be_damage(const op_status& mismatch) noexcept;
+
 /// Reads what can be read of a damaged segment: every valid frame up to the last offset that one of
 /// them names as on disk, with the holes between them in segment_info::holes, and behind it the
 /// valid frames that follow without one. A header that cannot be read is made up from the file's

@@ -204,6 +204,25 @@ TEST_CASE("a hole in the log costs its shard what stands behind it, and says whi
   }
 }
 
+TEST_CASE("a flipped bit in the format version of a log segment is damage, and costs nothing",
+          "[storage][repair]") {
+  const damage_universe u{{.clean = true}};
+  const std::string path = "data/wal/0000000003-0001-000000000001.wal";
+  constexpr std::uint64_t version_at = 8;
+  for (std::uint64_t bit = 3; bit < 32; ++bit) {
+    CAPTURE(bit);
+    memory_file_system files;
+    lay_out(u, files, {{path, flipped(u, path, version_at * 8 + bit)}});
+    CHECK_FALSE(opened(files).ok());
+    const auto done = repair(files, "data", {.dry_run = false, .now_ms = now_ms});
+    INFO(done.status().to_string());
+    REQUIRE(done.ok());
+    const auto content = opened(files);
+    REQUIRE(content.ok());
+    CHECK(*content == u.rounds.back());
+  }
+}
+
 TEST_CASE("a power failure in a repair leaves a folder that is repaired by the next one",
           "[storage][repair][crash]") {
   const damage_universe u{{.clean = true}};

@@ -130,7 +130,9 @@ temporal_tier placement_learner::most_right(const placement_features& f,
     for (std::size_t t = 0; t < temporal_tiers; ++t) {
       if (!costs_[t].present || !fits(static_cast<temporal_tier>(t), f.value, rest, left_s, limits))
         continue;
-      cost[t] = cost_of(costs_[t], f.value, rest, left_s);
+      auto its = costs_[t];
+      its.price_us_per_byte_s *= pressed(static_cast<temporal_tier>(t), limits);
+      cost[t] = cost_of(its, f.value, rest, left_s);
       if (least < 0 || cost[t] < least) least = cost[t];
     }
     for (std::size_t t = 0; t < temporal_tiers; ++t)

@@ -78,7 +78,8 @@ TEST_CASE("who aims at being right decides for the periods in which most reads c
   CHECK(cheap.score == right.score);
 }
 
-TEST_CASE("who aims at being right chooses what fits, too", "[physics][tiers]") {
+TEST_CASE("who aims at being right chooses what fits, and minds pressure, too",
+          "[physics][tiers]") {
   placement_learner learner{some_costs(), {.aim = placement_aim::most_right, .explore_one_in = 0}};
   const tier_history h;
   for (int i = 0; i < 400; ++i) learner.learn({value, h}, 3600, 1'000);
@@ -86,6 +87,8 @@ TEST_CASE("who aims at being right chooses what fits, too", "[physics][tiers]") 
   CHECK(learner.decide({value, h}, {.memory_bytes = 600}, 3600, 3600).tier ==
         temporal_tier::packed);
   CHECK(learner.decide({value, h}, {.memory_bytes = 100}, 3600, 3600).tier == temporal_tier::ssd);
+  CHECK(learner.decide({value, h}, {.memory_pressure = 0.999}, 3600, 3600).tier ==
+        temporal_tier::ssd);
 }
 
 TEST_CASE("the arm that has proved better decides", "[physics][tiers]") {

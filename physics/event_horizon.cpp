@@ -28,33 +28,30 @@ void event_horizon::set_limits() noexcept {
 // -- queues, all of it part of an admission: inline, or position-independent code would call it ---
 
 inline void event_horizon::push(queue& q, resident_id id) noexcept {
-  slots_[id].next_and_dead = end << 1;
-  if (q.count++ == 0)
+  auto& s = slots_[id];
+  s.next_and_dead = end << 1;
+  q.bytes += s.bytes();
+  if (q.oldest == end) {
     q.oldest = id;
-  else
-    slots_[q.youngest].next_and_dead = id << 1 | (slots_[q.youngest].next_and_dead & 1);
+  } else {
+    auto& last = slots_[q.youngest].next_and_dead;
+    last = id << 1 | (last & 1);
+  }
   q.youngest = id;
-  q.bytes += bytes(id);
-}
-
-inline void event_horizon::leave_window() noexcept {
-  window_bytes_ -= bytes(window_);
-  window_ = --window_count_ == 0 ? end : next(window_);
 }
 
 inline resident_id event_horizon::pop(queue& q) noexcept {
   const auto id = q.oldest;
-  q.oldest = next(id);
-  --q.count;
-  q.bytes -= bytes(id);
-  if (id == window_) leave_window(); // the queue has become shorter than its window
+  const auto& s = slots_[id];
+  q.bytes -= s.bytes();
+  q.oldest = s.next();
   return id;
 }
 
 inline resident_id event_horizon::take_slot(std::uint64_t owner, std::uint32_t bytes) {
   auto id = free_;
   if (id != end) {
-    free_ = next(id);
+    free_ = slots_[id].next();
   } else {
     id = static_cast<resident_id>(slots_.size());
     assert(id < end);
@@ -65,69 +62,81 @@ inline resident_id event_horizon::take_slot(std::uint64_t owner, std::uint32_t b
 }
 
 inline void event_horizon::free(resident_id id) noexcept {
-  --removed_;
   slots_[id].next_and_dead = free_ << 1;
   free_ = id;
+}
+
+inline void event_horizon::forget_removed(resident_id id) noexcept {
+  --removed_;
+  free(id);
 }
 
 inline void event_horizon::depart(resident_id id, ghost_stamp stamp) {
   gone_.push_back({id, slots_[id].owner, stamp});
-  used_ -= bytes(id);
+  used_ -= slots_[id].bytes();
   --residents_;
-  slots_[id].next_and_dead = free_ << 1;
-  free_ = id;
+  free(id);
 }
 
 // Those after which fewer bytes have come than the window's share of the small queue are too young.
 inline void event_horizon::age_window() noexcept {
-  while (window_count_ != 0 && window_bytes_ - bytes(window_) >= window_limit_) {
-    if (hits(window_) == too_young) set_hits(window_, no_hit);
-    leave_window();
+  while (window_ != end) {
+    auto& oldest = slots_[window_];
+    const auto after_it = window_bytes_ - oldest.bytes();
+    if (after_it < window_limit_) return;
+    if (oldest.hits() == too_young) oldest.set_hits(no_hit);
+    window_bytes_ = after_it;
+    window_ = oldest.next();
   }
 }
 
 // Until one is demoted; those with hits stay.
 inline void event_horizon::demote_from_small() {
-  while (small_.count != 0) {
+  while (small_.oldest != end) {
     const auto id = pop(small_);
-    if (dead(id)) {
-      free(id);
+    auto& s = slots_[id];
+    if (id == window_) { // the queue has become shorter than its window
+      window_bytes_ -= s.bytes();
+      window_ = s.next();
+    }
+    if (s.dead()) {
+      forget_removed(id);
       continue;
     }
-    bool stays = hits(id) > settings_.hits_to_stay;
-    if (!stays && settings_.fill_every != 0 && main_.bytes + bytes(id) <= main_limit_ &&
+    bool stays = s.hits() > settings_.hits_to_stay;
+    if (!stays && main_.bytes + s.bytes() <= main_limit_ && settings_.fill_every != 0 &&
         ++since_fill_ >= settings_.fill_every) {
       since_fill_ = 0;
       stays = true;
     }
     if (!stays) {
-      demotions_ = (demotions_ + 1) & stamp_mask;
-      demotions_ += demotions_ == no_stamp;
+      demotions_ = demotions_ == stamp_mask ? 1 : demotions_ + 1;
       return depart(id, demotions_);
     }
-    set_hits(id, no_hit);
+    s.set_hits(no_hit);
     push(main_, id);
   }
 }
 
 // Until one is demoted; a hit is worth one more round.
 inline void event_horizon::demote_from_main() {
-  while (main_.count != 0) {
+  while (main_.oldest != end) {
     const auto id = pop(main_);
-    if (dead(id)) {
-      free(id);
+    auto& s = slots_[id];
+    if (s.dead()) {
+      forget_removed(id);
       continue;
     }
-    if (hits(id) == no_hit) return depart(id, no_stamp);
-    set_hits(id, hits(id) - 1);
+    if (s.hits() == no_hit) return depart(id, no_stamp);
+    --s.bytes_and_hits;
     push(main_, id);
   }
 }
 
-inline void event_horizon::make_room(std::uint64_t bytes) {
+[[gnu::always_inline]] inline void event_horizon::make_room(std::uint64_t bytes) {
   while (used_ + bytes > capacity_) {
     filled_ = true;
-    if (main_.bytes > main_limit_ || small_.count == 0)
+    if (main_.bytes > main_limit_ || small_.oldest == end)
       demote_from_main();
     else
       demote_from_small();
@@ -145,11 +154,11 @@ resident_id event_horizon::admit(std::uint64_t owner, std::uint32_t bytes, bool 
   used_ += bytes;
   ++residents_;
   if (ghost) {
-    set_hits(id, no_hit);
+    slots_[id].set_hits(no_hit);
     push(main_, id);
   } else {
     push(small_, id); // too young
-    if (window_count_++ == 0) window_ = id;
+    if (window_ == end) window_ = id;
     window_bytes_ += bytes;
     age_window();
   }
@@ -157,8 +166,8 @@ resident_id event_horizon::admit(std::uint64_t owner, std::uint32_t bytes, bool 
 }
 
 void event_horizon::remove(resident_id id) {
-  assert(!dead(id));
-  used_ -= bytes(id);
+  assert(!slots_[id].dead());
+  used_ -= slots_[id].bytes();
   --residents_;
   slots_[id].next_and_dead |= 1;
   // A queue in one direction can't give up its middle: removed ones leave when their turn comes, or
@@ -183,12 +192,11 @@ void event_horizon::sweep() {
   sweep(main_);
   // What is too young stands at the end of the small queue.
   window_ = end;
-  window_count_ = 0;
   window_bytes_ = 0;
-  for (auto id = small_.oldest; id != end; id = next(id)) {
-    if (window_count_ == 0 && hits(id) != too_young) continue;
-    if (window_count_++ == 0) window_ = id;
-    window_bytes_ += bytes(id);
+  for (auto id = small_.oldest; id != end; id = slots_[id].next()) {
+    if (window_ == end && slots_[id].hits() != too_young) continue;
+    if (window_ == end) window_ = id;
+    window_bytes_ += slots_[id].bytes();
   }
 }
 
@@ -196,9 +204,9 @@ void event_horizon::sweep(queue& q) {
   auto id = q.oldest;
   q = {};
   while (id != end) {
-    const auto following = next(id);
-    if (dead(id))
-      free(id);
+    const auto following = slots_[id].next();
+    if (slots_[id].dead())
+      forget_removed(id);
     else
       push(q, id);
     id = following;

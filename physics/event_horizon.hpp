@@ -81,9 +81,8 @@ public:
 
   /// An access to a resident.
   void hit(resident_id id) noexcept {
-    auto& word = slots_[id].bytes_and_hits;
-    const auto hits = word & 3;
-    word += hits - 1 < 2; // 1 and 2 rise; 0 is too young, 3 is the most that is counted
+    auto& s = slots_[id];
+    s.bytes_and_hits += s.hits() - 1 < 2; // 1 and 2 rise; 0 is too young, 3 the most that counts
   }
 
   /// An access to a key that is not resident, of 0 to bytes_max bytes. `owner` is the caller's name
@@ -108,28 +107,21 @@ private:
     std::uint64_t owner;
     std::uint32_t next_and_dead;  // the next younger one of its queue; the lowest bit: was removed
     std::uint32_t bytes_and_hits; // the two lowest bits: hits
+
+    [[nodiscard]] resident_id next() const noexcept { return next_and_dead >> 1; }
+    [[nodiscard]] bool dead() const noexcept { return next_and_dead & 1; }
+    [[nodiscard]] std::uint32_t bytes() const noexcept { return bytes_and_hits >> 2; }
+    [[nodiscard]] std::uint32_t hits() const noexcept { return bytes_and_hits & 3; }
+    void set_hits(std::uint32_t hits) noexcept {
+      bytes_and_hits = (bytes_and_hits & ~std::uint32_t{3}) | hits;
+    }
   };
   struct queue {
-    resident_id oldest = end, youngest = end;
-    std::uint64_t bytes = 0;
-    std::size_t count = 0; // the removed ones included, in both
+    resident_id oldest = end, youngest = end; // empty: oldest is end; who is youngest has end next
+    std::uint64_t bytes = 0;                  // the removed ones included
   };
   static constexpr std::uint32_t stamp_mask = (std::uint32_t{1} << 31) - 1;
   static constexpr resident_id end = (std::uint32_t{1} << 31) - 1;
-
-  [[nodiscard]] resident_id next(resident_id id) const noexcept {
-    return slots_[id].next_and_dead >> 1;
-  }
-  [[nodiscard]] bool dead(resident_id id) const noexcept { return slots_[id].next_and_dead & 1; }
-  [[nodiscard]] std::uint32_t bytes(resident_id id) const noexcept {
-    return slots_[id].bytes_and_hits >> 2;
-  }
-  [[nodiscard]] std::uint32_t hits(resident_id id) const noexcept {
-    return slots_[id].bytes_and_hits & 3;
-  }
-  void set_hits(resident_id id, std::uint32_t hits) noexcept {
-    slots_[id].bytes_and_hits = (slots_[id].bytes_and_hits & ~std::uint32_t{3}) | hits;
-  }
 
   void set_limits() noexcept;
   [[nodiscard]] std::uint64_t ghost_limit() const noexcept {
@@ -139,12 +131,12 @@ private:
   void push(queue& q, resident_id id) noexcept;
   resident_id pop(queue& q) noexcept;
   void age_window() noexcept;
-  void leave_window() noexcept;
   void make_room(std::uint64_t bytes);
   void demote_from_small();
   void demote_from_main();
   void depart(resident_id id, ghost_stamp stamp);
   void free(resident_id id) noexcept;
+  void forget_removed(resident_id id) noexcept;
   void sweep();
   void sweep(queue& q);
 
@@ -159,8 +151,7 @@ private:
   std::vector<slot> slots_;
   resident_id free_ = end; // chained by next
   queue small_, main_;
-  resident_id window_ = end;     // the oldest one of the window
-  std::size_t window_count_ = 0; // those from there on
+  resident_id window_ = end; // the oldest one of the window, which reaches to the youngest
   std::uint64_t window_bytes_ = 0;
   ghost_stamp demotions_ = 0; // from the small queue
   std::vector<departure> gone_;

@@ -8,47 +8,52 @@
 
 namespace warp::physics {
 
-horizon_fitter::horizon_fitter(std::uint64_t capacity, const horizon_settings& start,
-                               fit_options options)
-    : options_(std::move(options)), salt_(mix(options_.seed)) {
-  assert(options_.one_in >= 1 && options_.window >= 1);
-  watched_below_ = std::numeric_limits<std::uint64_t>::max() / options_.one_in;
-  settings_.push_back(start);
-  for (const auto& [small, ghost] : options_.tried) {
+namespace {
+
+std::vector<horizon_settings> all_settings(const horizon_settings& start,
+                                           const fit_options& options) {
+  std::vector<horizon_settings> all{start};
+  for (const auto& [small, ghost] : options.tried) {
     auto s = start;
     s.small_share = small;
     s.ghost_share = ghost;
-    settings_.push_back(s);
+    all.push_back(s);
   }
-  for (const auto& s : settings_) miniatures_.emplace_back(scaled(capacity), s);
-  challenger_ = current_;
-  hit_.resize(settings_.size());
-  misses_.resize(settings_.size());
+  return all;
+}
+
+} // namespace
+
+horizon_fitter::horizon_fitter(std::uint64_t capacity, const horizon_settings& start,
+                               fit_options options)
+    : options_(std::move(options)), salt_(mix(options_.seed)),
+      settings_(all_settings(start, options_)), miniatures_(scaled(capacity), settings_),
+      misses_(settings_.size()) {
+  assert(options_.one_in >= 1 && options_.window >= 1);
+  watched_below_ = std::numeric_limits<std::uint64_t>::max() / options_.one_in;
 }
 
 bool horizon_fitter::observe_watched(std::uint64_t key_hash, std::uint32_t bytes, bool counts) {
   ++seen_.watched;
-  for (std::size_t i = 0; i < miniatures_.size(); ++i)
-    hit_[i] = miniatures_[i].access(key_hash, bytes);
+  // Where there is no room for as many as are believed, it needs no trial.
+  if (miniatures_.horizon(current_).capacity() < options_.least_residents) return false;
+  const auto hits = miniatures_.access(key_hash, bytes);
   // While there is room for all, the settings don't differ.
-  if (!counts || !miniatures_[current_].horizon().filled()) return false;
+  if (!counts || !miniatures_.horizon(current_).filled()) return false;
+  const auto hit = [hits](std::size_t i) { return hits >> i & 1; };
   if (current_ != 0) {
     ++proof_.accesses;
-    proof_.misses += hit_[current_] == 0;
-    proof_.misses_of_start += hit_[0] == 0;
+    proof_.misses += !hit(current_);
+    proof_.misses_of_start += !hit(0);
   }
-  for (std::size_t i = 0; i < misses_.size(); ++i) misses_[i] += hit_[i] == 0;
-  won_ += hit_[challenger_] > hit_[current_];
-  lost_ += hit_[challenger_] < hit_[current_];
+  for (std::size_t i = 0; i < misses_.size(); ++i) misses_[i] += !hit(i);
+  won_ += hit(challenger_) > hit(current_);
+  lost_ += hit(challenger_) < hit(current_);
   return ++in_window_ >= options_.window && close_window();
 }
 
-void horizon_fitter::remove(std::uint64_t key_hash) {
-  for (auto& m : miniatures_) m.remove(key_hash);
-}
-
 bool horizon_fitter::close_window() {
-  const bool believed = miniatures_[current_].horizon().residents() >= options_.least_residents;
+  const bool believed = miniatures_.horizon(current_).residents() >= options_.least_residents;
   bool changed = false;
   if (challenger_ != current_) {
     changed = believed && is_sure();
@@ -74,16 +79,6 @@ bool horizon_fitter::close_window() {
 bool horizon_fitter::is_sure() const noexcept {
   const auto won = static_cast<double>(won_), lost = static_cast<double>(lost_);
   return won - lost > options_.sureness * std::sqrt(won + lost);
-}
-
-void horizon_fitter::set_capacity(std::uint64_t capacity) {
-  for (auto& m : miniatures_) m.set_capacity(scaled(capacity));
-}
-
-std::size_t horizon_fitter::residents() const noexcept {
-  std::size_t sum = 0;
-  for (const auto& m : miniatures_) sum += m.horizon().residents();
-  return sum;
 }
 
 std::uint64_t horizon_fitter::scaled(std::uint64_t capacity) const noexcept {

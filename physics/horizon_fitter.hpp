@@ -1,7 +1,7 @@
 #pragma once
 
 #include "physics/horizon_settings.hpp"
-#include "physics/miniature_horizon.hpp"
+#include "physics/miniature_set.hpp"
 #include "physics/mixing.hpp"
 
 #include <cstddef>
@@ -43,9 +43,9 @@ struct fit_options {
 /// (McNemar's test). So a fit is decided by accesses that lie before all that it is used for, and a
 /// stream that shows no difference changes nothing.
 ///
-/// Memory: miniatures of all settings, (1 + tried) / one_in residents with 50 bytes each for one
-/// resident of the whole: 2.5 bytes with the defaults. Time: one multiplication an access, and
-/// (1 + tried) miniature accesses for one in `one_in`. Not thread-safe: where the data path has
+/// Memory: miniatures of all settings (see miniature_set.hpp), some 250 bytes for one resident in
+/// one_in with the defaults: 2.5 bytes a resident of the whole. Time: one multiplication an access,
+/// and (1 + tried) miniature accesses for one in `one_in`. Not thread-safe: where the data path has
 /// several threads, watched accesses are handed over in batches (is_watched()), and dropped under
 /// pressure.
 ///
@@ -55,7 +55,7 @@ public:
   explicit horizon_fitter(std::uint64_t capacity, const horizon_settings& start = {},
                           fit_options options = {});
 
-  /// An access to a key, resident or not; see miniature_horizon::access. True:
+  /// An access to a key, resident or not; see miniature_set::access. True:
   /// settings() are others than before.
   bool observe(std::uint64_t key_hash, std::uint32_t bytes) {
     return is_watched(key_hash) && observe_watched(key_hash, bytes);
@@ -67,11 +67,11 @@ public:
   /// write, a miss costs nothing: the settings are not judged by it.
   bool observe_watched(std::uint64_t key_hash, std::uint32_t bytes, bool counts = true);
   /// A key is deleted.
-  void remove(std::uint64_t key_hash);
+  void remove(std::uint64_t key_hash) { miniatures_.remove(key_hash); }
 
   /// The settings in force.
   [[nodiscard]] const horizon_settings& settings() const noexcept { return settings_[current_]; }
-  void set_capacity(std::uint64_t capacity);
+  void set_capacity(std::uint64_t capacity) { miniatures_.set_capacity(scaled(capacity)); }
 
   struct counters {
     std::uint64_t watched = 0; ///< accesses of watched keys
@@ -87,7 +87,7 @@ public:
   };
   [[nodiscard]] const proof& since_applied() const noexcept { return proof_; }
   /// Residents of all miniatures.
-  [[nodiscard]] std::size_t residents() const noexcept;
+  [[nodiscard]] std::size_t residents() const noexcept { return miniatures_.residents(); }
 
 private:
   bool close_window();
@@ -97,10 +97,9 @@ private:
   fit_options options_;
   std::uint64_t salt_, watched_below_;
   std::vector<horizon_settings> settings_; // [0] is what it started with
-  std::vector<miniature_horizon> miniatures_;
+  miniature_set miniatures_;
   std::size_t current_ = 0;
-  std::size_t challenger_; // named by the last window; current_: none was
-  std::vector<std::uint8_t> hit_;
+  std::size_t challenger_ = 0;        // named by the last window; current_: none was
   std::vector<std::uint32_t> misses_; // of this window
   std::uint32_t in_window_ = 0;
   std::uint32_t won_ = 0, lost_ = 0; // by the challenger, in this window

@@ -14,7 +14,7 @@ namespace warp::physics {
 /// a key, and with it the room for ghosts, so an access costs half.
 ///
 /// A resident costs 16 bytes in each, and a key that one of them knows, as a resident or a ghost,
-/// 4 bytes in each and 14 to 18 bytes once; up to as many keys that none knows any more wait to be
+/// 4 bytes in each and 14 to 21 bytes once; up to as many keys that none knows any more wait to be
 /// forgotten. Not thread-safe.
 class miniature_set {
 public:

@@ -32,6 +32,10 @@ constexpr double access_s = tier_window_s / tier_window;
 class tier_policy {
 public:
   virtual ~tier_policy() = default;
+  /// A window begins with this access of the trace; then, one by one, the values there are, before
+  /// it is decided about any of them. For those who know the future.
+  virtual void before_window(std::size_t) {}
+  virtual void before_decision(std::uint32_t, const tier_history&, double) {}
   /// A value has been read, or written for the first time; where it lives from here on.
   virtual temporal_tier after_access(std::uint32_t key, const tier_history& history, double now_s,
                                      double left_s, temporal_tier here) = 0;
@@ -130,6 +134,54 @@ private:
   placement_learner learner_;
 };
 
+/// A limit, not a policy: knows how often each value will be read in the window that begins.
+class foreseeing_tiers : public tier_policy {
+public:
+  explicit foreseeing_tiers(const trace& t) : reads_(t.keys, 0), trace_(t) {}
+  void before_window(std::size_t from) override {
+    std::fill(reads_.begin(), reads_.end(), 0);
+    for (std::size_t i = from; i < from + tier_window; ++i) ++reads_[trace_.accesses[i]];
+  }
+  temporal_tier after_access(std::uint32_t key, const tier_history& h, double, double left_s,
+                             temporal_tier here) override {
+    // The first access writes a value, and is no read.
+    return h.reads == 0 ? cheapest_tier(costs_, value_of(key), reads_[key] - 1, left_s) : here;
+  }
+  temporal_tier at_window(std::uint32_t key, const tier_history&, double, temporal_tier) override {
+    return cheapest_tier(costs_, value_of(key), reads_[key], tier_window_s);
+  }
+
+protected:
+  std::vector<std::uint32_t> reads_; ///< in this window
+
+private:
+  const trace& trace_;
+  tier_costs costs_ = tier_costs_of_the_bench();
+};
+
+/// A limit, not a policy: how right one can be who tells values apart as the learner does and has
+/// nothing left to learn. It knows what the window that begins holds for one half of the values
+/// when it decides about the other half.
+class told_of_others : public foreseeing_tiers {
+public:
+  using foreseeing_tiers::foreseeing_tiers;
+  void before_decision(std::uint32_t key, const tier_history& h, double now_s) override {
+    by_[key % 2].learn(key, h, now_s, reads_[key]);
+  }
+  temporal_tier after_access(std::uint32_t key, const tier_history& h, double now_s, double left_s,
+                             temporal_tier here) override {
+    return by_[1 - key % 2].after_access(key, h, now_s, left_s, here);
+  }
+  temporal_tier at_window(std::uint32_t key, const tier_history& h, double now_s,
+                          temporal_tier here) override {
+    return by_[1 - key % 2].at_window(key, h, now_s, here);
+  }
+
+private:
+  learned_tiers by_[2]{learned_tiers{placement_aim::most_right},
+                       learned_tiers{placement_aim::most_right}};
+};
+
 struct verdict {
   double right = 0;  ///< share of the accesses whose value lived within 10 % of the least cost
   double cost = 0;   ///< of all, over the least
@@ -159,6 +211,9 @@ verdict judge(const trace& t, std::size_t length, tier_policy& policy) {
   for (std::size_t begin = 0; begin + tier_window <= length; begin += tier_window) {
     const double begin_s = static_cast<double>(begin) * access_s;
     const double end_s = begin_s + tier_window_s;
+    policy.before_window(begin);
+    for (std::uint32_t key = 0; key < known; ++key)
+      policy.before_decision(key, values[key].history, begin_s);
     for (std::uint32_t key = 0; key < known; ++key) {
       auto& v = values[key];
       v.at_begin = v.history;
@@ -238,9 +293,13 @@ void decisions(report& out, const trace& t) {
   learned_tiers learning{placement_aim::least_cost}, aiming{placement_aim::most_right};
   const auto learned = judge(t, length, learning);
   const auto aimed = judge(t, length, aiming);
+  told_of_others knowing_others{t};
+  const auto knowing = judge(t, length, knowing_others);
+  foreseeing_tiers told{t};
+  const auto foreseen = judge(t, length, told);
   const auto line = [&](const char* name, const verdict& v) {
     out.note(
-        fmt::format("{:<34} {:5.1f} % right, {:8.2f} times the least cost, {:6.1f} MB in memory",
+        fmt::format("{:<35} {:5.1f} % right, {:8.2f} times the least cost, {:6.1f} MB in memory",
                     name, 100 * v.right, v.cost, v.memory / 1e6));
   };
   line("always the coldest", always(temporal_tier::disk));
@@ -254,6 +313,8 @@ void decisions(report& out, const trace& t) {
   };
   line(fmt::format("learned, for the cost{}", by(learning)).c_str(), learned);
   line(fmt::format("learned, for being right{}", by(aiming)).c_str(), aimed);
+  line("limit: told of other values to come", knowing);
+  line("limit: told of each value to come", foreseen);
   out.add({.name = "decisions weighed by accesses, for being right",
            .unit = "%",
            .runs = {100 * aimed.right},

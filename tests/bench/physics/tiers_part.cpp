@@ -159,9 +159,9 @@ private:
   tier_costs costs_ = tier_costs_of_the_bench();
 };
 
-/// A limit, not a policy: how right one can be who tells values apart as the learner does and has
-/// nothing left to learn. It knows what the window that begins holds for one half of the values
-/// when it decides about the other half.
+/// A limit, not a policy: about how right one can be who tells values apart as the learner does and
+/// has nothing left to learn. It knows what the window that begins holds for one half of the values
+/// when it decides about the other half; who tells values apart in another way may do better.
 class told_of_others : public foreseeing_tiers {
 public:
   using foreseeing_tiers::foreseeing_tiers;

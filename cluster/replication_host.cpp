@@ -103,11 +103,8 @@ op_status replication_host::read_tail(recovered_copy& found) {
         found.commit_lsn = lsn;
         continue;
       }
-      const auto size = one.body.size() + record_overhead;
-      held_.push_back({lsn, size});
-      held_bytes_ += size;
-      pending_bytes_ += size;
-      found.log.append(std::move(one), 0);
+      pending_bytes_ += one.body.size() + record_overhead;
+      found.log.append({std::move(one)}, 0);
     }
   }
   const auto committed = found.log.base();
@@ -140,8 +137,8 @@ void replication_host::halt(op_status why) {
 
 replication_host_stats replication_host::stats() const {
   auto now = stats_;
-  now.held_records = held_.size();
-  now.held_bytes = held_bytes_;
+  now.held_records = machine_->log().size();
+  now.held_bytes = held_bytes();
   now.pending_bytes = pending_bytes_;
   return now;
 }

@@ -85,7 +85,7 @@ struct replication_host_stats {
 /// between. Clients' operations become events of the machine, the machine's actions become calls of
 /// storage and of `replication_surroundings`.
 ///
-///     a write   execute on what is committed and pending -> client_write -> the log, Appends ->
+///     a write   execute on what is committed and pending -> client_writes -> the log, Appends ->
 ///               committed -> the table, the ticket
 ///     a read    execute likewise -> at once, when what it saw is committed and the lease holds;
 ///               else client_read -> the ticket
@@ -173,10 +173,6 @@ private:
     lsn_t lsn;     ///< 0: none
     epoch_t epoch; ///< 0: none
   };
-  struct held_record {
-    lsn_t lsn;
-    std::size_t bytes;
-  };
   /// Where a copy that lags behind is in this copy's log.
   struct reader {
     std::unique_ptr<storage::log_cursor> cursor;
@@ -215,7 +211,8 @@ private:
   void on(const replication::action::read_log& a);
   void on(const replication::action::broken_rule& a);
   void write(std::uint64_t position, const replication::wal::fence& w);
-  void write(std::uint64_t position, const replication::wal::record& w);
+  void write(std::uint64_t position, const replication::wal::records& w);
+  void note_piece(std::uint64_t position, lsn_t lsn, epoch_t epoch);
   void write(std::uint64_t position, const replication::wal::truncation& w);
   void write(std::uint64_t position, const replication::wal::commit& w);
   void write(std::uint64_t position, const replication::wal::incomplete& w);
@@ -236,8 +233,14 @@ private:
   /// Logs what a transaction has done. ok: it may be told, at once or with the ticket.
   [[nodiscard]] op_code conclude(storage::write_effect effect, std::uint64_t& ticket);
   void tell_machine(replication::replica_event what);
-  void log_write(std::uint64_t ticket, replication::ack_level level, shared_bytes body);
-  void send_logged();
+  /// Of the next write. Throws std::bad_alloc, having changed nothing: what was executed has to be
+  /// gathered, and gather() does not.
+  [[nodiscard]] lsn_t prepare_write();
+  void gather(std::uint64_t ticket, replication::ack_level level, shared_bytes body) noexcept;
+  /// Logs what was gathered.
+  void log_gathered();
+  /// Of committed records in memory.
+  [[nodiscard]] std::size_t held_bytes() const;
   [[nodiscard]] bool remove_expired(std::string_view key);
   void halt(op_status why);
   void halt_for_memory();
@@ -254,14 +257,15 @@ private:
   bool halted_ = false, stopped_ = false;
 
   std::deque<replication::replica_event> events_;
-  std::deque<logged_piece> pieces_; ///< not known to be on disk
-  std::deque<held_record> held_;    ///< what the machine's log has in memory
-  std::size_t held_bytes_ = 0, pending_bytes_ = 0;
+  std::deque<logged_piece> pieces_;                 ///< not known to be on disk
+  std::size_t pending_bytes_ = 0;                   ///< of records that are not applied
+  std::vector<replication::client_write> gathered_; ///< executed, and not logged
+  std::size_t gathered_bytes_ = 0;
+  replication::action::logged expected_;       ///< of what the machine is told to log
+  std::vector<storage::copied_record> copied_; ///< of one run that is logged
   ticket_ring tickets_;
   std::uint64_t own_from_; ///< the first ticket of the execute() that runs; none: above all
   bool resolved_ = false;
-  bool logged_ = false;             ///< something waits for send_logged()
-  lsn_t executed_lsn_ = 0;          ///< of the write that the machine is told of
   std::vector<std::uint32_t> told_; ///< reads of the execute() that runs, which depend on nothing
   std::string incoming_;            ///< path of a checkpoint, while it is handled
   /// What the log has up to here may be of another history: this copy's first checkpoint here.

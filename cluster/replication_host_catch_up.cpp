@@ -18,7 +18,7 @@ void replication_host::on(const action::read_log& a) {
   event::log_read out{a.to, a.after, 0, {}};
   if (auto status = read_for(a, out); !status.ok()) {
     readers_.erase(a.to);
-    out.records.clear();
+    out.records = {};
     if (status.code() != op_code::not_found) return halt(std::move(status));
   }
   events_.push_back(std::move(out));
@@ -33,7 +33,9 @@ op_status replication_host::read_for(const action::read_log& a, event::log_read&
             at_floor ? floor_.epoch : epoch_t{0}, at_floor};
   }
   const auto up_to = std::min(shard_->applied().lsn, shard_->durable_lsn());
-  while (out.records.size() < a.count_max) {
+  std::vector<log_record> records;
+  std::size_t body_bytes = 0;
+  while (records.size() < a.count_max && body_bytes < options_.machine.batch_bytes_max) {
     auto frame = from.cursor->next(up_to);
     if (!frame) return frame.status();
     if (!*frame) break;
@@ -52,14 +54,16 @@ op_status replication_host::read_for(const action::read_log& a, event::log_read&
       }
       if (lsn <= from.at) continue;
       if (!from.fits) return op_code::not_found; // what the other copy ends with is not in here
-      if (out.records.empty()) out.after_epoch = from.epoch;
-      out.records.push_back({lsn, (*frame)->header.epoch, record.op == storage::log_op::nothing,
-                             storage::body_of(record)});
+      if (records.empty()) out.after_epoch = from.epoch;
+      records.push_back({lsn, (*frame)->header.epoch, record.op == storage::log_op::nothing,
+                         storage::body_of(record)});
+      body_bytes += records.back().body.size();
       from.at = lsn;
       from.epoch = (*frame)->header.epoch;
     }
   }
   from.cursor->rest();
+  out.records = std::move(records);
   return {};
 }
 

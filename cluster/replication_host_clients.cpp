@@ -56,7 +56,7 @@ void replication_host::execute(std::span<const operation> operations,
       refuse(reply, op_code::no_space);
     }
   }
-  send_logged();
+  log_gathered();
   // R7: the clock is looked at after the values were read.
   if (!told_.empty() && (halted_ || !machine_->may_read(around_.now())))
     for (const auto i : told_) refuse(replies[i], op_code::unavailable);
@@ -102,13 +102,12 @@ bool replication_host::execute_one(const operation& op, std::uint64_t now_ms, op
       refuse(reply, op_code::overloaded);
       return false;
     }
-    executed_lsn_ = machine_->log().last().lsn + 1;
-    shard_->execute(op, executed_lsn_, now_ms, arena, reply, effect);
+    shard_->execute(op, prepare_write(), now_ms, arena, reply, effect);
   }
   ++(writes ? stats_.writes : stats_.reads);
   if (!effect.body.empty()) {
     reply.durable_at = tickets_.take();
-    log_write(reply.durable_at, level_of(op.level, options_.machine.level), std::move(effect.body));
+    gather(reply.durable_at, level_of(op.level, options_.machine.level), std::move(effect.body));
     return false;
   }
   // These tell of nothing that was seen.
@@ -127,11 +126,12 @@ bool replication_host::execute_one(const operation& op, std::uint64_t now_ms, op
 
 storage::write_limits replication_host::limits(storage::write_limits::scope to) const {
   const auto most = options_.pending_bytes_max;
+  const auto pending = pending_bytes_ + gathered_bytes_;
   return {.to = to,
           .refusal = admit(0),
-          .bytes_now = pending_bytes_ == 0      ? most
-                       : pending_bytes_ >= most ? 0
-                                                : most - pending_bytes_,
+          .bytes_now = pending == 0      ? most
+                       : pending >= most ? 0
+                                         : most - pending,
           .bytes_ever = most};
 }
 
@@ -151,7 +151,7 @@ op_code replication_host::conclude(storage::write_effect effect, std::uint64_t& 
   auto code = op_code::ok;
   if (writes) {
     ticket = tickets_.take();
-    log_write(ticket, highest(effect.levels), std::move(effect.body));
+    gather(ticket, highest(effect.levels), std::move(effect.body));
   } else if (effect.depends_on > shard_->applied().lsn) {
     if (tickets_.has_room()) {
       ticket = tickets_.take();
@@ -160,7 +160,7 @@ op_code replication_host::conclude(storage::write_effect effect, std::uint64_t& 
       code = op_code::overloaded;
     }
   }
-  send_logged();
+  log_gathered();
   if (ticket == 0) {
     if (code == op_code::ok && (halted_ || !machine_->may_read(around_.now())))
       code = op_code::unavailable;
@@ -186,15 +186,14 @@ op_code replication_host::transact(std::span<const std::string_view> keys,
     for (const auto key : keys)
       if (shard_->has_expired(key, now_ms) && !remove_expired(key)) code = op_code::unavailable;
     if (code == op_code::ok) {
-      executed_lsn_ = machine_->log().last().lsn + 1;
-      code = shard_->transact(executed_lsn_, now_ms, limits(to), body, effect);
+      code = shard_->transact(prepare_write(), now_ms, limits(to), body, effect);
     }
   } catch (const std::bad_alloc&) {
     code = op_code::no_space;
   }
   if (code == op_code::ok) return conclude(std::move(effect), ticket);
   stats_.overloaded += code == op_code::overloaded;
-  send_logged(); // what has expired
+  log_gathered(); // what has expired
   return code;
 }
 
@@ -212,12 +211,11 @@ op_code replication_host::execute_atomic(std::span<const operation> operations,
   try {
     for (const auto& op : operations)
       if (shard_->has_expired(op.key, now_ms) && !remove_expired(op.key)) {
-        send_logged();
+        log_gathered();
         return refuse_each(op_code::unavailable);
       }
-    executed_lsn_ = machine_->log().last().lsn + 1;
     code =
-        shard_->execute_atomic(operations, executed_lsn_, now_ms,
+        shard_->execute_atomic(operations, prepare_write(), now_ms,
                                limits(storage::write_limits::scope::keys), replies, arena, effect);
   } catch (const std::bad_alloc&) {
     code = refuse_each(op_code::no_space);
@@ -227,7 +225,7 @@ op_code replication_host::execute_atomic(std::span<const operation> operations,
                      code == op_code::wrong_type;
   if (!tells) {
     stats_.overloaded += code == op_code::overloaded;
-    send_logged();
+    log_gathered();
     return code;
   }
   std::uint64_t ticket = 0;
@@ -251,9 +249,9 @@ op_result<storage::key_mark> replication_host::mark(std::string_view key) {
 }
 
 op_code replication_host::admit(std::size_t bytes) const {
-  if (const auto code = machine_->may_write(); code != op_code::ok) return code;
-  const auto size = bytes + record_overhead;
-  const bool full = pending_bytes_ != 0 && pending_bytes_ + size > options_.pending_bytes_max;
+  if (const auto code = machine_->may_write(gathered_.size()); code != op_code::ok) return code;
+  const auto pending = pending_bytes_ + gathered_bytes_;
+  const bool full = pending != 0 && pending + bytes + record_overhead > options_.pending_bytes_max;
   return full || !tickets_.has_room() || !shard_->has_room() ? op_code::overloaded : op_code::ok;
 }
 
@@ -267,24 +265,37 @@ void replication_host::tell_machine(replica_event what) {
   }
 }
 
-void replication_host::log_write(std::uint64_t ticket, ack_level level, shared_bytes body) {
-  logged_ = true;
-  tell_machine(event::client_write{ticket, level, std::move(body), true});
+lsn_t replication_host::prepare_write() {
+  if (gathered_.size() == gathered_.capacity())
+    gathered_.reserve(std::max<std::size_t>(8, 2 * gathered_.size()));
+  return machine_->log().last().lsn + gathered_.size() + 1;
 }
 
-void replication_host::send_logged() {
-  if (!halted_ && std::exchange(logged_, false)) feed(event::send_logged{});
+void replication_host::gather(std::uint64_t ticket, ack_level level, shared_bytes body) noexcept {
+  gathered_bytes_ += body.size() + record_overhead;
+  gathered_.push_back({ticket, level, std::move(body)});
+}
+
+void replication_host::log_gathered() {
+  gathered_bytes_ = 0;
+  auto writes = std::exchange(gathered_, {});
+  if (halted_ || writes.empty()) return;
+  expected_ = {machine_->log().last().lsn + 1, writes.size()};
+  feed(event::client_writes{std::move(writes)});
+  if (!halted_ && expected_.count != 0)
+    halt({op_code::corruption,
+          fmt::format("shard {}: {} writes that were executed from LSN {} on were not logged",
+                      id_.value, expected_.count, expected_.first)});
 }
 
 /// Nobody is told that a key has gone before its removal is committed.
 bool replication_host::remove_expired(std::string_view key) {
-  if (machine_->may_write() != op_code::ok || !shard_->has_room()) return false;
+  if (machine_->may_write(gathered_.size()) != op_code::ok || !shard_->has_room()) return false;
   storage::write_effect effect;
-  executed_lsn_ = machine_->log().last().lsn + 1;
-  shard_->expire(key, executed_lsn_, effect);
+  shard_->expire(key, prepare_write(), effect);
   ++stats_.expired;
-  log_write(no_ticket, ack_level::async, std::move(effect.body));
-  return !halted_;
+  gather(no_ticket, ack_level::async, std::move(effect.body));
+  return true;
 }
 
 void replication_host::sweep(std::size_t keys_max) {
@@ -295,14 +306,17 @@ void replication_host::sweep(std::size_t keys_max) {
       if (shard_->has_expired(key, now_ms) && !remove_expired(key)) break;
   } catch (const std::bad_alloc&) { // the rest has its turn next time
   }
-  send_logged();
+  log_gathered();
 }
 
 void replication_host::on(const action::logged& a) {
-  if (a.lsn != executed_lsn_)
-    halt(
-        {op_code::corruption, fmt::format("shard {}: what was executed for LSN {} was logged at {}",
-                                          id_.value, executed_lsn_, a.lsn)});
+  if (a.first != expected_.first || a.count != expected_.count)
+    halt({op_code::corruption,
+          fmt::format(
+              "shard {}: of {} writes that were executed from LSN {} on, {} were logged from "
+              "LSN {} on",
+              id_.value, expected_.count, expected_.first, a.count, a.first)});
+  expected_ = {};
 }
 
 void replication_host::on(const action::answer& a) {

@@ -17,58 +17,64 @@ void replication_host::on(action::write_wal& a) {
 
 void replication_host::write(std::uint64_t position, const wal::fence& w) {
   shard_->fence(w.max_epoch);
-  pieces_.push_back({position, 0, w.max_epoch});
+  note_piece(position, 0, w.max_epoch);
 }
 
-void replication_host::write(std::uint64_t position, const wal::record& w) {
-  if (auto status = shard_->append(w.what.lsn, w.what.epoch, w.what.body); !status.ok())
-    return halt(std::move(status));
-  const auto size = w.what.body.size() + record_overhead;
-  held_.push_back({w.what.lsn, size});
-  held_bytes_ += size;
-  pending_bytes_ += size;
-  pieces_.push_back({position, w.what.lsn, 0});
+/// Pieces that get to disk together are one.
+void replication_host::note_piece(std::uint64_t position, lsn_t lsn, epoch_t epoch) {
+  if (lsn == 0 && epoch == 0 && !pieces_.empty())
+    pieces_.back().position = position;
+  else
+    pieces_.push_back({position, lsn, epoch});
+}
+
+void replication_host::write(std::uint64_t position, const wal::records& w) {
+  copied_.clear();
+  std::size_t bytes = 0;
+  for (const auto& r : w.what) {
+    copied_.push_back({r.lsn, r.epoch, r.body});
+    bytes += r.body.size() + record_overhead;
+  }
+  if (auto status = shard_->append(copied_); !status.ok()) return halt(std::move(status));
+  pending_bytes_ += bytes;
+  note_piece(position, w.what.back().lsn, 0);
 }
 
 void replication_host::write(std::uint64_t position, const wal::truncation& w) {
   shard_->cut(w.from - 1);
-  for (; !held_.empty() && held_.back().lsn >= w.from; held_.pop_back()) {
-    held_bytes_ -= held_.back().bytes;
-    pending_bytes_ -= held_.back().bytes;
-  }
+  pending_bytes_ -= w.body_bytes + w.count * record_overhead;
   for (auto& piece : pieces_) // never comes to disk, and nobody waits for it
     if (piece.lsn >= w.from) piece.lsn = 0;
-  pieces_.push_back({position, 0, 0});
+  note_piece(position, 0, 0);
 }
 
 void replication_host::write(std::uint64_t position, const wal::commit& w) {
   shard_->note_commit(w.lsn);
-  pieces_.push_back({position, 0, 0});
+  note_piece(position, 0, 0);
 }
 
 void replication_host::write(std::uint64_t position, const wal::incomplete&) {
   marks_.incomplete = true;
   if (auto status = write_marks(files_, engine_.options().folder, id_, marks_); !status.ok())
     return halt(std::move(status));
-  pieces_.push_back({position, 0, 0});
+  note_piece(position, 0, 0);
 }
 
 void replication_host::write(std::uint64_t position, const wal::complete&) {
   marks_.incomplete = false;
   if (auto status = write_marks(files_, engine_.options().folder, id_, marks_); !status.ok())
     return halt(std::move(status));
-  pieces_.push_back({position, 0, 0});
+  note_piece(position, 0, 0);
 }
 
 void replication_host::write(std::uint64_t position, const wal::installation& w) {
   floor_ = {w.end.lsn, w.end.epoch, w.end.hash};
   if (auto status = shard_->install(incoming_, floor_); !status.ok())
     return halt(std::move(status));
-  held_.clear();
   readers_.clear();
-  held_bytes_ = pending_bytes_ = 0;
+  pending_bytes_ = 0;
   for (auto& piece : pieces_) piece.lsn = 0;
-  pieces_.push_back({position, 0, 0});
+  note_piece(position, 0, 0);
   ++stats_.checkpoints_installed;
 }
 
@@ -90,20 +96,23 @@ void replication_host::look_at_disk() {
 
 /// What is committed and on disk need not be in memory, but for what copies may ask for next.
 void replication_host::forget_old() {
-  if (held_bytes_ - pending_bytes_ <= options_.kept_bytes) return;
+  auto left = held_bytes() - pending_bytes_;
+  if (left <= options_.kept_bytes) return;
   const auto up_to = std::min(shard_->applied().lsn, shard_->durable_lsn());
-  auto left = held_bytes_ - pending_bytes_;
   lsn_t lsn = 0;
-  for (const auto& r : held_) {
-    if (left <= options_.kept_bytes / 2 || r.lsn > up_to) break;
-    left -= r.bytes;
+  machine_->log().each_behind(machine_->log().base().lsn, [&](const log_record& r, std::uint64_t) {
+    if (left <= options_.kept_bytes / 2 || r.lsn > up_to) return false;
+    left -= r.body.size() + record_overhead;
     lsn = r.lsn;
-  }
+    return true;
+  });
   if (lsn == 0) return;
   // The machine may keep more, for members that lag behind. It does nothing but forget.
   static_cast<void>(machine_->step(event::checkpoint_published{lsn}, around_.now()));
-  for (; !held_.empty() && held_.front().lsn <= machine_->log().base().lsn; held_.pop_front())
-    held_bytes_ -= held_.front().bytes;
+}
+
+std::size_t replication_host::held_bytes() const {
+  return machine_->log().body_bytes() + machine_->log().size() * record_overhead;
 }
 
 void replication_host::on(const action::committed& a) {

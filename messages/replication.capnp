@@ -61,18 +61,23 @@ struct Append {
   previousEpoch @2 :UInt64;
   commitLsn @3 :UInt64;
   sentAt @4 :Int64;       # Microseconds of the primary's clock; comes back in the answer, means nothing to others.
-  records @5 :List(LogRecord);
+  records @5 :Data;       # One after the other, see below.
+  recordCount @9 :UInt32;
   resetEpoch @6 :UInt64;  # In which an operator has accepted a loss last; 0: never.
   noneAppended @7 :Bool;  # The primary does not wait for an Ack that the records are appended,
   noneDurable @8 :Bool;   # or synced: one Ack for both is enough.
 }
 
-struct LogRecord {
-  lsn @0 :UInt64;         # Above the one before it and above previousLsn.
-  epoch @1 :UInt64;       # At most that of the Append.
-  noOp @2 :Bool;
-  body @3 :Data;          # Opaque here.
-}
+# The records of an Append. Before each body, which is opaque here, stands a number of 4 bytes, little endian as all of them:
+#
+#     bits 0 to 28   bytes of the body
+#     bit 29         0
+#     bit 30         it is a no-op
+#     bit 31         its LSN and its epoch follow, 8 bytes each, before the body
+#
+# Where they do not follow, the LSN is one above that of the record before it (previousLsn for the first), and the epoch is the
+# same (previousEpoch). An LSN is above that of the record before it, an epoch at least that of the record before it and at most
+# that of the Append.
 
 struct AppendAck {
   epoch @0 :UInt64;

@@ -120,6 +120,28 @@ bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noex
     return false;
   bytes.remove_prefix(record_head_bytes);
 
+  const auto type = attributes & 0x07u, rank = attributes >> priority_shift & 0x07u;
+  if (first == static_cast<std::uint8_t>(log_op::put) &&
+      type != static_cast<unsigned>(value_type::hash)) [[likely]] { // as most are
+    if (bytes.size() < key_size + value_size || lsn >= lsn_max ||
+        type > static_cast<unsigned>(value_type::hash) ||
+        rank > static_cast<unsigned>(priority::background))
+      return false;
+    record.op = op;
+    record.lsn = ++lsn;
+    record.meta = {.version = lsn,
+                   .type = static_cast<value_type>(type),
+                   .rank = static_cast<priority>(rank),
+                   .pattern = static_cast<access_pattern>(attributes >> pattern_shift)};
+    record.request = {};
+    record.number.reset();
+    record.key = bytes.substr(0, key_size);
+    record.value = bytes.substr(key_size, value_size);
+    if (record.large) record.large = {};
+    record.compressed = record.joint = false;
+    bytes.remove_prefix(key_size + value_size);
+    return true;
+  }
   record = {};
   record.op = op;
   if (op == log_op::parts) { // no key, no LSN of its own
@@ -161,7 +183,6 @@ bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noex
     if (!record.request || op == log_op::meta) return false;
     record.number = static_cast<std::int64_t>(load_le<std::uint64_t>(at));
   }
-  const auto type = attributes & 0x07u, rank = attributes >> priority_shift & 0x07u;
   if (type > static_cast<unsigned>(value_type::hash) ||
       rank > static_cast<unsigned>(priority::background))
     return false;

@@ -1,6 +1,6 @@
 #include "storage/pending_transaction.hpp"
 
-#include "storage/replicated_shard.hpp"
+#include "storage/record_body.hpp"
 
 #include <algorithm>
 #include <mutex>
@@ -9,6 +9,7 @@ namespace warp::storage {
 
 pending_transaction::pending_transaction(pending_writes& all, lsn_t lsn, write_limits limits)
     : all_(all), lsn_(lsn), limits_(limits) {
+  if (takes_clear()) all_.make_all(); // it counts, and removes, what the overlay has
   all_.overlay_.count_at(lsn);
 }
 
@@ -16,7 +17,7 @@ pending_transaction::~pending_transaction() {
   if (!committed_)
     for (; ordered_ != 0; --ordered_) all_.order_.pop_back();
   for (const auto key : touched_)
-    if (key->second == 0) all_.forget(all_.newest_.find(key->first));
+    if (key->second.lsn == 0) all_.forget(all_.newest_.find(key->first));
 }
 
 void pending_transaction::bring(std::string_view key) {
@@ -24,10 +25,12 @@ void pending_transaction::bring(std::string_view key) {
   const auto found = all_.newest_.find(name);
   if (found != all_.newest_.end()) {
     if (!touched_.insert(&*found).second) return;
+    all_.make(found->second);
     depends_on_ = std::max(depends_on_, all_.seen_at(found));
     return;
   }
-  const auto at = all_.newest_.try_emplace({name.hash, std::string{key}}, 0).first;
+  const auto at = all_.add(name.hash, key);
+  at->second.in_overlay = true;
   try {
     touched_.insert(&*at);
   } catch (const std::bad_alloc&) {
@@ -49,7 +52,7 @@ void pending_transaction::note_level(durability asked) noexcept {
 }
 
 bool pending_transaction::has_records() {
-  if (all_.overlay_.records().stats().keys != 0) return true;
+  if (all_.unmade_ != 0 || all_.overlay_.records().stats().keys != 0) return true;
   if (cleared_ || all_.cleared_at_ != 0) return false;
   std::lock_guard hold{all_.home_.lock()};
   return all_.home_.records().stats().keys != 0;
@@ -62,7 +65,11 @@ void pending_transaction::clear(const staged_writes& staged) noexcept {
 
 bool pending_transaction::came_and_went(std::string_view key, lsn_t since, std::uint64_t reign) {
   if (reign != all_.undone_) return true; // of what others did meanwhile nothing was noted
-  const auto* const left = all_.overlay_.records().find(table::hash(key), key);
+  const auto name = pending_writes::view_of(key);
+  if (const auto at = all_.newest_.find(name);
+      at != all_.newest_.end() && !at->second.unmade.empty())
+    return at->second.lsn > since;
+  const auto* const left = all_.overlay_.records().find(name.hash, key);
   if (left && left->version() > since) return true; // it has expired, and is not removed yet
   std::lock_guard hold{all_.home_.lock()};
   return all_.home_.absent().removed(key) > since;
@@ -93,7 +100,7 @@ shared_bytes pending_transaction::prepare(const staged_writes& staged) {
 
 void pending_transaction::commit(const staged_writes& staged) noexcept {
   committed_ = true;
-  for (const auto key : changed_) key->second = lsn_;
+  for (const auto key : changed_) key->second.lsn = lsn_;
   all_.note_removals(staged, cleared_);
   if (cleared_) all_.cleared_at_ = lsn_;
 }

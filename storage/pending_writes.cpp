@@ -1,6 +1,6 @@
 #include "storage/pending_writes.hpp"
 
-#include "storage/replicated_shard.hpp"
+#include "storage/record_body.hpp"
 
 #include <algorithm>
 #include <mutex>
@@ -17,12 +17,17 @@ bool is_blind_put(const operation& op) noexcept {
          !op.request && op.type == value_type::bytes && op.value.size() < blob_size_min;
 }
 
+/// For nodes of keys, of that length, that come again.
+constexpr std::size_t spare_nodes_max = 256, spare_key_max = 256;
+
 } // namespace
 
 pending_writes::pending_writes(shard& home, const engine_options& options, const clock& time,
                                std::shared_ptr<table_memory> memory)
     : home_(home), options_(options), time_(time),
-      overlay_(home.id(), options, time, std::move(memory)) {}
+      overlay_(home.id(), options, time, std::move(memory)) {
+  spare_nodes_.reserve(spare_nodes_max);
+}
 
 void pending_writes::execute(const operation& op, lsn_t lsn, std::uint64_t now_ms,
                              value_arena& arena, op_reply& reply, write_effect& effect) {
@@ -38,7 +43,7 @@ void pending_writes::execute(const operation& op, lsn_t lsn, std::uint64_t now_m
     else if (is_write(op.kind))
       write(op, at, key.hash, lsn, now_ms, arena, reply, effect);
     else
-      read(op, key.hash, now_ms, at != newest_.end(), arena, reply);
+      read(op, key.hash, now_ms, at, arena, reply);
   } catch (const std::bad_alloc&) {
     effect = {};
     reply.reset();
@@ -73,9 +78,10 @@ bool pending_writes::answer_retry(const operation& op, op_reply& reply, write_ef
 }
 
 void pending_writes::read(const operation& op, std::uint64_t hash, std::uint64_t now_ms,
-                          bool pending, value_arena& arena, op_reply& reply) {
+                          newest_by_key::iterator at, value_arena& arena, op_reply& reply) {
   const shard::call c{op, hash, nullptr, now_ms, arena};
-  if (cleared_at_ != 0 || pending) return overlay_.apply(c, reply);
+  if (at != newest_.end()) make(at->second);
+  if (cleared_at_ != 0 || at != newest_.end()) return overlay_.apply(c, reply);
   std::lock_guard hold{home_.lock()};
   home_.apply(c, reply);
 }
@@ -83,7 +89,8 @@ void pending_writes::read(const operation& op, std::uint64_t hash, std::uint64_t
 void pending_writes::put_blindly(const operation& op, newest_by_key::iterator at,
                                  std::uint64_t hash, lsn_t lsn, op_reply& reply,
                                  write_effect& effect) {
-  if (!overlay_.reserve_memory(op.key.size() + op.value.size() + shard::record_overhead_max)) {
+  const auto size = op.key.size() + op.value.size() + shard::record_overhead_max;
+  if (!overlay_.reserve_memory(unmade_bytes_ + size)) {
     reply.code = op_code::no_space;
     return;
   }
@@ -98,11 +105,12 @@ void pending_writes::put_blindly(const operation& op, newest_by_key::iterator at
                           .value = op.value};
   auto body = body_of(logged, bodies_);
   const bool is_new = at == newest_.end();
-  if (is_new) at = newest_.try_emplace({hash, std::string{op.key}}, 0).first;
+  if (is_new) at = add(hash, op.key);
+  auto& key = at->second;
   try {
     order_.push_back({lsn, &*at});
     try {
-      overlay_.replay(logged, 0);
+      if (op.expires_at_ms != 0) overlay_.replay(logged, 0);
     } catch (const std::bad_alloc&) {
       order_.pop_back();
       throw;
@@ -111,11 +119,53 @@ void pending_writes::put_blindly(const operation& op, newest_by_key::iterator at
     if (is_new) newest_.erase(at);
     throw;
   }
-  at->second = lsn;
+  if (op.expires_at_ms != 0) {
+    set_unmade(key, {});
+    key.in_overlay = true;
+  } else {
+    set_unmade(key, body);
+  }
+  key.lsn = lsn;
   reply.code = op_code::ok;
   reply.version = lsn;
   reply.expires_at_ms = op.expires_at_ms;
   effect = {.body = std::move(body)};
+}
+
+pending_writes::newest_by_key::iterator pending_writes::add(std::uint64_t hash,
+                                                            std::string_view key) {
+  if (spare_nodes_.empty()) return newest_.try_emplace({hash, std::string{key}}).first;
+  auto node = std::move(spare_nodes_.back());
+  spare_nodes_.pop_back();
+  node.key().hash = hash;
+  node.key().text.assign(key);
+  node.mapped() = {};
+  return newest_.insert(std::move(node)).position;
+}
+
+void pending_writes::set_unmade(newest& to, shared_bytes body) noexcept {
+  const auto bytes = [](const shared_bytes& of) {
+    return of.empty() ? 0 : of.size() + shard::record_overhead_max;
+  };
+  unmade_ += !body.empty();
+  unmade_ -= !to.unmade.empty();
+  unmade_bytes_ += bytes(body);
+  unmade_bytes_ -= bytes(to.unmade);
+  to.unmade = std::move(body);
+}
+
+void pending_writes::make(newest& what) {
+  if (what.unmade.empty()) return;
+  log_record record;
+  [[maybe_unused]] const bool known = decode_body(what.lsn, what.unmade, record);
+  overlay_.replay(record, 0);
+  what.in_overlay = true;
+  set_unmade(what, {});
+}
+
+void pending_writes::make_all() {
+  if (unmade_ == 0) return;
+  for (auto& [key, what] : newest_) make(what);
 }
 
 void pending_writes::write(const operation& op, newest_by_key::iterator at, std::uint64_t hash,
@@ -125,7 +175,10 @@ void pending_writes::write(const operation& op, newest_by_key::iterator at, std:
   const bool is_large = op.kind == op_kind::put && op.value.size() >= blob_size_min;
   if (is_large) large = make_large(op.value, options_.compress_min_bytes, op.type);
   const bool is_new = at == newest_.end();
-  if (is_new) at = newest_.try_emplace({hash, std::string{op.key}}, 0).first;
+  if (is_new)
+    at = add(hash, op.key);
+  else
+    make(at->second);
   // Whatever ends it early: a key that was not pending is not.
   struct backing_out {
     pending_writes& all;
@@ -135,6 +188,7 @@ void pending_writes::write(const operation& op, newest_by_key::iterator at, std:
       if (!stays) all.forget(at);
     }
   } key{*this, at, !is_new};
+  at->second.in_overlay = true;
   if (is_new) adopt(hash, op.key);
 
   overlay_.count_from(lsn - 1);
@@ -159,7 +213,7 @@ void pending_writes::write(const operation& op, newest_by_key::iterator at, std:
   overlay_.settle(nullptr);
   note_removals(staged_, false);
   overlay_.let_go();
-  at->second = lsn;
+  at->second.lsn = lsn;
   key.stays = true;
   effect.depends_on = 0;
 }
@@ -168,7 +222,9 @@ bool pending_writes::has_expired(std::string_view key, std::uint64_t now_ms) {
   std::lock_guard hold{home_.lock()};
   if (!home_.has_expiring() && !overlay_.has_expiring()) return false;
   const auto name = view_of(key);
-  const auto& there = cleared_at_ != 0 || newest_.contains(name) ? overlay_ : home_;
+  const auto at = newest_.find(name);
+  if (at != newest_.end() && !at->second.unmade.empty()) return false;
+  const auto& there = cleared_at_ != 0 || at != newest_.end() ? overlay_ : home_;
   const auto* r = there.records().find(name.hash, key);
   return r && r->expires_at_ms() != 0 && r->expires_at_ms() <= now_ms;
 }
@@ -179,7 +235,9 @@ void pending_writes::expire(std::string_view key, lsn_t lsn, write_effect& effec
   effect = {};
   const log_record logged{.op = log_op::erase, .lsn = lsn, .key = key};
   auto body = body_of(logged, bodies_);
-  const auto [at, is_new] = newest_.try_emplace({hash, std::string{key}}, 0);
+  auto at = newest_.find(key_view{hash, key});
+  const bool is_new = at == newest_.end();
+  if (is_new) at = add(hash, key);
   try {
     order_.push_back({lsn, &*at});
   } catch (const std::bad_alloc&) {
@@ -195,12 +253,13 @@ void pending_writes::expire(std::string_view key, lsn_t lsn, write_effect& effec
     }
   }
   overlay_.drop(hash, key);
-  at->second = lsn;
+  set_unmade(at->second, {});
+  at->second.lsn = lsn;
   effect.body = std::move(body);
 }
 
 lsn_t pending_writes::seen_at(newest_by_key::const_iterator at) const noexcept {
-  return at == newest_.end() ? cleared_at_ : std::max(at->second, cleared_at_);
+  return at == newest_.end() ? cleared_at_ : std::max(at->second.lsn, cleared_at_);
 }
 
 void pending_writes::adopt(std::uint64_t hash, std::string_view key) {
@@ -235,9 +294,12 @@ key_mark pending_writes::mark(engine& owner, std::string_view key, lsn_t last) {
   const auto hash = table::hash(key);
   const auto now_ms = std::max<std::uint64_t>(time_.now_ms(), 1);
   std::lock_guard hold{home_.lock()};
-  const bool pending = cleared_at_ != 0 || newest_.contains(key_view{hash, key});
+  const auto at = newest_.find(key_view{hash, key});
+  const bool pending = cleared_at_ != 0 || at != newest_.end();
   const auto& there = pending ? overlay_ : home_;
-  if (const auto* r = there.find_live(hash, key, now_ms)) {
+  if (at != newest_.end() && !at->second.unmade.empty()) {
+    made.version_ = at->second.lsn;
+  } else if (const auto* r = there.find_live(hash, key, now_ms)) {
     made.version_ = r->version();
   } else {
     home_.absent().watch(key);
@@ -247,15 +309,18 @@ key_mark pending_writes::mark(engine& owner, std::string_view key, lsn_t last) {
 }
 
 void pending_writes::forget(newest_by_key::const_iterator at) noexcept {
-  overlay_.drop(at->first.hash, at->first.text);
-  newest_.erase(at);
+  if (at->second.in_overlay) overlay_.drop(at->first.hash, at->first.text);
+  auto node = newest_.extract(at);
+  set_unmade(node.mapped(), {});
+  if (spare_nodes_.size() < spare_nodes_max && node.key().text.capacity() <= spare_key_max)
+    spare_nodes_.push_back(std::move(node));
 }
 
 void pending_writes::committed(lsn_t lsn) noexcept {
   while (!order_.empty() && order_.front().lsn <= lsn) {
     const auto [done, key] = order_.front();
     order_.pop_front();
-    if (key->second == done) forget(newest_.find(key->first));
+    if (key->second.lsn == done) forget(newest_.find(key->first));
   }
   if (cleared_at_ <= lsn) cleared_at_ = 0;
   if (!order_.empty()) return;
@@ -268,6 +333,7 @@ void pending_writes::undo() noexcept {
   cleared_at_ = 0;
   order_.clear();
   newest_.clear();
+  unmade_ = unmade_bytes_ = 0;
   overlay_.clear();
   overlay_.settle_memory();
 }

@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 namespace warp::storage {
 
@@ -40,6 +41,9 @@ struct write_limits {
 /// shard without a log that has the keys with pending writes as these leave them. A key that is not
 /// among them is as the table has it, or gone while the removal of all keys is pending. So to undo
 /// is to forget, and restores value, expiry, version and request ids exactly.
+///
+/// A put that looks at nothing and has no expiry waits as the record to log, and is made in that
+/// small shard when somebody asks for the key: most are committed before.
 ///
 /// What throws std::bad_alloc has changed nothing. Its memory is taken from the universe's budget;
 /// how much may be pending is the caller's to bound. One thread at a time; `home`, the shard beside
@@ -85,8 +89,13 @@ private:
       return a.hash == b.hash && a.text == b.text;
     }
   };
-  /// By key: the newest pending write of it.
-  using newest_by_key = std::unordered_map<hashed_key<std::string>, lsn_t, known_hash, same_key>;
+  /// The newest pending write of a key.
+  struct newest {
+    lsn_t lsn = 0;
+    shared_bytes unmade; ///< the record of a put that the overlay does not have; empty: it has it
+    bool in_overlay = false; ///< the overlay has, or had, a record of the key
+  };
+  using newest_by_key = std::unordered_map<hashed_key<std::string>, newest, known_hash, same_key>;
   struct entry {
     lsn_t lsn;
     newest_by_key::pointer key; ///< stays where it is
@@ -95,14 +104,19 @@ private:
   [[nodiscard]] static key_view view_of(std::string_view key) noexcept {
     return {table::hash(key), key};
   }
-  void read(const operation& op, std::uint64_t hash, std::uint64_t now_ms, bool pending,
-            value_arena& arena, op_reply& reply);
+  void read(const operation& op, std::uint64_t hash, std::uint64_t now_ms,
+            newest_by_key::iterator at, value_arena& arena, op_reply& reply);
   void put_blindly(const operation& op, newest_by_key::iterator at, std::uint64_t hash, lsn_t lsn,
                    op_reply& reply, write_effect& effect);
   void write(const operation& op, newest_by_key::iterator at, std::uint64_t hash, lsn_t lsn,
              std::uint64_t now_ms, value_arena& arena, op_reply& reply, write_effect& effect);
 
+  newest_by_key::iterator add(std::uint64_t hash, std::string_view key);
   void forget(newest_by_key::const_iterator at) noexcept;
+  void set_unmade(newest& to, shared_bytes body) noexcept;
+  /// Makes in the overlay what waits as a record. Throws std::bad_alloc, and has changed nothing.
+  void make(newest& what);
+  void make_all();
   /// The newest pending record that tells how a key is; 0: none does.
   [[nodiscard]] lsn_t seen_at(newest_by_key::const_iterator at) const noexcept;
   /// Copies a key's record, if it is there and not removed by a clear, from the table.
@@ -115,8 +129,12 @@ private:
   const clock& time_;
   shard overlay_;
   newest_by_key newest_;
-  std::deque<entry> order_; ///< by LSN
-  staged_writes staged_;    ///< of one operation
+  /// Of keys that were committed, for the next ones.
+  std::vector<newest_by_key::node_type> spare_nodes_;
+  std::size_t unmade_ = 0;         ///< keys that have an unmade record
+  std::uint64_t unmade_bytes_ = 0; ///< of memory that those would take
+  std::deque<entry> order_;        ///< by LSN
+  staged_writes staged_;           ///< of one operation
   shared_bytes_maker bodies_;
   lsn_t cleared_at_ = 0;     ///< of the newest pending removal of all keys; 0: none
   std::uint64_t undone_ = 0; ///< calls of undo()

@@ -15,45 +15,6 @@
 
 namespace warp::storage {
 
-namespace {
-
-/// `make` as shared_bytes::made().
-template <class Make>
-shared_bytes make_body(const log_record& record, Make make) {
-  if (record.op == log_op::nothing) return {};
-  char head[record_head_bytes_max];
-  const auto size = encode_record_head(record, record.lsn, head);
-  const auto payload = record.payload();
-  return make(size + record.key.size() + payload.size(), [&](char* to) {
-    to = std::copy_n(head, size, to);
-    to = std::ranges::copy(record.key, to).out;
-    std::ranges::copy(payload, to);
-  });
-}
-
-} // namespace
-
-shared_bytes body_of(const log_record& record) {
-  return make_body(record,
-                   [](std::size_t size, auto fill) { return shared_bytes::made(size, fill); });
-}
-
-shared_bytes body_of(const log_record& record, shared_bytes_maker& maker) {
-  return make_body(record, [&](std::size_t size, auto fill) { return maker.made(size, fill); });
-}
-
-bool decode_body(lsn_t lsn, std::string_view body, log_record& record) noexcept {
-  if (body.empty()) {
-    record = {};
-    record.op = log_op::nothing;
-    record.lsn = lsn;
-    return true;
-  }
-  auto before = lsn - 1;
-  return decode_record(body, before, record) && body.empty() && before == lsn &&
-         record.op != log_op::parts && record.op != log_op::nothing;
-}
-
 replicated_shard::replicated_shard(engine& owner, shard& s, replica_start& start)
     : engine_(owner), shard_(s), log_(*s.log()), start_(start), decoded_(apply_max),
       pending_(s, owner.state_->options, *owner.state_->time, owner.state_->memory) {
@@ -85,18 +46,16 @@ void replicated_shard::request_sync() noexcept {
   log_.request_sync();
 }
 
-op_status replicated_shard::append(lsn_t lsn, epoch_t epoch, std::string_view body) {
-  log_record record;
-  if (!decode_body(lsn, body, record))
-    return {op_code::corruption,
-            fmt::format("shard {}: the record at LSN {} is malformed", id().value, lsn)};
+op_status replicated_shard::append(std::span<const copied_record> records) {
   return unless_no_memory("log", [&]() -> op_status {
     std::lock_guard hold{shard_.lock()};
-    log_.reserve(record.key.size() + record.value.size());
-    log_.set_record_epoch(epoch);
-    ++shard_.counters().log_records;
-    log_.append(record);
-    log_.commit();
+    for (const auto& r : records) {
+      log_.reserve(r.body.size());
+      log_.set_record_epoch(r.epoch);
+      log_.append_body(r.lsn, r.body);
+      log_.commit();
+    }
+    shard_.counters().log_records += records.size();
     return {};
   });
 }
@@ -126,49 +85,60 @@ void replicated_shard::resume(const applied_place& at) {
 op_status replicated_shard::apply(std::span<const committed_record> records) {
   auto& decoded = decoded_;
   std::array<std::uint64_t, apply_max> hashes;
+  bool plain = true; // each of them is one change, and a small one
   // Where they lie in the table is fetched for all of them at once: it is what takes time.
   for (std::size_t i = 0; i < records.size(); ++i) {
     const auto& r = records[i];
     if (!decode_body(r.at.lsn, r.body, decoded[i]))
       return {op_code::corruption,
               fmt::format("shard {}: the record at LSN {} is malformed", id().value, r.at.lsn)};
+    plain = plain && decoded[i].op != log_op::together && !decoded[i].compressed;
     hashes[i] = table::hash(decoded[i].key);
     shard_.prefetch_bucket(hashes[i]);
   }
   for (std::size_t i = 0; i < records.size(); ++i) shard_.prefetch_record(hashes[i]);
-  for (std::size_t i = 0; i < records.size(); ++i)
-    if (auto status = apply_one(records[i].at, decoded[i]); !status.ok()) return status;
-  return {};
-}
-
-op_status replicated_shard::apply_one(const applied_place& to, log_record& record) {
-  auto& state = *engine_.state_;
-  const auto make = [&](std::span<const log_record> changes) {
-    std::lock_guard hold{shard_.lock()};
-    shard::write_section changing{shard_};
-    for (const auto& change : changes)
-      shard_.replay(change, change.request ? state.time->now_us() : 0);
-    shard_.settle_memory();
-    start_.applied = to;
-  };
   auto status = unless_no_memory("table", [&]() -> op_status {
-    if (record.op != log_op::together) {
-      if (auto status = expand(record, state.options.value_bytes_max); !status.ok()) return status;
-      make({&record, 1});
+    const std::span all{decoded.data(), records.size()};
+    if (plain) {
+      make(records.back().at, all);
       return {};
     }
-    std::vector<log_record> changes; // expanded before anything is changed
-    op_status status;
-    each_change(record, [&](log_record& change) {
-      if (!status.ok()) return;
-      status = expand(change, state.options.value_bytes_max);
-      changes.push_back(change);
-    });
-    if (status.ok()) make(changes);
-    return status;
+    for (std::size_t i = 0; i < all.size(); ++i)
+      if (auto status = make_one(records[i].at, all[i]); !status.ok()) return status;
+    return {};
   });
-  record.large = {}; // not to be kept until the next one
-  if (status.ok()) pending_.committed(to.lsn);
+  for (auto& r : std::span{decoded.data(), records.size()}) r.large = {};
+  return status;
+}
+
+/// Under one lock, and for readers at one moment.
+void replicated_shard::make(const applied_place& to, std::span<const log_record> changes) {
+  {
+    const auto& time = *engine_.state_->time;
+    std::lock_guard hold{shard_.lock()};
+    shard::write_section changing{shard_};
+    for (const auto& change : changes) shard_.replay(change, change.request ? time.now_us() : 0);
+    shard_.settle_memory();
+    start_.applied = to;
+  }
+  pending_.committed(to.lsn);
+}
+
+op_status replicated_shard::make_one(const applied_place& to, log_record& record) {
+  const auto value_max = engine_.state_->options.value_bytes_max;
+  if (record.op != log_op::together) {
+    if (auto status = expand(record, value_max); !status.ok()) return status;
+    make(to, {&record, 1});
+    return {};
+  }
+  std::vector<log_record> changes; // expanded before anything is changed
+  op_status status;
+  each_change(record, [&](log_record& change) {
+    if (!status.ok()) return;
+    status = expand(change, value_max);
+    changes.push_back(change);
+  });
+  if (status.ok()) make(to, changes);
   return status;
 }
 

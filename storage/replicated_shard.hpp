@@ -7,6 +7,7 @@
 #include "storage/applied_place.hpp"
 #include "storage/log_record.hpp"
 #include "storage/pending_writes.hpp"
+#include "storage/record_body.hpp"
 #include "storage/reply.hpp"
 #include "storage/transaction.hpp"
 
@@ -34,6 +35,13 @@ struct replica_start {
 /// A record that is committed, at the place where the log has it.
 struct committed_record {
   applied_place at;
+  std::string_view body;
+};
+
+/// A record for the log; decode_body() has said, or would say, that it is one.
+struct copied_record {
+  lsn_t lsn = 0;
+  epoch_t epoch = 0;
   std::string_view body;
 };
 
@@ -67,9 +75,9 @@ public:
   [[nodiscard]] bool has_room() const noexcept;
   /// Has the log failed? Then nothing more gets to disk.
   [[nodiscard]] bool log_failed() const noexcept;
-  /// Appends the record; its LSN is above that of the last one. corruption: no such record;
-  /// no_space: there is no memory for it. Nothing was appended then.
-  [[nodiscard]] op_status append(lsn_t lsn, epoch_t epoch, std::string_view body);
+  /// Appends records whose LSNs are above that of the last one, in order; they get to disk in one
+  /// round. no_space: there is no memory for one of them; the copy is not to be used on.
+  [[nodiscard]] op_status append(std::span<const copied_record> records);
   /// Raises the epoch of the log; durable_epoch() says when that is on disk.
   void fence(epoch_t epoch);
   /// Cuts off what lies above `last`, which is a record, the end of a checkpoint or 0.
@@ -136,7 +144,8 @@ public:
   [[nodiscard]] std::size_t pending() const noexcept { return pending_.size(); }
 
 private:
-  [[nodiscard]] op_status apply_one(const applied_place& to, log_record& record);
+  void make(const applied_place& to, std::span<const log_record> changes);
+  [[nodiscard]] op_status make_one(const applied_place& to, log_record& record);
   [[nodiscard]] op_code run_atomic(std::span<const operation> operations, lsn_t lsn,
                                    std::uint64_t now_ms, const write_limits& limits,
                                    std::span<op_reply> replies, value_arena& arena,
@@ -150,11 +159,5 @@ private:
   pending_writes pending_;
   std::uint64_t sweep_cursor_ = 0;
 };
-
-/// The body of a log record.
-[[nodiscard]] shared_bytes body_of(const log_record& record);
-[[nodiscard]] shared_bytes body_of(const log_record& record, shared_bytes_maker& maker);
-/// The inverse: views point into `body`. False: malformed.
-[[nodiscard]] bool decode_body(lsn_t lsn, std::string_view body, log_record& record) noexcept;
 
 } // namespace warp::storage

@@ -1,6 +1,7 @@
 #include "storage/shard_log.hpp"
 
 #include "storage/planted.hpp"
+#include "storage/record_body.hpp"
 #include "storage/wal_format.hpp"
 
 #include <algorithm>
@@ -89,10 +90,35 @@ void shard_log::append(const log_record& record) {
     if (!record.large) active_.write(pool, record.value);
   }
   if (record.large) active_.share(record.large);
-  if (frame.count++ == 0) frame.first = record.lsn;
-  frame.last = last_ = record.lsn;
-  next_ = std::max(next_, record.lsn + 1);
-  last_appended_.store(record.lsn, std::memory_order_release);
+  note_appended(record.lsn);
+}
+
+void shard_log::append_body(lsn_t lsn, std::string_view body) {
+  if (!active_.frame_open()) open_frame();
+  auto& frame = active_.current();
+  const bool follows = frame.count == 0 || lsn == frame.last + 1;
+  if (!follows || body.empty()) [[unlikely]] { // its LSN is in its head, or it has no bytes yet
+    log_record record;
+    [[maybe_unused]] const bool known = decode_body(lsn, body, record);
+    return append(record);
+  }
+  auto& pool = gate_->pool();
+  char* const at = active_.room(pool, 1);
+  if (body.size() <= active_.room_left()) [[likely]] {
+    std::memcpy(at, body.data(), body.size());
+    active_.advance(body.size());
+  } else {
+    active_.write(pool, body);
+  }
+  note_appended(lsn);
+}
+
+void shard_log::note_appended(lsn_t lsn) noexcept {
+  auto& frame = active_.current();
+  if (frame.count++ == 0) frame.first = lsn;
+  frame.last = last_ = lsn;
+  next_ = std::max(next_, lsn + 1);
+  last_appended_.store(lsn, std::memory_order_release);
 }
 
 void shard_log::reserve_more(std::size_t records, std::size_t bytes, std::size_t blobs) {

@@ -98,6 +98,8 @@ public:
   /// follower appends the LSNs of its primary, and the count goes on after them. Allocates nothing
   /// once warm; throws std::bad_alloc unless reserve() was called. Key within the limits.
   void append(const log_record& record);
+  /// The same for a record that decode_body() takes, given as bytes.
+  void append_body(lsn_t lsn, std::string_view body);
   /// This shard's part of `transaction` follows: its records must be appended next, with the LSNs
   /// named in it.
   void begin_part(const std::shared_ptr<log_transaction>& transaction);
@@ -213,6 +215,7 @@ private:
               settled_transactions& settled) noexcept; ///< a checkpoint holds all up to `assigned`
   bool advance_locked(settled_transactions& settled) noexcept;
   void open_frame();
+  void note_appended(lsn_t lsn) noexcept;
   void mark_dirty() noexcept;
 
   static constexpr lsn_t commit_untold = ~lsn_t{0};

@@ -22,7 +22,7 @@ struct slot_range {
 /// The key `config`: what all nodes of a cluster must agree on. Version 1:
 ///
 ///     {"version":1,"id":"7308812903817","shards":64,"rf":3,"min_isr":2,"level":"durable",
-///      "slots":[[0,255,0],[256,511,1],...],"formats":{"log":1,"messages":1}}
+///      "slots":[[0,255,0],[256,511,1],...],"formats":{"log":1,"messages":2}}
 struct cluster_config {
   /// Drawn at random when the cluster is made: two of one name stay apart. Not 0.
   std::uint64_t id = 0;
@@ -33,7 +33,7 @@ struct cluster_config {
   replication::ack_level level = replication::ack_level::durable;
   std::vector<slot_range> slots; ///< in order, each slot in one, each shard in at least one
   std::uint32_t log_format = 1;  ///< of the records that nodes send each other, >= 1
-  std::uint32_t message_format = 1;
+  std::uint32_t message_format = 2;
   friend bool operator==(const cluster_config&, const cluster_config&) = default;
 };
 

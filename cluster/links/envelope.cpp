@@ -1,6 +1,7 @@
 #include "cluster/links/envelope.hpp"
 
 #include "cluster/links/flat_message.hpp"
+#include "cluster/links/packed_records.hpp"
 #include "messages/conversion.hpp"
 #include "messages/replication.capnp.h"
 
@@ -19,8 +20,7 @@ using namespace replication;
 // Sizes in words, pointers included, as the schema lays them out.
 constexpr std::size_t envelope_words = 1 + 1 + 4 + 1; // table, root, struct, tag of its list
 constexpr std::size_t message_words = 4;
-constexpr std::size_t append_words = 8 + 1; // struct, tag of its list
-constexpr std::size_t record_words = 4;
+constexpr std::size_t append_words = 8;
 constexpr std::size_t ack_words = 5, nack_words = 2, join_words = 5;
 
 constexpr std::size_t words_of(std::size_t bytes) {
@@ -35,19 +35,15 @@ template <class... Cases>
 one_of(Cases...) -> one_of<Cases...>;
 
 std::size_t words(const shard_message& m) {
-  return message_words + std::visit(one_of{
-                                        [](const append& a) {
-                                          auto sum = append_words + record_words * a.records.size();
-                                          for (const auto& r : a.records)
-                                            sum += words_of(r.body.size());
-                                          return sum;
-                                        },
-                                        [](const append_ack&) { return ack_words; },
-                                        [](const append_nack&) { return nack_words; },
-                                        [](const join&) { return join_words; },
-                                        [](const auto&) { return std::size_t{0}; },
-                                    },
-                                    m.what.body);
+  return message_words +
+         std::visit(one_of{
+                        [](const append& a) { return append_words + words_of(packed_bytes(a)); },
+                        [](const append_ack&) { return ack_words; },
+                        [](const append_nack&) { return nack_words; },
+                        [](const join&) { return join_words; },
+                        [](const auto&) { return std::size_t{0}; },
+                    },
+                    m.what.body);
 }
 
 // -- writing ------------------------------------------------------------------------------------
@@ -62,15 +58,9 @@ void write(const append& m, wire::Append::Builder to) {
   to.setNoneAppended(!m.wants_appended);
   to.setNoneDurable(!m.wants_durable);
   if (m.records.empty()) return;
-  auto records = to.initRecords(static_cast<unsigned>(m.records.size()));
-  unsigned i = 0;
-  for (const auto& from : m.records) {
-    auto record = records[i++];
-    record.setLsn(from.lsn);
-    record.setEpoch(from.epoch);
-    record.setNoOp(from.no_op);
-    if (!from.body.empty()) record.setBody(as_data(from.body));
-  }
+  to.setRecordCount(static_cast<std::uint32_t>(m.records.size()));
+  auto bytes = to.initRecords(static_cast<unsigned>(packed_bytes(m)));
+  pack_records(m, reinterpret_cast<char*>(bytes.begin()));
 }
 
 void write(const append_ack& m, wire::AppendAck::Builder to) {
@@ -130,19 +120,6 @@ op_status wrong_lsn(const char* which, lsn_t lsn) {
   return wrong(fmt::format("{} {} is above the highest LSN", which, lsn));
 }
 
-/// Copies the bodies of one Append, side by side: they are logged, applied and forgotten together.
-void own_bodies(std::span<const std::string_view> from, std::size_t bytes,
-                std::span<log_record> to) {
-  if (bytes == 0) return;
-  const auto all = std::make_shared_for_overwrite<char[]>(bytes);
-  auto* at = all.get();
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    if (from[i].empty()) continue;
-    to[i].body = {all, {at, from[i].size()}};
-    at = std::ranges::copy(from[i], at).out;
-  }
-}
-
 op_status read(wire::Append::Reader from, append& to) {
   to.epoch = from.getEpoch();
   to.previous_lsn = from.getPreviousLsn();
@@ -161,28 +138,7 @@ op_status read(wire::Append::Reader from, append& to) {
   if (to.previous_epoch > to.epoch)
     return wrong(fmt::format("an Append of epoch {} follows a record of epoch {}", to.epoch,
                              to.previous_epoch));
-  auto last = to.previous_lsn;
-  auto last_epoch = to.previous_epoch;
-  const auto records = from.getRecords();
-  to.records.reserve(records.size());
-  std::vector<std::string_view> bodies; // each is looked at once, see read_flat()
-  bodies.reserve(records.size());
-  std::size_t bytes = 0;
-  for (const auto record : records) {
-    log_record r{record.getLsn(), record.getEpoch(), record.getNoOp(), {}};
-    bodies.push_back(as_view(record.getBody()));
-    bytes += bodies.back().size();
-    if (r.lsn <= last || r.lsn > lsn_max)
-      return wrong(fmt::format("a record with LSN {} follows LSN {}", r.lsn, last));
-    if (r.epoch > to.epoch || r.epoch < last_epoch)
-      return wrong(fmt::format("a record of epoch {} behind epoch {} in an Append of epoch {}",
-                               r.epoch, last_epoch, to.epoch));
-    last = r.lsn;
-    last_epoch = r.epoch;
-    to.records.push_back(std::move(r));
-  }
-  own_bodies(bodies, bytes, to.records);
-  return {};
+  return unpack_records(as_view(from.getRecords()), from.getRecordCount(), to);
 }
 
 op_status read(wire::AppendAck::Reader from, append_ack& to) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cluster/links/node_identity.hpp"
+#include "cluster/links/packed_records.hpp"
 #include "cluster/replication/replica_messages.hpp"
 #include "messages/ids.hpp"
 #include "messages/status.hpp"
@@ -27,9 +28,6 @@ struct envelope {
   std::vector<shard_message> messages;
 };
 
-/// The longest body of a record: what a Cap'n Proto pointer can reach.
-inline constexpr std::size_t record_body_bytes_max = (std::size_t{1} << 29) - 8;
-
 /// Bytes that a message takes in an envelope, at most 7 of them too many.
 [[nodiscard]] std::size_t encoded_bytes(const shard_message& m);
 
@@ -44,7 +42,7 @@ op_result<std::vector<char>> encode_envelope(const node_identity& sender,
 /// are no such message, more than one segment, a message of no known kind, numbers that cannot be:
 /// no boot, epoch 0, an LSN above lsn_max, records out of order or of a later epoch than their
 /// Append, a durable LSN above the appended one); `not_supported`: another format. Never takes more
-/// memory than a few times the bytes it was given.
+/// memory than 16 times the bytes it was given.
 op_result<envelope> decode_envelope(std::span<const char> bytes);
 
 } // namespace warp::cluster::links

@@ -17,7 +17,7 @@ using replication::node_id;
 using cluster_id = strong_id<struct cluster_id_tag, std::uint64_t>;
 
 /// The envelopes that this program speaks (messages/replication.capnp).
-inline constexpr std::uint16_t envelope_format = 1;
+inline constexpr std::uint16_t envelope_format = 2;
 inline constexpr std::size_t cluster_name_bytes_max = 64;
 
 /// Who a node is, as it says in its hello.

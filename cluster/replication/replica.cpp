@@ -29,6 +29,17 @@ std::uint64_t replica::write(wal_piece what) {
   return wal_end_;
 }
 
+void replica::write_records(log_run records) {
+  const auto position = write(wal::records{records});
+  log_.append(std::move(records), position);
+}
+
+void replica::cut_from(lsn_t lsn) {
+  const auto count = log_.size(), bytes = log_.body_bytes();
+  log_.truncate_from(lsn);
+  write(wal::truncation{lsn, count - log_.size(), bytes - log_.body_bytes()});
+}
+
 void replica::broken(std::string what) {
   act(action::broken_rule{std::move(what)});
 }

@@ -69,8 +69,9 @@ public:
   [[nodiscard]] bool is_known() const { return known_.knows(self_.node); }
   /// R7: whether a value that was read before now may be given out.
   [[nodiscard]] bool may_read(moment now) const;
-  /// What a client_write would be answered now: ok, unavailable, no_replicas or overloaded.
-  [[nodiscard]] op_code may_write() const;
+  /// What a client_write behind `before` others would be answered now: ok, unavailable, no_replicas
+  /// or overloaded.
+  [[nodiscard]] op_code may_write(std::size_t before = 0) const;
 
 private:
   struct waiting_write {
@@ -96,6 +97,8 @@ private:
   }
   void send(node_id to, decltype(message::body) body);
   std::uint64_t write(wal_piece what);
+  void write_records(log_run records);
+  void cut_from(lsn_t lsn);
   void broken(std::string what);
 
   // R1, R2, R7: replica_follower.cpp
@@ -116,8 +119,8 @@ private:
   void step_down();
   void on(const message& from, const append_ack& m);
   void on(const message& from, const append_nack& m);
-  void on(const event::client_write& e);
-  void on(const event::send_logged& e);
+  void on(const event::client_writes& e);
+  void send_logged();
   void on(const event::client_read& e);
   void send_append(node_id to, peer& p);
   void send_append(node_id to, peer& p, std::size_t count_max);

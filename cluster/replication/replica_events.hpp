@@ -11,6 +11,13 @@
 
 namespace warp::cluster::replication {
 
+/// A write that wants to be logged. `token` names it in the answer.
+struct client_write {
+  std::uint64_t token = 0;
+  ack_level level = ack_level::durable;
+  shared_bytes body;
+};
+
 /// What the wiring tells a replica. All times are of the node's own clock, handed to step().
 namespace event {
 /// Time has passed; at least every 50 ms.
@@ -38,16 +45,11 @@ struct compare_failed {
 struct nodes_seen {
   std::vector<member> live;
 };
-/// A write was executed against the table (the wiring has tagged what it changed as pending) and
-/// wants to be logged. `token` names it in the answer.
-struct client_write {
-  std::uint64_t token = 0;
-  ack_level level = ack_level::durable;
-  shared_bytes body;
-  bool more = false; ///< it is logged now, and leaves with send_logged
+/// Writes were executed against the table, one after the other (the wiring has tagged what they
+/// changed as pending), and want to be logged. They leave in one Append for each member.
+struct client_writes {
+  std::vector<client_write> writes;
 };
-/// What client_write with `more` has logged leaves, in one Append for each member.
-struct send_logged {};
 /// A value was read from the table *before* this event, and in the same reign; `depends_on` is the
 /// LSN of the pending record that wrote it, 0 for a committed one.
 struct client_read {
@@ -95,7 +97,7 @@ struct log_read {
   node_id to;
   lsn_t after = 0;
   epoch_t after_epoch = 0;
-  std::vector<log_record> records;
+  log_run records;
 };
 /// What is at rest of this copy is damaged: a follower takes a checkpoint, and gives its seat up
 /// with its boot (R10). For others it is too early; tell it again.
@@ -110,21 +112,22 @@ struct checkpoint_published {
 using replica_event =
     std::variant<event::tick, event::received, event::wal_synced, event::authority_read,
                  event::authority_doorbell, event::compare_failed, event::nodes_seen,
-                 event::client_write, event::client_read, event::move_requested, event::boot_drawn,
+                 event::client_writes, event::client_read, event::move_requested, event::boot_drawn,
                  event::checkpoint_received, event::checkpoint_published, event::copy_damaged,
                  event::members_wanted, event::accept_loss, event::checkpoint_coming,
-                 event::log_read, event::send_logged, event::min_isr_wanted, event::node_gone>;
+                 event::log_read, event::min_isr_wanted, event::node_gone>;
 
 /// What goes into the write-ahead log, in this order; each piece has the next place, from 1.
 namespace wal {
 struct fence { ///< R1
   epoch_t max_epoch = 0;
 };
-struct record {
-  log_record what;
+struct records {
+  log_run what;
 };
 struct truncation { ///< everything from here on is cut off
   lsn_t from = 0;
+  std::size_t count = 0, body_bytes = 0; ///< of that
 };
 struct commit { ///< a lower bound that a restart may begin with
   lsn_t lsn = 0;
@@ -138,7 +141,7 @@ struct installation {
   log_position end;
 };
 } // namespace wal
-using wal_piece = std::variant<wal::fence, wal::record, wal::truncation, wal::commit,
+using wal_piece = std::variant<wal::fence, wal::records, wal::truncation, wal::commit,
                                wal::incomplete, wal::complete, wal::installation>;
 
 /// What a replica wants done, in this order.
@@ -161,10 +164,11 @@ struct compare_and_set {
   std::uint64_t compared_revision = 0;
   authority value;
 };
-/// The write has this LSN: what it changed waits for it. Comes before its answer.
+/// So many writes at the front of client_writes have LSNs, one by one from this on: what they
+/// changed waits for it. Comes before their answers; the others are answered, and did not happen.
 struct logged {
-  std::uint64_t token = 0;
-  lsn_t lsn = 0;
+  lsn_t first = 0;
+  std::size_t count = 0;
 };
 /// The answer to a client_write or client_read. ok; no_replicas, overloaded and unavailable:
 /// nothing was done; outcome_unknown: it may be done, a retry by request id is safe.

@@ -110,31 +110,31 @@ void replica::acknowledge_at_last() {
 }
 
 replica::taken replica::take_records(const append& m) {
-  bool written = false;
   auto previous = std::max(m.previous_lsn, log_.base().lsn);
-  for (const auto& record : m.records) {
+  std::size_t had = 0; // at the front, of what it brings
+  for (; had < m.records.size(); ++had) {
+    const auto& record = m.records[had];
     if (record.lsn <= log_.base().lsn) continue;
-    if (!log_.matches(record.lsn, record.epoch)) {
-      // R2: only here, where the log goes on otherwise than the batch, is anything cut off.
-      if (log_.last().lsn > previous) {
-        if (commit_lsn_ > previous) {
-          broken("an Append of epoch " + std::to_string(m.epoch) + " with LSN " +
-                 std::to_string(record.lsn) + " would cut off what is committed up to " +
-                 std::to_string(commit_lsn_));
-          return taken::refused;
-        }
-        write(wal::truncation{previous + 1});
-        log_.truncate_from(previous + 1);
-      }
-      log_.append(record, write(wal::record{record}));
-      written = true;
-    }
+    if (!log_.matches(record.lsn, record.epoch)) break;
     previous = record.lsn;
+  }
+  const bool written = had < m.records.size();
+  if (written) {
+    // R2: only here, where the log goes on otherwise than the batch, is anything cut off.
+    if (log_.last().lsn > previous) {
+      if (commit_lsn_ > previous) {
+        broken("an Append of epoch " + std::to_string(m.epoch) + " with LSN " +
+               std::to_string(m.records[had].lsn) + " would cut off what is committed up to " +
+               std::to_string(commit_lsn_));
+        return taken::refused;
+      }
+      cut_from(previous + 1);
+    }
+    write_records(m.records.part(had, m.records.size() - had));
   }
   const auto end = m.records.empty() ? m.previous_lsn : m.records.back().lsn;
   if (planted(mistake::truncate_always) && end < log_.last().lsn && end > log_.base().lsn) {
-    write(wal::truncation{end + 1});
-    log_.truncate_from(end + 1);
+    cut_from(end + 1);
     commit_lsn_ = std::min(commit_lsn_, end);
   }
   if (!written) return taken::nothing_new;

@@ -1,7 +1,6 @@
 #include "cluster/replication/replica_log.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -28,49 +27,73 @@ std::uint64_t hash_on(std::uint64_t before, const log_record& record) {
   return h;
 }
 
-log_position replica_log::last() const {
-  if (entries_.empty()) return base_;
-  const auto& end = entries_.back();
-  return {end.record.lsn, end.record.epoch, end.hash};
+replica_log::place replica_log::above(lsn_t lsn) const {
+  if (lsn >= end_.lsn) return {runs_.size(), 0};
+  // Near the end as a rule, else in the first run.
+  auto number = runs_.size() - 1;
+  for (int looks = 8; number != 0 && runs_[number - 1].last > lsn; --number)
+    if (--looks == 0) {
+      const auto from = runs_.begin(), to = from + static_cast<std::ptrdiff_t>(number);
+      number =
+          static_cast<std::size_t>(std::ranges::upper_bound(from, to, lsn, {}, &run::last) - from);
+      break;
+    }
+  const auto& records = runs_[number].records;
+  if (lsn < records.front().lsn) return {number, 0};
+  // Where no number was left out, it is known where it lies.
+  const auto guess = lsn - records.front().lsn;
+  if (guess < records.size() && records[guess].lsn == lsn) return {number, guess + 1};
+  const auto* at = std::ranges::upper_bound(records, lsn, {}, &log_record::lsn);
+  return {number, static_cast<std::size_t>(at - records.begin())};
 }
 
-std::size_t replica_log::above(lsn_t lsn) const {
-  if (entries_.empty()) return 0;
-  const auto end = entries_.back().record.lsn;
-  if (lsn >= end) return entries_.size();
-  // Where no number was left out, it is known where it lies; counted from the end, as that was
-  // touched last.
-  const auto back = end - lsn;
-  if (back < entries_.size() && entries_[entries_.size() - 1 - back].record.lsn == lsn)
-    return entries_.size() - back;
-  const auto at =
-      std::ranges::upper_bound(entries_, lsn, {}, [](const entry& e) { return e.record.lsn; });
-  return static_cast<std::size_t>(at - entries_.begin());
+log_position replica_log::before(place at) const {
+  if (at.record == 0) {
+    if (at.run == 0) return base_;
+    --at.run;
+    at.record = runs_[at.run].records.size();
+  }
+  const auto& r = runs_[at.run];
+  const auto& record = r.records[at.record - 1];
+  return {record.lsn, record.epoch, r.hashes[r.skipped + at.record - 1]};
 }
 
 const log_record* replica_log::find(lsn_t lsn) const {
-  const auto behind = above(lsn);
-  if (behind == 0 || entries_[behind - 1].record.lsn != lsn) return nullptr;
-  return &entries_[behind - 1].record;
+  if (lsn <= base_.lsn || lsn > end_.lsn) return nullptr;
+  const auto at = above(lsn - 1);
+  const auto& record = runs_[at.run].records[at.record];
+  return record.lsn == lsn ? &record : nullptr;
 }
 
 bool replica_log::matches(lsn_t lsn, epoch_t epoch) const {
+  if (lsn == end_.lsn) return epoch == end_.epoch;
   if (lsn == base_.lsn) return epoch == base_.epoch;
   const auto* record = find(lsn);
   return record != nullptr && record->epoch == epoch;
 }
 
 log_position replica_log::at_or_below(lsn_t lsn) const {
-  const auto behind = above(lsn);
-  if (behind == 0) return base_;
-  const auto& e = entries_[behind - 1];
-  return {e.record.lsn, e.record.epoch, e.hash};
+  if (lsn >= end_.lsn) return end_;
+  if (lsn <= base_.lsn) return base_;
+  return before(above(lsn));
 }
 
-std::vector<log_record> replica_log::behind(lsn_t lsn, std::size_t count_max) const {
+log_run replica_log::behind(lsn_t lsn, std::size_t count_max, std::size_t bytes_max) const {
+  auto at = above(lsn);
+  if (at.run == runs_.size() || count_max == 0) return {};
+  const auto& first = runs_[at.run];
+  const auto left = first.records.size() - at.record;
+  if (first.bytes <= bytes_max && (left >= count_max || at.run + 1 == runs_.size()))
+    return first.records.part(at.record, std::min(left, count_max));
   std::vector<log_record> some;
-  for (auto i = above(lsn); i < entries_.size() && some.size() < count_max; ++i)
-    some.push_back(entries_[i].record);
+  std::size_t bytes = 0;
+  for (; at.run < runs_.size(); ++at.run, at.record = 0)
+    for (const auto& records = runs_[at.run].records; at.record < records.size(); ++at.record) {
+      const auto& next = records[at.record];
+      bytes += next.body.size();
+      if (some.size() == count_max || (bytes > bytes_max && !some.empty())) return some;
+      some.push_back(next);
+    }
   return some;
 }
 
@@ -78,27 +101,70 @@ lsn_t replica_log::durable(std::uint64_t wal_synced) const {
   // Later records lie behind earlier ones in the write-ahead log, also after a truncation. That
   // goes forward as a rule, so it is followed and not looked for.
   auto& n = durable_count_;
-  while (n != 0 && entries_[n - 1].wal_position > wal_synced) --n;
-  while (n != entries_.size() && entries_[n].wal_position <= wal_synced) ++n;
-  return n == 0 ? base_.lsn : entries_[n - 1].record.lsn;
+  while (n != 0 && runs_[n - 1].wal_position > wal_synced) --n;
+  while (n != runs_.size() && runs_[n].wal_position <= wal_synced) ++n;
+  return n == 0 ? base_.lsn : runs_[n - 1].last;
 }
 
-void replica_log::append(log_record record, std::uint64_t wal_position) {
-  const auto hash = hash_on(last().hash, record);
-  entries_.push_back({std::move(record), hash, wal_position});
+void replica_log::append(log_run records, std::uint64_t wal_position) {
+  if (records.empty()) return;
+  run added{std::move(records), {}, 0, wal_position, 0, 0};
+  added.hashes.reserve(added.records.size());
+  auto hash = end_.hash;
+  std::size_t bytes = 0;
+  for (const auto& r : added.records) {
+    added.hashes.push_back(hash = hash_on(hash, r));
+    bytes += r.body.size();
+  }
+  const auto& back = added.records.back();
+  const log_position end{back.lsn, back.epoch, hash};
+  const auto count = added.records.size();
+  added.last = back.lsn;
+  added.bytes = bytes;
+  runs_.push_back(std::move(added));
+  end_ = end;
+  count_ += count;
+  body_bytes_ += bytes;
+}
+
+void replica_log::forget(const log_run& gone) {
+  count_ -= gone.size();
+  for (const auto& r : gone) body_bytes_ -= r.body.size();
 }
 
 void replica_log::truncate_from(lsn_t lsn) {
-  entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(above(lsn - 1)), entries_.end());
-  durable_count_ = std::min(durable_count_, entries_.size());
+  const auto at = above(lsn - 1);
+  end_ = before(at);
+  while (runs_.size() > at.run + 1) {
+    forget(runs_.back().records);
+    runs_.pop_back();
+  }
+  if (at.run < runs_.size()) {
+    auto& r = runs_.back();
+    forget(r.records.part(at.record, r.records.size() - at.record));
+    if (at.record == 0) {
+      runs_.pop_back();
+    } else {
+      r.records = r.records.part(0, at.record);
+      r.last = r.records.back().lsn;
+    }
+  }
+  durable_count_ = std::min(durable_count_, runs_.size());
 }
 
 void replica_log::trim(lsn_t lsn) {
-  const auto end = at_or_below(lsn);
-  const auto count = above(lsn);
-  entries_.erase(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(count));
-  durable_count_ -= std::min(durable_count_, count);
-  base_ = end;
+  const auto at = above(lsn);
+  base_ = before(at);
+  for (std::size_t i = 0; i < at.run; ++i) {
+    forget(runs_.front().records);
+    runs_.pop_front();
+  }
+  durable_count_ -= std::min(durable_count_, at.run);
+  if (at.record == 0) return;
+  auto& r = runs_.front();
+  forget(r.records.part(0, at.record));
+  r.records = r.records.part(at.record, r.records.size() - at.record);
+  r.skipped += at.record;
 }
 
 } // namespace warp::cluster::replication

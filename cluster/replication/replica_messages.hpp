@@ -18,7 +18,7 @@ struct append {
   epoch_t previous_epoch = 0;
   lsn_t commit_lsn = 0;
   moment sent_at = 0; ///< of the primary's clock; the Ack sends it back
-  std::vector<log_record> records;
+  log_run records;
   epoch_t reset_epoch = 0; ///< R11: of the authority key
   /// What the primary waits for: an Ack as soon as the records are appended, as soon as they are
   /// synced. Of the other it hears with that one, or a little later.

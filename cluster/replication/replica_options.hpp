@@ -55,6 +55,8 @@ struct replication_options {
   moment ack_delay_max = 25 * milliseconds;
   /// Records of one Append.
   std::size_t batch_max = 256;
+  /// And bytes of their bodies, but for a single one.
+  std::size_t batch_bytes_max = 8u << 20;
   /// Records that this machine has forgotten can be read back (action::read_log).
   bool reads_log = false;
 

@@ -25,9 +25,7 @@ void replica::begin_reign() {
   // log has: none of them repeats behind the no-op.
   no_op_lsn_ = end + options_.window + 1;
   if (log_.last().epoch < known_.reset_epoch) no_op_lsn_ += options_.loss_leap;
-  log_record no_op{no_op_lsn_, reign_, true, {}};
-  const auto position = write(wal::record{no_op});
-  log_.append(std::move(no_op), position);
+  write_records({{no_op_lsn_, reign_, true, {}}});
   act(action::sync_wal{});
   send_appends();
   if (planted(mistake::serve_early)) begin_serving();
@@ -84,7 +82,7 @@ void replica::send_append(node_id to, peer& p, std::size_t count_max) {
            from.epoch,
            commit_lsn_,
            now_,
-           log_.behind(from.lsn, count_max),
+           log_.behind(from.lsn, count_max, options_.batch_bytes_max),
            known_.reset_epoch};
   m.wants_appended = waits_for(ack_level::replicated) || !known_.lists({to, p.boot});
   m.wants_durable = waits_for(ack_level::durable);
@@ -237,27 +235,36 @@ bool replica::has_min_isr() const {
   return std::min(known_.isr.size(), proposed) >= options_.min_isr;
 }
 
-op_code replica::may_write() const {
+op_code replica::may_write(std::size_t before) const {
   if (!serving_ || move_) return op_code::unavailable;
   if (!has_min_isr()) return op_code::no_replicas;
-  if (log_.last().lsn + 1 - commit_lsn_ > options_.window && !planted(mistake::window_ignored))
+  if (log_.last().lsn + before + 1 - commit_lsn_ > options_.window &&
+      !planted(mistake::window_ignored))
     return op_code::overloaded;
   return op_code::ok;
 }
 
-void replica::on(const event::client_write& e) {
-  if (const auto why = may_write(); why != op_code::ok) return act(action::answer{e.token, why, 0});
-  const auto lsn = log_.last().lsn + 1;
-  log_record record{lsn, reign_, false, e.body};
-  const auto position = write(wal::record{record});
-  log_.append(std::move(record), position);
-  act(action::logged{e.token, lsn});
-  writes_.push_back({e.token, e.level, lsn});
-  if (!e.more) on(event::send_logged{});
+void replica::on(const event::client_writes& e) {
+  const auto first = log_.last().lsn + 1;
+  std::vector<log_record> records;
+  records.reserve(e.writes.size());
+  for (const auto& w : e.writes) {
+    if (const auto why = may_write(records.size()); why != op_code::ok) {
+      act(action::answer{w.token, why, 0});
+      continue;
+    }
+    const auto lsn = first + records.size();
+    records.push_back({lsn, reign_, false, w.body});
+    writes_.push_back({w.token, w.level, lsn});
+  }
+  if (records.empty()) return;
+  const auto count = records.size();
+  write_records(std::move(records));
+  act(action::logged{first, count});
+  send_logged();
 }
 
-void replica::on(const event::send_logged&) {
-  if (stands_ != standing::primary) return;
+void replica::send_logged() {
   if (waits_for(ack_level::sync) || waits_for(ack_level::durable)) act(action::sync_wal{});
   for (auto& [node, p] : peers_)
     // While an Append is under way what comes meanwhile gathers, and its Ack sends all of that. An

@@ -46,9 +46,10 @@ struct node {
 };
 
 shard_message append_of(int records, std::size_t bytes) {
-  rep::append a{1, 0, 1, 0, 0, {}};
+  std::vector<rep::log_record> all;
   for (lsn_t i = 1; i <= static_cast<lsn_t>(records); ++i)
-    a.records.push_back({i, 1, false, std::string(bytes, 'r')});
+    all.push_back({i, 1, false, std::string(bytes, 'r')});
+  rep::append a{1, 0, 1, 0, 0, std::move(all)};
   return {shard_id{1}, {{node_id{1}, boot_id{1}}, std::move(a)}};
 }
 

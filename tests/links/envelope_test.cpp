@@ -23,11 +23,25 @@ std::vector<char> encoded(std::span<const shard_message> messages) {
   return std::move(*bytes);
 }
 
+/// Records without bodies, each with its LSN and epoch.
+void set_records(wire::Append::Builder append,
+                 const std::vector<std::pair<lsn_t, epoch_t>>& records) {
+  constexpr std::uint32_t has_place = 1u << 31;
+  auto* at = append.initRecords(static_cast<unsigned>(20 * records.size())).begin();
+  for (const auto& [lsn, epoch] : records) {
+    std::memcpy(at, &has_place, 4);
+    std::memcpy(at + 4, &lsn, 8);
+    std::memcpy(at + 12, &epoch, 8);
+    at += 20;
+  }
+  append.setRecordCount(static_cast<std::uint32_t>(records.size()));
+}
+
 /// An envelope with one message, after `change`; what decoding it says.
 op_status refusal(const std::function<void(wire::Envelope::Builder)>& change) {
   capnp::MallocMessageBuilder message{4096};
   auto e = message.initRoot<wire::Envelope>();
-  e.setFormat(1);
+  e.setFormat(envelope_format);
   e.setClusterId(1);
   e.setNode(2);
   e.setBoot(3);
@@ -38,11 +52,7 @@ op_status refusal(const std::function<void(wire::Envelope::Builder)>& change) {
   append.setEpoch(4);
   append.setPreviousLsn(10);
   append.setPreviousEpoch(2);
-  auto records = append.initRecords(2);
-  for (unsigned i = 0; i < 2; ++i) {
-    records[i].setLsn(11 + i);
-    records[i].setEpoch(3);
-  }
+  set_records(append, {{11, 3}, {12, 3}});
   change(e);
   const auto words = capnp::messageToFlatArray(message);
   const auto decoded = decode_envelope({words.asChars().begin(), words.asChars().size()});
@@ -88,9 +98,7 @@ TEST_CASE("a heartbeat of 1,000 shards takes 96 bytes a shard", "[links][envelop
 
 TEST_CASE("a record beyond what a message can carry is refused before it is copied",
           "[links][envelope]") {
-  rep::append a{1, 0, 0, 0, 0, {}};
-  a.records.push_back({1, 1, false, {}});
-  a.records[0].body = std::string(record_body_bytes_max + 1, 0);
+  rep::append a{1, 0, 0, 0, 0, {{1, 1, false, std::string(record_body_bytes_max + 1, 0)}}};
   const shard_message m{shard_id{3}, {{self.node, boot_id{1}}, std::move(a)}};
   const auto bytes = encode_envelope(self, {&m, 1});
   REQUIRE_FALSE(bytes.ok());
@@ -103,7 +111,8 @@ TEST_CASE("an envelope that cannot be is refused as a whole, with what is wrong"
   const auto message = [](builder e) { return e.getMessages()[0]; };
   const auto append = [](builder e) { return e.getMessages()[0].getBody().getAppend(); };
   CHECK(refusal([](builder) {}).ok());
-  CHECK(refusal([](builder e) { e.setFormat(2); }).code() == op_code::not_supported);
+  CHECK(refusal([](builder e) { e.setFormat(envelope_format + 1); }).code() ==
+        op_code::not_supported);
   const std::vector<std::function<void(builder)>> wrongs{
       [](builder e) { e.setNode(0); },
       [](builder e) { e.setBoot(0); },
@@ -114,11 +123,28 @@ TEST_CASE("an envelope that cannot be is refused as a whole, with what is wrong"
       [&](builder e) { append(e).setPreviousLsn(lsn_max + 1); },
       [&](builder e) { append(e).setCommitLsn(lsn_max + 1); },
       [&](builder e) { append(e).setPreviousEpoch(5); },
-      [&](builder e) { append(e).getRecords()[0].setLsn(10); },
-      [&](builder e) { append(e).getRecords()[1].setLsn(11); },
-      [&](builder e) { append(e).getRecords()[1].setLsn(lsn_max + 1); },
-      [&](builder e) { append(e).getRecords()[0].setEpoch(5); },
-      [&](builder e) { append(e).getRecords()[1].setEpoch(2); },
+      [&](builder e) {
+        set_records(append(e), {{10, 3}, {12, 3}});
+      },
+      [&](builder e) {
+        set_records(append(e), {{11, 3}, {11, 3}});
+      },
+      [&](builder e) {
+        set_records(append(e), {{11, 3}, {lsn_max + 1, 3}});
+      },
+      [&](builder e) {
+        set_records(append(e), {{11, 5}, {12, 5}});
+      },
+      [&](builder e) {
+        set_records(append(e), {{11, 3}, {12, 2}});
+      },
+      [&](builder e) { append(e).setRecordCount(0); },
+      [&](builder e) { append(e).setRecordCount(1); },
+      [&](builder e) { append(e).setRecordCount(3); },
+      [&](builder e) { append(e).setRecordCount(~0u); },
+      [&](builder e) { append(e).getRecords()[0] = 1; },     // it ends within the second one
+      [&](builder e) { append(e).getRecords()[3] = 0; },     // no place follows
+      [&](builder e) { append(e).getRecords()[3] |= 0x20; }, // a kind that is not known
       [&](builder e) {
         auto ack = message(e).getBody().initAppendAck();
         ack.setEpoch(1);
@@ -157,8 +183,9 @@ TEST_CASE("an envelope at an odd address is read as well", "[links][envelope]") 
 
 TEST_CASE("pointers that all point at one large list do not multiply it", "[links][envelope]") {
   // A reader that followed each of them would hold the list as many times as there are pointers.
-  rep::append a{1, 0, 0, 0, 0, {}};
-  for (lsn_t i = 1; i <= 1'000; ++i) a.records.push_back({i, 1, false, std::string(64, 'x')});
+  std::vector<rep::log_record> records;
+  for (lsn_t i = 1; i <= 1'000; ++i) records.push_back({i, 1, false, std::string(64, 'x')});
+  rep::append a{1, 0, 0, 0, 0, std::move(records)};
   std::vector<shard_message> sent;
   for (int i = 0; i < 40; ++i)
     sent.push_back({shard_id{1}, {{self.node, boot_id{2}}, rep::append{1, 0, 0, 0, 0, {}}}});
@@ -170,13 +197,13 @@ TEST_CASE("pointers that all point at one large list do not multiply it", "[link
     std::memcpy(&w, word(i), 8);
     return w;
   };
-  // The last Append's pointer to its records: a list (1) of structs (7) of 4 words each.
+  // The last Append's pointer to its records: a list (1) of bytes (2); the first has a place.
   const auto words = bytes.size() / 8 - 1;
   std::size_t source = 0;
   std::vector<std::size_t> empties;
   for (std::size_t i = 0; i < 500 && i < words; ++i) {
     const auto w = get(i);
-    if ((w & 3) == 1 && (w >> 32 & 7) == 7 && (w >> 35) == 4 * 1'000) source = i;
+    if ((w & 3) == 1 && (w >> 32 & 7) == 2 && (w >> 35) == 16 + 68 * 1'000) source = i;
   }
   REQUIRE(source != 0);
   const auto target = source + 1 + (get(source) >> 2 & 0x3fffffff);

@@ -113,8 +113,7 @@ struct test_node {
   }
   /// An Append with one record, told apart by its LSN.
   [[nodiscard]] shard_message record(lsn_t lsn, std::string body = "x") const {
-    replication::append a{1, lsn - 1, 1, 0, 0, {}};
-    a.records.push_back({lsn, 1, false, std::move(body)});
+    replication::append a{1, lsn - 1, 1, 0, 0, {{lsn, 1, false, std::move(body)}}};
     return {shard_id{7}, {{self.node, self.boot}, std::move(a)}};
   }
 
@@ -124,7 +123,7 @@ struct test_node {
 };
 
 inline lsn_t lsn_of(const shard_message& m) {
-  return std::get<replication::append>(m.what.body).records.at(0).lsn;
+  return std::get<replication::append>(m.what.body).records[0].lsn;
 }
 
 } // namespace warp::cluster::links

@@ -45,7 +45,7 @@ TEST_CASE("nodes of another cluster, another format and with our own id are refu
   other.cluster_name = "green";
   CHECK(judge_peer(self, other).code() == op_code::unauthorized);
   other = test_identity(2);
-  other.format = 2;
+  other.format = envelope_format + 1;
   CHECK(judge_peer(self, other).code() == op_code::not_supported);
   CHECK(judge_peer(self, test_identity(1, 9)).code() == op_code::already_exists);
   for (auto change :

@@ -9,8 +9,7 @@ namespace rep = warp::cluster::replication;
 namespace {
 
 shard_message record(lsn_t lsn, std::size_t bytes = 0) {
-  rep::append a{1, lsn - 1, 1, 0, 0, {}};
-  a.records.push_back({lsn, 1, false, std::string(bytes, 'x')});
+  rep::append a{1, lsn - 1, 1, 0, 0, {{lsn, 1, false, std::string(bytes, 'x')}}};
   return {shard_id{1}, {{node_id{1}, boot_id{1}}, std::move(a)}};
 }
 shard_message answer(lsn_t lsn) {

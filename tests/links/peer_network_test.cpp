@@ -305,7 +305,7 @@ TEST_CASE("a node of another cluster is refused", "[links][refusal]") {
 
 TEST_CASE("a node that speaks another format is refused", "[links][refusal]") {
   auto stranger = test_identity(2);
-  stranger.format = 2;
+  stranger.format = envelope_format + 1;
   require_refused(stranger, op_code::not_supported);
   stranger.node = node_id{12};
   require_refused(stranger, op_code::not_supported);

@@ -25,11 +25,13 @@ public:
                             any_moment(), {},  below(epoch + 1)};
       auto at = lsn;
       auto record_epoch = a.previous_epoch;
+      std::vector<replication::log_record> records;
       for (auto n = below(20); n > 0; --n) {
         at += 1 + below(3);
         record_epoch += below(epoch - record_epoch + 1);
-        a.records.push_back({at, record_epoch, below(8) == 0, body()});
+        records.push_back({at, record_epoch, below(8) == 0, body()});
       }
+      a.records = std::move(records);
       m.what.body = std::move(a);
       break;
     }

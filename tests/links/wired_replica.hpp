@@ -73,8 +73,8 @@ public:
   /// Hands a write in; its answer comes from answer_of().
   std::uint64_t write(std::string body) {
     std::lock_guard guard{mutex_};
-    events_.push_back(replication::event::client_write{++tokens_, replication::ack_level::durable,
-                                                       std::move(body)});
+    events_.push_back(replication::event::client_writes{
+        {{++tokens_, replication::ack_level::durable, std::move(body)}}});
     changed_.notify_all();
     return tokens_;
   }

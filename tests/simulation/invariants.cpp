@@ -51,7 +51,7 @@ void invariants::loss_accepted() {
   } else { // it has ended since it asked; all it had was on disk
     const auto& image = n.disk->on_disk();
     log = replica_log{image.base->end};
-    for (const auto& r : image.records) log.append(r, 0);
+    for (const auto& r : image.records) log.append({r}, 0);
   }
   past_.push_back(std::exchange(log_, {}));
   const world* of = nullptr;

@@ -26,7 +26,7 @@ public:
     feed(event::authority_read{etcd_.revision(), etcd_.value()});
     for (int i = 0; i < 2; ++i) feed(event::wal_synced{disks_[0].synced(~std::uint64_t{0})});
     for (std::uint32_t i = 1; i < 3; ++i) {
-      disks_[i].write(1, 1, wal::record{*primary_.log().find(primary_.log().last().lsn)}, {});
+      disks_[i].write(1, 1, wal::records{{*primary_.log().find(primary_.log().last().lsn)}}, {});
       disks_[i].synced(1);
       const auto end = primary_.log().last().lsn;
       feed(event::received{{{node_id{i}, boot_id{1}}, append_ack{1, end, end, 0}}});

@@ -57,6 +57,7 @@ void model_copy::end(std::uint64_t wal_order, sim_random& disk_random) {
   receiver_.reset();
   fresh_.reset();
   open_.clear();
+  gathered_.clear();
   disk_.crash(wal_order, disk_random);
   world_.judges[shard_]->node(node_.number()) = view();
   world_.judges[shard_]->restarted(node_.number());
@@ -172,7 +173,8 @@ void model_copy::on(action::send& a) {
 
 void model_copy::on(action::write_wal& a) {
   auto& judge = *world_.judges[shard_];
-  if (const auto* r = std::get_if<wal::record>(&a.what)) judge.logged(node_.number(), r->what);
+  if (const auto* r = std::get_if<wal::records>(&a.what))
+    for (const auto& one : r->what) judge.logged(node_.number(), one);
   if (std::holds_alternative<wal::installation>(a.what)) {
     table_ = incoming_->table;
     applied_ = incoming_->end.lsn;
@@ -221,13 +223,17 @@ void model_copy::on(action::compare_and_set& a) {
 }
 
 void model_copy::on(action::logged& a) {
-  table_.pend(a.lsn, open_.at(a.token).effect);
+  if (a.first != executed_.first || a.count != executed_.count)
+    world_.judges[shard_]->broken(
+        fmt::format("{}: {} writes were executed from LSN {} on, {} logged from LSN {} on", name(),
+                    executed_.count, executed_.first, a.count, a.first));
+  executed_ = {};
 }
 
 void model_copy::on(const action::answer& a) {
   const auto at = open_.find(a.token);
   if (at == open_.end()) return;
-  auto [request, what, effect] = std::move(at->second);
+  auto [request, what] = std::move(at->second);
   open_.erase(at);
   if (a.code == op_code::outcome_unknown) return; // the client's patience finds out
   if (a.code != op_code::ok) {
@@ -397,7 +403,7 @@ void model_copy::reply(std::uint32_t client, client_reply what) {
 }
 
 void model_copy::read_reply(const client_request& request, client_reply what, lsn_t depends_on) {
-  open_[++tokens_] = {request, std::move(what), {}};
+  open_[++tokens_] = {request, std::move(what)};
   // The value is read; what comes between here and the look at the clock may take its time.
   const auto delay = random_.chance(0.05) ? random_.between(0, 300'000) : random_.between(0, 50);
   node_.after(delay, [this, token = tokens_, depends_on, reign = machine_->reign()] {
@@ -409,7 +415,28 @@ void model_copy::read_reply(const client_request& request, client_reply what, ls
   });
 }
 
+/// Alone, or together with what comes in this moment, as a server gathers it.
 void model_copy::receive(const client_request& request) {
+  gathered_.push_back(request);
+  if (gathered_.size() > 1) return;
+  if (random_.chance(0.25))
+    node_.after(random_.between(0, 300), [this] { execute(); });
+  else
+    execute();
+}
+
+/// One after the other, each on what those before it have left; and then they are logged.
+void model_copy::execute() {
+  event::client_writes all;
+  executed_ = {machine_->log().last().lsn + 1, 0};
+  for (const auto& request : std::exchange(gathered_, {})) execute(request, all.writes);
+  if (all.writes.empty()) return;
+  feed(std::move(all));
+  if (executed_.count != 0)
+    world_.judges[shard_]->broken(name() + " has executed writes that were not logged");
+}
+
+void model_copy::execute(const client_request& request, std::vector<client_write>& writes) {
   client_reply what;
   what.number = request.number;
   if (!machine_->serves()) {
@@ -449,13 +476,12 @@ void model_copy::receive(const client_request& request) {
     effect.value = std::to_string(effect.sum);
     what.sum = effect.sum;
   }
-  const auto body = effect.encode();
-  open_[++tokens_] = {request, what, std::move(effect)};
-  // Alone, or together with what comes in this moment.
-  const bool more = random_.chance(0.25);
-  feed(event::client_write{tokens_, request.weak ? ack_level::async : world_.options.level, body,
-                           more});
-  if (more) node_.after(random_.between(0, 300), [this] { feed(event::send_logged{}); });
+  open_[++tokens_] = {request, what};
+  writes.push_back(
+      {tokens_, request.weak ? ack_level::async : world_.options.level, effect.encode()});
+  // Else it will be refused.
+  if (machine_->may_write(writes.size() - 1) != op_code::ok) return;
+  table_.pend(executed_.first + executed_.count++, std::move(effect));
 }
 
 } // namespace warp::testing

@@ -57,6 +57,9 @@ private:
   void list_nodes();
   void forget();
   void apply(lsn_t lsn);
+  void execute();
+  void execute(const client_request& request,
+               std::vector<cluster::replication::client_write>& writes);
   void read_reply(const client_request& request, client_reply reply, lsn_t depends_on);
   void reply(std::uint32_t client, client_reply what);
   void do_transfer(cluster::replication::transfer_actions actions);
@@ -102,9 +105,10 @@ private:
   struct open_request {
     client_request request;
     client_reply reply;
-    model_effect effect;
   };
   std::map<std::uint64_t, open_request> open_;
+  std::vector<client_request> gathered_;
+  cluster::replication::action::logged executed_; ///< and not known to be logged
 };
 
 } // namespace warp::testing

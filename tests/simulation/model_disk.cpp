@@ -17,8 +17,9 @@ void model_disk::image::take(const wal_piece& piece,
                              const std::shared_ptr<const model_checkpoint>& installed) {
   if (const auto* f = std::get_if<wal::fence>(&piece)) {
     max_epoch = std::max(max_epoch, f->max_epoch);
-  } else if (const auto* r = std::get_if<wal::record>(&piece)) {
-    if (r->what.lsn > base->end.lsn) records.push_back(r->what);
+  } else if (const auto* r = std::get_if<wal::records>(&piece)) {
+    for (const auto& one : r->what)
+      if (one.lsn > base->end.lsn) records.push_back(one);
   } else if (const auto* t = std::get_if<wal::truncation>(&piece)) {
     std::erase_if(records, [&](const log_record& x) { return x.lsn >= t->from; });
   } else if (const auto* c = std::get_if<wal::commit>(&piece)) {
@@ -102,7 +103,7 @@ recovered_copy model_disk::start(model_table& table) {
                        .repaired = image_.repaired};
   table = image_.base->table;
   for (const auto& r : image_.records) {
-    found.log.append(r, 0);
+    found.log.append({r}, 0);
     if (!r.no_op && r.lsn <= found.commit_lsn) table.commit(r.lsn, model_effect::decode(r.body));
   }
   found.commit_lsn = found.log.at_or_below(found.commit_lsn).lsn;

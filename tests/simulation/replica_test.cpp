@@ -318,7 +318,7 @@ TEST_CASE("an Ack of another boot counts for nothing (R3)", "[replication]") {
 TEST_CASE("a silent member is waited for until its removal is settled (R4, R5)", "[replication]") {
   primary p;
   (void)p.ack(65'537, 0, 10);
-  const auto logged = p.machine.step(event::client_write{1, ack_level::durable, "x"}, 20);
+  const auto logged = p.machine.step(event::client_writes{{{1, ack_level::durable, "x"}}}, 20);
   CHECK(of<action::answer>(p.machine.step(all_synced(logged), 30)).empty());
   const auto wants = of<action::compare_and_set>(p.machine.step(event::tick{}, 2 * seconds));
   REQUIRE(wants.size() == 1);
@@ -351,7 +351,7 @@ struct busy_primary {
     CHECK(said<append>(write(1)).empty());
   }
   std::vector<replica_action> write(std::uint64_t token) {
-    return machine.step(event::client_write{token, ack_level::durable, "x"}, 0);
+    return machine.step(event::client_writes{{{token, ack_level::durable, "x"}}}, 0);
   }
   std::vector<replica_action> hear(decltype(message::body) body, moment now) {
     return machine.step(event::received{{two, std::move(body)}}, now);
@@ -432,7 +432,7 @@ struct left_over {
             {}, {node_id{2}, boot_id{2}},
             [&] {
               recovered_copy found{.max_epoch = 3};
-              found.log.append(record(5, 3), 0);
+              found.log.append({record(5, 3)}, 0);
               found.commit_lsn = 5;
               found.incomplete = incomplete;
               found.repaired = repaired;
@@ -561,7 +561,7 @@ TEST_CASE("how many members a write needs can change while it runs (R3)", "[repl
   (void)p.machine.step(event::min_isr_wanted{3}, 20);
   CHECK(p.machine.may_write() == op_code::no_replicas);
   const auto refused =
-      of<action::answer>(p.machine.step(event::client_write{1, ack_level::durable, "x"}, 20));
+      of<action::answer>(p.machine.step(event::client_writes{{{1, ack_level::durable, "x"}}}, 20));
   REQUIRE(refused.size() == 1);
   CHECK(refused[0].code == op_code::no_replicas);
   (void)p.machine.step(event::min_isr_wanted{2}, 30);
@@ -589,8 +589,8 @@ TEST_CASE("a copy gets no records while a checkpoint is on its way into it, and 
         said<append>(machine.step(event::received{{two, join{0, 0, 0, pins}}}, now)).size();
     for (std::uint64_t i = 0; i < 100; ++i) {
       now += 100 * milliseconds;
-      count +=
-          said<append>(machine.step(event::client_write{i, ack_level::durable, "x"}, now)).size();
+      count += said<append>(machine.step(event::client_writes{{{i, ack_level::durable, "x"}}}, now))
+                   .size();
       count += said<append>(machine.step(event::tick{}, now)).size();
     }
     return count;
@@ -611,7 +611,7 @@ TEST_CASE(
     auto did = machine.step(event::authority_read{7, {3, one, {one}, {node_id{2}}}}, 0);
     for (int i = 0; i < 2; ++i) did = machine.step(all_synced(did), 0);
     for (std::uint64_t i = 0; i < 9; ++i) {
-      did = machine.step(event::client_write{i, ack_level::durable, "x"}, 0);
+      did = machine.step(event::client_writes{{{i, ack_level::durable, "x"}}}, 0);
       (void)machine.step(all_synced(did), 0);
     }
     REQUIRE(machine.commit_lsn() == 20);

@@ -176,13 +176,23 @@ void replication_host::on_round() {
   drain();
 }
 
-void replication_host::feed(replica_event what) {
+void replication_host::feed(replica_event&& what) {
   try {
-    events_.push_back(std::move(what));
+    if (events_.empty())
+      step(what);
+    else
+      events_.push_back(std::move(what));
   } catch (const std::bad_alloc&) {
     return halt_for_memory();
   }
   drain();
+}
+
+void replication_host::step(const replica_event& what) {
+  for (auto& a : machine_->step(what, around_.now())) {
+    if (halted_) return;
+    std::visit([this](auto& did) { on(did); }, a);
+  }
 }
 
 /// Hands the machine all there is to tell it, without a look at the disk.
@@ -190,10 +200,7 @@ void replication_host::step_machine() {
   while (!events_.empty() && !halted_) {
     const auto e = std::move(events_.front());
     events_.pop_front();
-    for (auto& a : machine_->step(e, around_.now())) {
-      if (halted_) return;
-      std::visit([this](auto& what) { on(what); }, a);
-    }
+    step(e);
   }
 }
 

@@ -278,10 +278,12 @@ void replication_host::gather(std::uint64_t ticket, ack_level level, shared_byte
 
 void replication_host::log_gathered() {
   gathered_bytes_ = 0;
-  auto writes = std::exchange(gathered_, {});
-  if (halted_ || writes.empty()) return;
-  expected_ = {machine_->log().last().lsn + 1, writes.size()};
-  feed(event::client_writes{std::move(writes)});
+  if (halted_ || gathered_.empty()) return gathered_.clear();
+  expected_ = {machine_->log().last().lsn + 1, gathered_.size()};
+  replica_event all{event::client_writes{std::move(gathered_)}};
+  feed(std::move(all));
+  gathered_ = std::move(std::get<event::client_writes>(all).writes); // for its room
+  gathered_.clear();
   if (!halted_ && expected_.count != 0)
     halt({op_code::corruption,
           fmt::format("shard {}: {} writes that were executed from LSN {} on were not logged",

@@ -100,10 +100,10 @@ void replication_host::forget_old() {
   if (left <= options_.kept_bytes) return;
   const auto up_to = std::min(shard_->applied().lsn, shard_->durable_lsn());
   lsn_t lsn = 0;
-  machine_->log().each_behind(machine_->log().base().lsn, [&](const log_record& r, std::uint64_t) {
-    if (left <= options_.kept_bytes / 2 || r.lsn > up_to) return false;
-    left -= r.body.size() + record_overhead;
-    lsn = r.lsn;
+  machine_->log().each_run([&](lsn_t last, std::size_t count, std::size_t bytes) {
+    if (left <= options_.kept_bytes / 2 || last > up_to) return false;
+    left -= bytes + count * record_overhead;
+    lsn = last;
     return true;
   });
   if (lsn == 0) return;

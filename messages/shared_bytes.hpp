@@ -35,13 +35,18 @@ public:
     return all;
   }
 
+  /// The same bytes for somebody who keeps the owner himself: copies of it cost nothing.
+  [[nodiscard]] shared_bytes borrowed() const noexcept { return {nullptr, view()}; }
+  /// Who keeps the bytes, or nullptr for borrowed ones.
+  [[nodiscard]] const std::shared_ptr<const char[]>& owner() const noexcept { return bytes_; }
+
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
   [[nodiscard]] std::string_view view() const noexcept { return {bytes_.get(), size_}; }
   operator std::string_view() const noexcept { return view(); } // NOLINT
 
   friend bool operator==(const shared_bytes& a, const shared_bytes& b) noexcept {
-    return a.bytes_ == b.bytes_ || a.view() == b.view();
+    return a.view() == b.view();
   }
 
 private:

@@ -219,8 +219,9 @@ void pending_writes::write(const operation& op, newest_by_key::iterator at, std:
 }
 
 bool pending_writes::has_expired(std::string_view key, std::uint64_t now_ms) {
-  std::lock_guard hold{home_.lock()};
+  // Nobody changes the table but who calls this.
   if (!home_.has_expiring() && !overlay_.has_expiring()) return false;
+  std::lock_guard hold{home_.lock()};
   const auto name = view_of(key);
   const auto at = newest_.find(name);
   if (at != newest_.end() && !at->second.unmade.empty()) return false;

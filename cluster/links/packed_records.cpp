@@ -110,12 +110,12 @@ op_status unpack_records(std::string_view bytes, std::size_t count, append& to) 
     if (left() < size) return wrong("a record is cut off");
     last = lsn;
     shared_bytes body;
-    if (size != 0) body = {all, {from, size}};
+    if (size != 0) body = {nullptr, {from, size}};
     records.push_back({lsn, epoch, (number & is_no_op) != 0, std::move(body)});
     from += size;
   }
   if (from != end) return wrong("bytes behind the last record");
-  to.records = std::move(records);
+  to.records = {std::move(records), {std::move(all)}};
   return {};
 }
 

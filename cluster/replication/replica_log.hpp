@@ -58,6 +58,13 @@ public:
         if (!use(r.records[i], r.hashes[r.skipped + i])) return;
     }
   }
+  /// Calls use(LSN of its last record, records, bytes of their bodies) with the runs, in order,
+  /// until it returns false.
+  template <class Use>
+  void each_run(Use&& use) const {
+    for (const auto& r : runs_)
+      if (!use(r.last, r.records.size(), r.bytes)) return;
+  }
   /// The last LSN whose records have all been written at or below a place in the write-ahead log.
   [[nodiscard]] lsn_t durable(std::uint64_t wal_synced) const;
 
@@ -75,8 +82,10 @@ private:
     std::vector<std::uint64_t> hashes;
     std::size_t skipped;
     std::uint64_t wal_position;
-    lsn_t last;        ///< of the records: looked at far more often than they are
-    std::size_t bytes; ///< of their bodies, at most
+    // Of the records, to be looked at in their place:
+    lsn_t first, last;
+    std::size_t bytes; ///< of the bodies
+    bool dense;        ///< no number is left out
   };
   struct place {
     std::size_t run, record;
@@ -85,7 +94,8 @@ private:
   [[nodiscard]] place above(lsn_t lsn) const;
   /// Of the record before a place; the base for the first.
   [[nodiscard]] log_position before(place at) const;
-  void forget(const log_run& gone);
+  /// Takes those records out of the run.
+  void shrink(run& from, std::size_t begin, std::size_t count);
 
   log_position base_, end_;
   std::size_t count_ = 0, body_bytes_ = 0;

@@ -248,18 +248,22 @@ void replica::on(const event::client_writes& e) {
   const auto first = log_.last().lsn + 1;
   std::vector<log_record> records;
   records.reserve(e.writes.size());
+  log_run::keepers kept; // those of one moment have few of them, if not one
   for (const auto& w : e.writes) {
     if (const auto why = may_write(records.size()); why != op_code::ok) {
       act(action::answer{w.token, why, 0});
       continue;
     }
     const auto lsn = first + records.size();
-    records.push_back({lsn, reign_, false, w.body});
+    records.push_back({lsn, reign_, false, w.body.borrowed()});
+    const auto& owner = w.body.owner();
+    if (kept.empty() || owner.owner_before(kept.back()) || kept.back().owner_before(owner))
+      kept.push_back(owner);
     writes_.push_back({w.token, w.level, lsn});
   }
   if (records.empty()) return;
   const auto count = records.size();
-  write_records(std::move(records));
+  write_records({std::move(records), std::move(kept)});
   act(action::logged{first, count});
   send_logged();
 }

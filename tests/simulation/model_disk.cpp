@@ -19,7 +19,8 @@ void model_disk::image::take(const wal_piece& piece,
     max_epoch = std::max(max_epoch, f->max_epoch);
   } else if (const auto* r = std::get_if<wal::records>(&piece)) {
     for (const auto& one : r->what)
-      if (one.lsn > base->end.lsn) records.push_back(one);
+      if (one.lsn > base->end.lsn)
+        records.push_back({one.lsn, one.epoch, one.no_op, one.body.view()});
   } else if (const auto* t = std::get_if<wal::truncation>(&piece)) {
     std::erase_if(records, [&](const log_record& x) { return x.lsn >= t->from; });
   } else if (const auto* c = std::get_if<wal::commit>(&piece)) {

@@ -88,15 +88,20 @@ bool replication_host::execute_one(const operation& op, std::uint64_t now_ms, op
   const bool writes = is_write(op.kind);
   const bool repeated = writes && op.request && shard_->answer_retry(op, reply, effect);
   if (!repeated) {
-    if (writes)
-      if (const auto code = admit(op.key.size() + op.value.size()); code != op_code::ok) {
-        stats_.overloaded += code == op_code::overloaded;
-        refuse(reply, code);
+    const auto admitted = [&] {
+      const auto code = writes ? admit(op.key.size() + op.value.size()) : op_code::ok;
+      if (code == op_code::ok) return true;
+      stats_.overloaded += code == op_code::overloaded;
+      refuse(reply, code);
+      return false;
+    };
+    if (!admitted()) return false;
+    if (shard_->has_expired(op.key, now_ms)) {
+      if (!remove_expired(op.key)) {
+        refuse(reply, op_code::unavailable);
         return false;
       }
-    if (shard_->has_expired(op.key, now_ms) && !remove_expired(op.key)) {
-      refuse(reply, op_code::unavailable);
-      return false;
+      if (!admitted()) return false; // that was one more
     }
     if (!tickets_.has_room()) {
       refuse(reply, op_code::overloaded);

@@ -43,8 +43,8 @@ void replication_host::write(std::uint64_t position, const wal::records& w) {
 void replication_host::write(std::uint64_t position, const wal::truncation& w) {
   shard_->cut(w.from - 1);
   pending_bytes_ -= w.body_bytes + w.count * record_overhead;
-  for (auto& piece : pieces_) // never comes to disk, and nobody waits for it
-    if (piece.lsn >= w.from) piece.lsn = 0;
+  for (auto& piece : pieces_) // the rest of it never comes to disk, and nobody waits for that
+    piece.lsn = std::min(piece.lsn, w.from - 1);
   note_piece(position, 0, 0);
 }
 

@@ -24,21 +24,21 @@ void pending_transaction::bring(std::string_view key) {
   const auto name = pending_writes::view_of(key);
   const auto found = all_.newest_.find(name);
   if (found != all_.newest_.end()) {
-    if (!touched_.insert(&*found).second) return;
     all_.make(found->second);
+    if (!touched_.insert(&*found).second) return;
     depends_on_ = std::max(depends_on_, all_.seen_at(found));
     return;
   }
   const auto at = all_.add(name.hash, key);
   at->second.in_overlay = true;
   try {
+    if (!cleared_) all_.adopt(name.hash, key);
     touched_.insert(&*at);
   } catch (const std::bad_alloc&) {
-    all_.newest_.erase(at);
+    all_.forget(at);
     throw;
   }
   depends_on_ = std::max(depends_on_, all_.cleared_at_);
-  if (!cleared_) all_.adopt(name.hash, key);
 }
 
 op_code pending_transaction::admit(std::uint64_t bytes) const noexcept {

@@ -61,8 +61,8 @@ public:
   [[nodiscard]] bool has_expired(std::string_view key, std::uint64_t now_ms);
   void expire(std::string_view key, lsn_t lsn, write_effect& effect);
 
-  /// The record with this LSN, the oldest that is pending, is in the table now; does nothing for
-  /// one that never was pending here.
+  /// The records up to this LSN are in the table now; does nothing for those that never were
+  /// pending here.
   void committed(lsn_t lsn) noexcept;
   void undo() noexcept;
   [[nodiscard]] std::size_t size() const noexcept { return order_.size(); }
@@ -131,10 +131,12 @@ private:
   newest_by_key newest_;
   /// Of keys that were committed, for the next ones.
   std::vector<newest_by_key::node_type> spare_nodes_;
-  std::size_t unmade_ = 0;         ///< keys that have an unmade record
-  std::uint64_t unmade_bytes_ = 0; ///< of memory that those would take
-  std::deque<entry> order_;        ///< by LSN
-  staged_writes staged_;           ///< of one operation
+  std::size_t unmade_ = 0; ///< keys that have an unmade record
+  /// Of memory that those would take. Other writes may use what was reserved for it meanwhile; then
+  /// more than the budget has is taken until it settles.
+  std::uint64_t unmade_bytes_ = 0;
+  std::deque<entry> order_; ///< by LSN
+  staged_writes staged_;    ///< of one operation
   shared_bytes_maker bodies_;
   lsn_t cleared_at_ = 0;     ///< of the newest pending removal of all keys; 0: none
   std::uint64_t undone_ = 0; ///< calls of undo()

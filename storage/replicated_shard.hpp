@@ -94,7 +94,7 @@ public:
   /// After a start: the place that `found().commit` is, which only the log can tell.
   void resume(const applied_place& at);
   /// These records, up to apply_max, the next above applied() and in order, are committed.
-  /// corruption, no_space: one of them is not applied; the copy is not to be used on.
+  /// corruption, no_space: not all of them are in the table; the copy is not to be used on.
   [[nodiscard]] op_status apply(std::span<const committed_record> records);
   /// More would not be faster.
   static constexpr std::size_t apply_max = 32;

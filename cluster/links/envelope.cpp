@@ -107,6 +107,10 @@ op_status check_bodies(const shard_message& m) {
               fmt::format("shard {}: the record at LSN {} has {} bytes, a message takes {}: lower "
                           "storage.value_max",
                           m.shard.value, r.lsn, r.body.size(), record_body_bytes_max)};
+  if (const auto bytes = packed_bytes(*a); bytes > packed_bytes_max)
+    return {op_code::invalid_argument,
+            fmt::format("shard {}: an Append of {} records has {} bytes, a message takes {}",
+                        m.shard.value, a->records.size(), bytes, packed_bytes_max)};
   return {};
 }
 

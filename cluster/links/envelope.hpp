@@ -42,7 +42,7 @@ op_result<std::vector<char>> encode_envelope(const node_identity& sender,
 /// are no such message, more than one segment, a message of no known kind, numbers that cannot be:
 /// no boot, epoch 0, an LSN above lsn_max, records out of order or of a later epoch than their
 /// Append, a durable LSN above the appended one); `not_supported`: another format. Never takes more
-/// memory than 16 times the bytes it was given.
+/// memory than 24 times the bytes it was given.
 op_result<envelope> decode_envelope(std::span<const char> bytes);
 
 } // namespace warp::cluster::links

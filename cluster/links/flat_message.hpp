@@ -17,7 +17,7 @@ namespace warp::cluster::links {
 /// Reads a Cap'n Proto message that came from another machine: `read(reader)` returns an op_status
 /// or an op_result; where the bytes are malformed it is `corruption` instead. `what` names the
 /// message. A message may be walked through once and a half, so that pointers that point at one
-/// place again and again cost nothing, and 8 levels deep (what we send has 5).
+/// place again and again cost nothing, and 8 levels deep (what we send has 4).
 template <class Read>
 auto read_flat(std::span<const char> bytes, const char* what, Read read)
     -> decltype(read(std::declval<capnp::MessageReader&>())) {

@@ -9,8 +9,10 @@
 
 namespace warp::cluster::links {
 
-/// The longest body of a record: 29 bits, with all around it what a Cap'n Proto pointer can reach.
-inline constexpr std::size_t record_body_bytes_max = (std::size_t{1} << 29) - 24;
+/// The most that the records of an Append may be: what a Cap'n Proto pointer can reach. And the
+/// longest body of a record, with all around it.
+inline constexpr std::size_t packed_bytes_max = (std::size_t{1} << 29) - 1;
+inline constexpr std::size_t record_body_bytes_max = packed_bytes_max - 23;
 
 /// Bytes of the records of an Append, one after the other as messages/replication.capnp has them.
 [[nodiscard]] std::size_t packed_bytes(const replication::append& from) noexcept;

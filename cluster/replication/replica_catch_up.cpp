@@ -2,6 +2,7 @@
 #include "cluster/replication/replica.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace warp::cluster::replication {
 
@@ -199,8 +200,20 @@ void replica::on(const event::log_read& e) {
   }
   p.sent = e.records.back().lsn;
   p.sent_at = now_;
-  send(e.to,
-       append{reign_, e.after, e.after_epoch, commit_lsn_, now_, e.records, known_.reset_epoch});
+  auto after = e.after;
+  auto after_epoch = e.after_epoch;
+  for (std::size_t begin = 0, end = 0; begin != e.records.size(); begin = end) {
+    for (std::size_t bytes = 0; end != e.records.size(); ++end) {
+      bytes += e.records[end].body.size();
+      if (bytes > options_.batch_bytes_max && end != begin) break;
+    }
+    auto some = e.records.part(begin, end - begin);
+    const auto [last, last_epoch] = std::pair{some.back().lsn, some.back().epoch};
+    send(e.to, append{reign_, after, after_epoch, commit_lsn_, now_, std::move(some),
+                      known_.reset_epoch});
+    after = last;
+    after_epoch = last_epoch;
+  }
 }
 
 void replica::on(const message&, const release&) {

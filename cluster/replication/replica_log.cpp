@@ -1,6 +1,7 @@
 #include "cluster/replication/replica_log.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -27,7 +28,7 @@ std::uint64_t hash_on(std::uint64_t before, const log_record& record) {
   std::uint64_t words[2];
   for (; rest.size() >= sizeof words; rest.remove_prefix(sizeof words)) {
     std::memcpy(words, rest.data(), sizeof words);
-    h = fold(words[0] ^ h, words[1] ^ second);
+    h = fold(words[0] ^ h, words[1] ^ second) + std::rotl(h, 23); // whatever a body has, not 0
   }
   words[0] = words[1] = 0;
   if (!rest.empty()) std::memcpy(words, rest.data(), rest.size());
@@ -35,7 +36,7 @@ std::uint64_t hash_on(std::uint64_t before, const log_record& record) {
 }
 
 replica_log::place replica_log::above(lsn_t lsn) const {
-  if (lsn >= end_.lsn) return {runs_.size(), 0};
+  if (runs_.empty() || lsn >= end_.lsn) return {runs_.size(), 0};
   // Near the end as a rule, else in the first run.
   auto number = runs_.size() - 1;
   for (int looks = 8; number != 0 && runs_[number - 1].last > lsn; --number)

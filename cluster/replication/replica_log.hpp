@@ -68,7 +68,7 @@ public:
   /// The last LSN whose records have all been written at or below a place in the write-ahead log.
   [[nodiscard]] lsn_t durable(std::uint64_t wal_synced) const;
 
-  /// What is left out of `records` is nothing; the first one's LSN is above last().lsn.
+  /// The first one's LSN is above last().lsn.
   void append(log_run records, std::uint64_t wal_position);
   /// Cuts off everything from an LSN on, which is above the base's.
   void truncate_from(lsn_t lsn);

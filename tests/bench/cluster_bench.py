@@ -5,10 +5,12 @@ import json
 import os
 import pathlib
 import platform
+import shutil
 import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -198,12 +200,67 @@ def throughput(rounds, seconds):
             figure(f"{what}: CPU for each SET, {name}", "us", column(level, load, 1))
 
 
+class ValkeyCopies:
+    """A Valkey primary with two replicas, their append-only files synced every second: what it has nearest to three copies."""
+
+    def __init__(self, folder):
+        self.net, self.children = Loopback(), []
+        self.ports = [self.net.port(6379) for _ in range(3)]
+        for i, port in enumerate(self.ports):
+            home = pathlib.Path(folder, str(i))
+            home.mkdir(parents=True)
+            words = ["valkey-server", "--port", port, "--bind", "127.0.0.1", "--dir", home, "--save", "", "--appendonly", "yes", "--logfile", home / "log"]
+            words += ["--replicaof", "127.0.0.1", self.ports[0]] if i else []
+            self.children.append(subprocess.Popen([str(w) for w in words]))
+        harness.eventually("two replicas are in step", lambda: self.ask("info", "replication").count("state=online") == 2)
+
+    def ask(self, *words):
+        return subprocess.run(["valkey-cli", "-p", str(self.ports[0]), *words], capture_output=True, text=True).stdout
+
+    def stop(self):
+        for child in self.children:
+            child.kill()
+            child.wait()
+        self.net.close()
+
+
+def benchmark_sets(host, port, seconds, *more):
+    """SETs a second that valkey-benchmark makes, about as long."""
+    rate = 200_000
+    for _ in range(2):
+        words = ["valkey-benchmark", "-h", host, "-p", port, "-c", 48, "-P", 64, "-d", 100, "-r", 300_000, "-t", "set", "--csv", "-n", int(rate * seconds), *more]
+        said = subprocess.run([str(w) for w in words], capture_output=True, text=True).stdout
+        rate = float(next(line for line in said.splitlines() if line.startswith('"SET"')).split(",")[1].strip('"'))
+    return rate
+
+
+def beside_valkey(rounds, seconds):
+    if not shutil.which("valkey-server"):
+        print("valkey-server is not installed (deploy/setup --bench): nothing to compare with")
+        return
+    ours, theirs = [], []
+    for _ in range(rounds):
+        with Cluster(shards=64, level="replicated").start() as c:
+            time.sleep(3)
+            node = c.nodes[1]
+            ours.append(benchmark_sets(node.host, node.ports["resp"], seconds, "--cluster"))
+        with tempfile.TemporaryDirectory() as folder:
+            valkey = ValkeyCopies(folder)
+            try:
+                theirs.append(benchmark_sets("127.0.0.1", valkey.ports[0], seconds))
+            finally:
+                valkey.stop()
+    figure("three nodes, replicated: every SET is on all three when answered", "k/s", [x / 1000 for x in ours])
+    figure("Valkey, two replicas: no SET waits for them", "k/s", [x / 1000 for x in theirs])
+    figure("ratio", "x", [a / b for a, b in zip(ours, theirs)])
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tests/bench/run cluster")
     parser.add_argument("--quick", action="store_true", help="one round of each")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5, help="of each measurement of throughput")
-    parser.add_argument("--only", default="", help="kill, partition, switchover or throughput")
+    parser.add_argument("--only", default="", help="kill, partition, switchover, throughput or valkey")
     parser.add_argument("--json", help="writes the figures for programs")
     given = parser.parse_args()
     rounds, seconds = (1, 2) if given.quick else (given.rounds, given.seconds)
@@ -221,6 +278,9 @@ def main():
     if given.only in ("", "throughput"):
         title("throughput, clients and nodes on the same cores")
         throughput(rounds, seconds)
+    if given.only in ("", "valkey"):
+        title("valkey-benchmark, 48 connections of 64, SET of 100 B")
+        beside_valkey(rounds, seconds)
     if given.json:
         pathlib.Path(given.json).write_text(json.dumps({"name": "cluster", "figures": rows}, indent=1))
     return 0

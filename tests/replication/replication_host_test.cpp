@@ -56,6 +56,25 @@ void check_equal(host_world& world, std::size_t nodes = 3) {
 
 } // namespace
 
+TEST_CASE("a write that has to remove what has expired needs room for both", "[replication]") {
+  host_world world{{.nodes = 1, .host = {.machine = {.window = 4}}}};
+  REQUIRE(world.heal());
+  operation expiring{.kind = op_kind::put, .key = "a", .value = "old"};
+  expiring.expires_at_ms = world.clock().at_us / 1'000 + 1'000;
+  REQUIRE(world.run(0, expiring).code == op_code::ok);
+  world.clock().at_us += 2'000'000;
+  const operation other{.kind = op_kind::put, .key = "b", .value = "1"};
+  for (int i = 0; i < 3; ++i) world.ask(0, other); // one more may wait for the disk
+  const operation again{.kind = op_kind::put, .key = "a", .value = "new"};
+  const auto refused = world.ask(0, again);
+  REQUIRE(refused->answer);
+  CHECK(refused->answer->code == op_code::overloaded);
+  CHECK(world.halted.empty());
+  world.settle();
+  CHECK(world.run(0, again).code == op_code::ok);
+  CHECK(world.table(0) == std::map<std::string, std::string>{{"a", "new"}, {"b", "1"}});
+}
+
 TEST_CASE("three copies form a set, and a write at each level reaches the tables of all",
           "[replication][host]") {
   host_world world;

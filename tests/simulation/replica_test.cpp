@@ -554,6 +554,28 @@ TEST_CASE("who was dropped comes back when it gets on again, not because it had 
   CHECK(of<action::compare_and_set>(back)[0].value == authority{5, one, {one, two}, {}});
 }
 
+TEST_CASE("what was read back from the log leaves in Appends of as many bytes as one may have",
+          "[replication]") {
+  replication_options options;
+  options.batch_bytes_max = 10;
+  options.reads_log = true;
+  replica machine{options, one, {}, 0};
+  const auto fence = machine.step(event::authority_read{7, {3, one, {one, two}}}, 0);
+  const auto no_op = machine.step(all_synced(fence), 0);
+  (void)machine.step(all_synced(no_op), 0);
+  const log_run records{record(65'538, 3, "123456"), record(65'539, 3, "123456"),
+                        record(65'540, 3, "1234"), record(65'541, 3, "123456789012")};
+  const auto sent = said<append>(machine.step(event::log_read{node_id{2}, 65'537, 3, records}, 10));
+  REQUIRE(sent.size() == 3);
+  CHECK(sent[0].previous_lsn == 65'537);
+  CHECK(sent[0].records == records.part(0, 1));
+  CHECK(sent[1].previous_lsn == 65'538);
+  CHECK(sent[1].records == records.part(1, 2));
+  CHECK(sent[2].previous_lsn == 65'540);
+  CHECK(sent[2].previous_epoch == 3);
+  CHECK(sent[2].records == records.part(3, 1));
+}
+
 TEST_CASE("how many members a write needs can change while it runs (R3)", "[replication]") {
   primary p;
   (void)p.ack(65'537, 0, 10);

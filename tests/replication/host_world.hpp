@@ -3,6 +3,7 @@
 #include "cluster/replication_host.hpp"
 #include "tests/support/faulty_file_system.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -20,7 +21,7 @@ namespace warp::testing {
 class standing_clock final : public storage::clock {
 public:
   [[nodiscard]] std::uint64_t now_us() const noexcept override { return at_us += step_us; }
-  mutable std::uint64_t at_us = 1'800'000'000'000'000;
+  mutable std::atomic<std::uint64_t> at_us{1'800'000'000'000'000};
   std::uint64_t step_us = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "cluster/replication/replica_log.hpp"
 
 #include <algorithm>
+#include <catch2/catch_get_random_seed.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <random>
 #include <string>
@@ -56,7 +57,7 @@ struct model_log {
 
 TEST_CASE("a log in runs is what a log of records is, appended, cut and trimmed anywhere",
           "[replication]") {
-  const unsigned seed = std::random_device{}();
+  const auto seed = Catch::getSeed(); // --rng-seed
   CAPTURE(seed);
   std::mt19937 random{seed};
   const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };

@@ -2,6 +2,7 @@
 
 #include "cluster/replication_host.hpp"
 
+#include "cluster/turn_scratch.hpp"
 #include "storage/log_record.hpp"
 
 #include <fmt/format.h>
@@ -161,19 +162,20 @@ bool replication_host::takes(const replica_event& what) {
     return false;
   }
   storage::log_record record;
-  for (const auto& r : m->records)
-    if (r.no_op != r.body.empty() || r.lsn == 0 || r.lsn > lsn_max ||
-        !storage::decode_body(r.lsn, r.body, record)) {
+  for (std::size_t i = 0; i < m->records.size(); ++i) {
+    const auto lsn = m->records.lsn_at(i);
+    const auto body = m->records.body_at(i);
+    if (m->records.no_op_at(i) != body.empty() || lsn == 0 || lsn > lsn_max ||
+        !(storage::is_plain_put(body) || storage::decode_body(lsn, body, record))) {
       ++stats_.records_refused;
       return false;
     }
+  }
   return true;
 }
 
 void replication_host::on_round() {
-  if (halted_) return;
-  look_at_disk();
-  drain();
+  if (!halted_) drain();
 }
 
 void replication_host::feed(replica_event&& what) {
@@ -189,10 +191,13 @@ void replication_host::feed(replica_event&& what) {
 }
 
 void replication_host::step(const replica_event& what) {
-  for (auto& a : machine_->step(what, around_.now())) {
-    if (halted_) return;
+  auto& actions = turn_scratch::of_this_thread().actions;
+  machine_->step(what, around_.now(), actions);
+  for (auto& a : actions) {
+    if (halted_) break;
     std::visit([this](auto& did) { on(did); }, a);
   }
+  actions.clear(); // what they hold goes with its host
 }
 
 /// Hands the machine all there is to tell it, without a look at the disk.
@@ -209,9 +214,11 @@ void replication_host::drain() {
     while (!halted_) {
       step_machine();
       if (halted_) return;
-      look_at_disk();
+      const auto synced = look_at_disk();
+      if (halted_) return;
+      if (synced != 0) step(event::wal_synced{synced});
       forget_old();
-      if (events_.empty()) return;
+      if (events_.empty() && synced == 0) return;
     }
   } catch (const std::bad_alloc&) {
     halt_for_memory();

@@ -221,7 +221,8 @@ private:
   void write(std::uint64_t position, const replication::wal::installation& w);
 
   [[nodiscard]] bool takes(const replication::replica_event& what);
-  void look_at_disk();
+  /// The place in the log up to which all of it is on disk now, as far as that is news; 0: none.
+  [[nodiscard]] std::uint64_t look_at_disk();
   void forget_old();
   op_status read_for(const replication::action::read_log& a, replication::event::log_read& out);
   /// Fills the reply; true: a read that may be told if the lease still holds.
@@ -258,17 +259,14 @@ private:
   bool halted_ = false, stopped_ = false;
 
   std::deque<replication::replica_event> events_;
-  std::deque<logged_piece> pieces_;                 ///< not known to be on disk
-  std::size_t pending_bytes_ = 0;                   ///< of records that are not applied
-  std::vector<replication::client_write> gathered_; ///< executed, and not logged
-  std::size_t gathered_bytes_ = 0;
-  replication::action::logged expected_;       ///< of what the machine is told to log
-  std::vector<storage::copied_record> copied_; ///< of one run that is logged
+  std::deque<logged_piece> pieces_;               ///< not known to be on disk
+  std::size_t pending_bytes_ = 0;                 ///< of records that are not applied
+  std::size_t gathered_ = 0, gathered_bytes_ = 0; ///< writes that are executed, and not logged
+  replication::action::logged expected_;          ///< of what the machine is told to log
   ticket_ring tickets_;
   std::uint64_t own_from_; ///< the first ticket of the execute() that runs; none: above all
   bool resolved_ = false;
-  std::vector<std::uint32_t> told_; ///< reads of the execute() that runs, which depend on nothing
-  std::string incoming_;            ///< path of a checkpoint, while it is handled
+  std::string incoming_; ///< path of a checkpoint, while it is handled
   /// What the log has up to here may be of another history: this copy's first checkpoint here.
   storage::applied_place floor_;
   std::map<replication::node_id, reader> readers_;

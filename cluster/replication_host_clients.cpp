@@ -2,6 +2,8 @@
 
 #include "cluster/replication_host.hpp"
 
+#include "cluster/turn_scratch.hpp"
+
 #include <fmt/format.h>
 #include <new>
 #include <utility>
@@ -39,9 +41,10 @@ ack_level level_of(durability asked, ack_level usual) {
 void replication_host::execute(std::span<const operation> operations,
                                std::span<const std::uint32_t> which, std::span<op_reply> replies,
                                value_arena& arena) {
-  told_.clear();
+  auto& told = turn_scratch::of_this_thread().told;
+  told.clear();
   try {
-    told_.reserve(which.size());
+    told.reserve(which.size());
   } catch (const std::bad_alloc&) {
     for (const auto i : which) refuse(replies[i], op_code::no_space);
     return;
@@ -51,15 +54,15 @@ void replication_host::execute(std::span<const operation> operations,
   for (const auto i : which) {
     auto& reply = replies[i];
     try {
-      if (execute_one(operations[i], now_ms, reply, arena)) told_.push_back(i);
+      if (execute_one(operations[i], now_ms, reply, arena)) told.push_back(i);
     } catch (const std::bad_alloc&) { // nothing was logged
       refuse(reply, op_code::no_space);
     }
   }
   log_gathered();
   // R7: the clock is looked at after the values were read.
-  if (!told_.empty() && (halted_ || !machine_->may_read(around_.now())))
-    for (const auto i : told_) refuse(replies[i], op_code::unavailable);
+  if (!told.empty() && (halted_ || !machine_->may_read(around_.now())))
+    for (const auto i : told) refuse(replies[i], op_code::unavailable);
   // What has become of the others meanwhile, as in a set of one, is told at once.
   for (const auto i : which) {
     auto& reply = replies[i];
@@ -254,7 +257,7 @@ op_result<storage::key_mark> replication_host::mark(std::string_view key) {
 }
 
 op_code replication_host::admit(std::size_t bytes) const {
-  if (const auto code = machine_->may_write(gathered_.size()); code != op_code::ok) return code;
+  if (const auto code = machine_->may_write(gathered_); code != op_code::ok) return code;
   const auto pending = pending_bytes_ + gathered_bytes_;
   const bool full = pending != 0 && pending + bytes + record_overhead > options_.pending_bytes_max;
   return full || !tickets_.has_room() || !shard_->has_room() ? op_code::overloaded : op_code::ok;
@@ -271,24 +274,27 @@ void replication_host::tell_machine(replica_event what) {
 }
 
 lsn_t replication_host::prepare_write() {
-  if (gathered_.size() == gathered_.capacity())
-    gathered_.reserve(std::max<std::size_t>(8, 2 * gathered_.size()));
-  return machine_->log().last().lsn + gathered_.size() + 1;
+  auto& gathered = turn_scratch::of_this_thread().gathered;
+  if (gathered.size() == gathered.capacity())
+    gathered.reserve(std::max<std::size_t>(64, 2 * gathered.size()));
+  return machine_->log().last().lsn + gathered_ + 1;
 }
 
 void replication_host::gather(std::uint64_t ticket, ack_level level, shared_bytes body) noexcept {
   gathered_bytes_ += body.size() + record_overhead;
-  gathered_.push_back({ticket, level, std::move(body)});
+  ++gathered_;
+  turn_scratch::of_this_thread().gathered.push_back({ticket, level, std::move(body)});
 }
 
 void replication_host::log_gathered() {
-  gathered_bytes_ = 0;
-  if (halted_ || gathered_.empty()) return gathered_.clear();
-  expected_ = {machine_->log().last().lsn + 1, gathered_.size()};
-  replica_event all{event::client_writes{std::move(gathered_)}};
+  auto& gathered = turn_scratch::of_this_thread().gathered;
+  gathered_ = gathered_bytes_ = 0;
+  if (halted_ || gathered.empty()) return gathered.clear();
+  expected_ = {machine_->log().last().lsn + 1, gathered.size()};
+  replica_event all{event::client_writes{std::move(gathered)}};
   feed(std::move(all));
-  gathered_ = std::move(std::get<event::client_writes>(all).writes); // for its room
-  gathered_.clear();
+  gathered = std::move(std::get<event::client_writes>(all).writes); // for its room
+  gathered.clear();
   if (!halted_ && expected_.count != 0)
     halt({op_code::corruption,
           fmt::format("shard {}: {} writes that were executed from LSN {} on were not logged",
@@ -297,7 +303,7 @@ void replication_host::log_gathered() {
 
 /// Nobody is told that a key has gone before its removal is committed.
 bool replication_host::remove_expired(std::string_view key) {
-  if (machine_->may_write(gathered_.size()) != op_code::ok || !shard_->has_room()) return false;
+  if (machine_->may_write(gathered_) != op_code::ok || !shard_->has_room()) return false;
   storage::write_effect effect;
   shard_->expire(key, prepare_write(), effect);
   ++stats_.expired;

@@ -2,6 +2,8 @@
 
 #include "cluster/replication_host.hpp"
 
+#include "cluster/turn_scratch.hpp"
+
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
@@ -29,15 +31,14 @@ void replication_host::note_piece(std::uint64_t position, lsn_t lsn, epoch_t epo
 }
 
 void replication_host::write(std::uint64_t position, const wal::records& w) {
-  copied_.clear();
-  std::size_t bytes = 0;
-  for (const auto& r : w.what) {
-    copied_.push_back({r.lsn, r.epoch, r.body});
-    bytes += r.body.size() + record_overhead;
-  }
-  if (auto status = shard_->append(copied_); !status.ok()) return halt(std::move(status));
-  pending_bytes_ += bytes;
-  note_piece(position, w.what.back().lsn, 0);
+  auto& copied = turn_scratch::of_this_thread().copied;
+  copied.clear();
+  const auto count = w.what.size();
+  for (std::size_t i = 0; i < count; ++i)
+    copied.push_back({w.what.lsn_at(i), w.what.epoch_at(i), w.what.body_at(i)});
+  if (auto status = shard_->append(copied); !status.ok()) return halt(std::move(status));
+  pending_bytes_ += w.what.body_bytes() + count * record_overhead;
+  note_piece(position, w.what.lsn_at(count - 1), 0);
 }
 
 void replication_host::write(std::uint64_t position, const wal::truncation& w) {
@@ -79,19 +80,21 @@ void replication_host::write(std::uint64_t position, const wal::installation& w)
 }
 
 /// How far the pieces that were written are on disk.
-void replication_host::look_at_disk() {
-  if (shard_->log_failed())
-    return halt({op_code::io_error,
-                 fmt::format("shard {}: its log has failed; the node should hand over what it has "
-                             "and end",
-                             id_.value)});
+std::uint64_t replication_host::look_at_disk() {
+  if (shard_->log_failed()) {
+    halt({op_code::io_error,
+          fmt::format("shard {}: its log has failed; the node should hand over what it has and end",
+                      id_.value)});
+    return 0;
+  }
+  if (pieces_.empty()) return 0;
   const auto lsn = shard_->durable_lsn();
   const auto epoch = shard_->durable_epoch();
   std::uint64_t position = 0;
   for (; !pieces_.empty() && pieces_.front().lsn <= lsn && pieces_.front().epoch <= epoch;
        pieces_.pop_front())
     position = pieces_.front().position;
-  if (position != 0) events_.push_back(event::wal_synced{position});
+  return position;
 }
 
 /// What is committed and on disk need not be in memory, but for what copies may ask for next.
@@ -108,7 +111,8 @@ void replication_host::forget_old() {
   });
   if (lsn == 0) return;
   // The machine may keep more, for members that lag behind. It does nothing but forget.
-  static_cast<void>(machine_->step(event::checkpoint_published{lsn}, around_.now()));
+  machine_->step(event::checkpoint_published{lsn}, around_.now(),
+                 turn_scratch::of_this_thread().actions);
 }
 
 std::size_t replication_host::held_bytes() const {
@@ -117,21 +121,33 @@ std::size_t replication_host::held_bytes() const {
 
 void replication_host::on(const action::committed& a) {
   std::array<storage::committed_record, storage::replicated_shard::apply_max> some;
+  static_assert(replica_log::part_max <= some.size());
   std::size_t count = 0, bytes = 0;
+  storage::applied_place end;
   const auto apply = [&] {
-    if (auto status = shard_->apply(std::span{some}.first(count)); !status.ok())
-      halt(std::move(status));
+    auto status = shard_->apply(std::span{some}.first(count), end);
+    if (status.code() == op_code::not_supported) {
+      status = {};
+      for (std::size_t i = 0; i < count && status.ok(); ++i) {
+        const auto at = machine_->log().at_or_below(some[i].lsn);
+        status = shard_->apply({&some[i], 1}, {at.lsn, at.epoch, at.hash});
+      }
+    }
+    if (!status.ok()) halt(std::move(status));
     pending_bytes_ -= bytes;
     count = bytes = 0;
     return !halted_;
   };
-  machine_->log().each_behind(shard_->applied().lsn, [&](const log_record& r, std::uint64_t hash) {
-    if (r.lsn > a.lsn) return false;
-    some[count++] = {{r.lsn, r.epoch, hash}, r.body.view()};
-    bytes += r.body.size() + record_overhead;
-    return count < some.size() || apply();
-  });
-  if (count != 0) apply();
+  machine_->log().each_part_behind(
+      shard_->applied().lsn, a.lsn, [&](const log_run& records, const log_position& at) {
+        if (count + records.size() > some.size() && !apply()) return false;
+        for (std::size_t i = 0; i < records.size(); ++i)
+          some[count++] = {records.lsn_at(i), records.body_at(i)};
+        bytes += records.body_bytes() + records.size() * record_overhead;
+        end = {at.lsn, at.epoch, at.hash};
+        return true;
+      });
+  if (count != 0 && !halted_) apply();
 }
 
 } // namespace warp::cluster

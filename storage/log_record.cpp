@@ -104,6 +104,17 @@ void encode_parts(std::span<const transaction_part> parts, char* to) noexcept {
   }
 }
 
+bool is_plain_put(std::string_view bytes) noexcept {
+  if (bytes.size() < record_head_bytes) return false;
+  const char* const at = bytes.data();
+  const auto attributes = load_le<std::uint8_t>(at + 1);
+  return load_le<std::uint8_t>(at) == static_cast<std::uint8_t>(log_op::put) &&
+         (attributes & 0x07u) < static_cast<unsigned>(value_type::hash) &&
+         (attributes >> priority_shift & 0x07u) <= static_cast<unsigned>(priority::background) &&
+         bytes.size() == record_head_bytes + load_le<std::uint16_t>(at + 2) + std::size_t{1} +
+                             load_le<std::uint32_t>(at + 4);
+}
+
 bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noexcept {
   if (bytes.size() < record_head_bytes) return false;
   const char* at = bytes.data();

@@ -79,6 +79,9 @@ void encode_parts(std::span<const transaction_part> parts, char* to) noexcept;
 /// False: malformed, packed fields included (of a compressed hash expand() says it); nothing is
 /// read beyond the end.
 [[nodiscard]] bool decode_record(std::string_view& bytes, lsn_t& lsn, log_record& record) noexcept;
+/// Is it one put of a value that is no hash, without any optional field, from the first byte to the
+/// last? decode_record() takes such; most records are.
+[[nodiscard]] bool is_plain_put(std::string_view bytes) noexcept;
 /// Takes the change at the front of a together record's value. False: malformed, or no change.
 [[nodiscard]] bool decode_change(std::string_view& bodies, lsn_t lsn, log_record& change) noexcept;
 /// Calls `use` with the changes that a decoded record makes, one after the other: with those of a

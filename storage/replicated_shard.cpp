@@ -16,7 +16,7 @@
 namespace warp::storage {
 
 replicated_shard::replicated_shard(engine& owner, shard& s, replica_start& start)
-    : engine_(owner), shard_(s), log_(*s.log()), start_(start), decoded_(apply_max),
+    : engine_(owner), shard_(s), log_(*s.log()), start_(start),
       pending_(s, owner.state_->options, *owner.state_->time, owner.state_->memory) {
   // LSNs are the replicas' from here on: what an unclean start reserves is not left out.
   std::lock_guard hold{shard_.lock()};
@@ -82,32 +82,30 @@ void replicated_shard::resume(const applied_place& at) {
   start_.applied = at;
 }
 
-op_status replicated_shard::apply(std::span<const committed_record> records) {
-  auto& decoded = decoded_;
+op_status replicated_shard::apply(std::span<const committed_record> records,
+                                  const applied_place& end) {
+  // Of the thread: what each shard had of its own would not be in the cache.
+  thread_local std::array<log_record, apply_max> decoded;
   std::array<std::uint64_t, apply_max> hashes;
   bool plain = true; // each of them is one change, and a small one
   // Where they lie in the table is fetched for all of them at once: it is what takes time.
   for (std::size_t i = 0; i < records.size(); ++i) {
     const auto& r = records[i];
-    if (!decode_body(r.at.lsn, r.body, decoded[i]))
+    if (!decode_body(r.lsn, r.body, decoded[i]))
       return {op_code::corruption,
-              fmt::format("shard {}: the record at LSN {} is malformed", id().value, r.at.lsn)};
+              fmt::format("shard {}: the record at LSN {} is malformed", id().value, r.lsn)};
     plain = plain && decoded[i].op != log_op::together && !decoded[i].compressed;
     hashes[i] = table::hash(decoded[i].key);
     shard_.prefetch_bucket(hashes[i]);
   }
+  if (!plain && records.size() != 1) return op_code::not_supported;
   for (std::size_t i = 0; i < records.size(); ++i) shard_.prefetch_record(hashes[i]);
   auto status = unless_no_memory("table", [&]() -> op_status {
-    const std::span all{decoded.data(), records.size()};
-    if (plain) {
-      make(records.back().at, all);
-      return {};
-    }
-    for (std::size_t i = 0; i < all.size(); ++i)
-      if (auto status = make_one(records[i].at, all[i]); !status.ok()) return status;
+    if (!plain) return make_one(end, decoded[0]);
+    make(end, std::span{decoded.data(), records.size()});
     return {};
   });
-  for (auto& r : std::span{decoded.data(), records.size()}) r.large = {};
+  decoded[0].large = {};
   return status;
 }
 

@@ -32,9 +32,9 @@ struct replica_start {
   epoch_t max_epoch = 0; ///< the highest in the log: a fence is among it
 };
 
-/// A record that is committed, at the place where the log has it.
+/// A record that is committed.
 struct committed_record {
-  applied_place at;
+  lsn_t lsn = 0;
   std::string_view body;
 };
 
@@ -93,9 +93,12 @@ public:
 
   /// After a start: the place that `found().commit` is, which only the log can tell.
   void resume(const applied_place& at);
-  /// These records, up to apply_max, the next above applied() and in order, are committed.
-  /// corruption, no_space: not all of them are in the table; the copy is not to be used on.
-  [[nodiscard]] op_status apply(std::span<const committed_record> records);
+  /// These records, up to apply_max, the next above applied() and in order, are committed; `end` is
+  /// the place of the last. not_supported: nothing was done, they have to come one by one (several
+  /// changes in a record, and compressed values, are not made under one lock). corruption,
+  /// no_space: not all of them are in the table; the copy is not to be used on.
+  [[nodiscard]] op_status apply(std::span<const committed_record> records,
+                                const applied_place& end);
   /// More would not be faster.
   static constexpr std::size_t apply_max = 32;
   /// The checkpoint file of another copy, which ends at `end`, takes the place of table and log,
@@ -155,7 +158,6 @@ private:
   shard& shard_;
   shard_log& log_;
   replica_start& start_;
-  std::vector<log_record> decoded_; ///< of one apply()
   pending_writes pending_;
   std::uint64_t sweep_cursor_ = 0;
 };

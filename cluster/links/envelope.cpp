@@ -101,12 +101,14 @@ void write(const shard_message& m, wire::ShardMessage::Builder to) {
 op_status check_bodies(const shard_message& m) {
   const auto* a = std::get_if<append>(&m.what.body);
   if (!a) return {};
-  for (const auto& r : a->records)
-    if (r.body.size() > record_body_bytes_max)
-      return {op_code::invalid_argument,
-              fmt::format("shard {}: the record at LSN {} has {} bytes, a message takes {}: lower "
-                          "storage.value_max",
-                          m.shard.value, r.lsn, r.body.size(), record_body_bytes_max)};
+  if (a->records.body_bytes() > record_body_bytes_max)
+    for (const auto& r : a->records)
+      if (r.body.size() > record_body_bytes_max)
+        return {
+            op_code::invalid_argument,
+            fmt::format("shard {}: the record at LSN {} has {} bytes, a message takes {}: lower "
+                        "storage.value_max",
+                        m.shard.value, r.lsn, r.body.size(), record_body_bytes_max)};
   if (const auto bytes = packed_bytes(*a); bytes > packed_bytes_max)
     return {op_code::invalid_argument,
             fmt::format("shard {}: an Append of {} records has {} bytes, a message takes {}",

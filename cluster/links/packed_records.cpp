@@ -25,10 +25,10 @@ struct running_place {
   epoch_t epoch;
   explicit running_place(const append& m) : lsn(m.previous_lsn), epoch(m.previous_epoch) {}
   /// Goes on to the record; does its place follow?
-  bool step(const log_record& r) {
-    const bool follows = r.lsn == lsn + 1 && r.epoch == epoch;
-    lsn = r.lsn;
-    epoch = r.epoch;
+  bool step(lsn_t next, epoch_t of) {
+    const bool follows = next == lsn + 1 && of == epoch;
+    lsn = next;
+    epoch = of;
     return follows;
   }
 };
@@ -54,24 +54,29 @@ op_status wrong(std::string what) {
 } // namespace
 
 std::size_t packed_bytes(const append& from) noexcept {
+  const auto& records = from.records;
+  if (records.empty()) return 0;
   running_place at{from};
-  std::size_t sum = 0;
-  for (const auto& r : from.records)
-    sum += number_bytes + (at.step(r) ? 0 : place_bytes) + r.body.size();
+  auto sum = records.size() * number_bytes + records.body_bytes();
+  const auto look_at = records.dense() ? 1 : records.size(); // the rest follows
+  for (std::size_t i = 0; i < look_at; ++i)
+    if (!at.step(records.lsn_at(i), records.epoch_at(i))) sum += place_bytes;
   return sum;
 }
 
 void pack_records(const append& from, char* to) noexcept {
   running_place at{from};
-  for (const auto& r : from.records) {
-    const bool follows = at.step(r);
-    put(to, static_cast<std::uint32_t>(r.body.size()) | (r.no_op ? is_no_op : 0) |
+  const auto& records = from.records;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    const bool follows = at.step(records.lsn_at(i), records.epoch_at(i));
+    const auto body = records.body_at(i);
+    put(to, static_cast<std::uint32_t>(body.size()) | (records.no_op_at(i) ? is_no_op : 0) |
                 (follows ? 0 : has_place));
     if (!follows) {
-      put(to, std::uint64_t{r.lsn});
-      put(to, std::uint64_t{r.epoch});
+      put(to, std::uint64_t{at.lsn});
+      put(to, std::uint64_t{at.epoch});
     }
-    to = std::ranges::copy(r.body.view(), to).out;
+    to = std::ranges::copy(body, to).out;
   }
 }
 
@@ -85,8 +90,7 @@ op_status unpack_records(std::string_view bytes, std::size_t count, append& to) 
   const char* from = all.get();
   const char* const end = from + bytes.size();
   const auto left = [&] { return static_cast<std::size_t>(end - from); };
-  std::vector<log_record> records;
-  records.reserve(count);
+  log_run_builder records{count};
   lsn_t last = to.previous_lsn;
   epoch_t epoch = to.previous_epoch;
   for (std::size_t i = 0; i < count; ++i) {
@@ -109,13 +113,12 @@ op_status unpack_records(std::string_view bytes, std::size_t count, append& to) 
       return wrong(fmt::format("a record with LSN {} follows LSN {}", lsn, last));
     if (left() < size) return wrong("a record is cut off");
     last = lsn;
-    shared_bytes body;
-    if (size != 0) body = {nullptr, {from, size}};
-    records.push_back({lsn, epoch, (number & is_no_op) != 0, std::move(body)});
+    records.add(lsn, epoch, (number & is_no_op) != 0, {from, size});
     from += size;
   }
   if (from != end) return wrong("bytes behind the last record");
-  to.records = {std::move(records), {std::move(all)}};
+  records.keep(std::move(all));
+  to.records = std::move(records).done();
   return {};
 }
 

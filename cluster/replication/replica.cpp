@@ -13,11 +13,18 @@ replica::replica(replication_options options, member self, recovered_copy found,
   if (incomplete_) rebuilding_ = rebuilding::fetching;
 }
 
-std::vector<replica_action>& replica::step(const replica_event& what, moment now) {
+void replica::step(const replica_event& what, moment now, std::vector<replica_action>& actions) {
   now_ = now;
-  actions_.clear();
+  actions.clear();
+  actions_ = &actions;
   std::visit([this](const auto& e) { on(e); }, what);
-  return actions_;
+  actions_ = nullptr;
+}
+
+std::vector<replica_action> replica::step(const replica_event& what, moment now) {
+  std::vector<replica_action> actions;
+  step(what, now, actions);
+  return actions;
 }
 
 void replica::send(node_id to, decltype(message::body) body) {

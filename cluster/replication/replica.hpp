@@ -3,7 +3,9 @@
 #include "cluster/replication/ack_set.hpp"
 #include "cluster/replication/peer_table.hpp"
 #include "cluster/replication/replica_events.hpp"
+#include "messages/ring.hpp"
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -48,9 +50,10 @@ public:
   /// Promises what an earlier life may have promised (R7).
   replica(replication_options options, member self, recovered_copy found, moment now);
 
-  /// Handles one event. `now` never goes back. The actions are the caller's, to move from, until
-  /// the next step.
-  [[nodiscard]] std::vector<replica_action>& step(const replica_event& what, moment now);
+  /// Handles one event. `now` never goes back. What is to be done takes the place of what is in
+  /// `actions`.
+  void step(const replica_event& what, moment now, std::vector<replica_action>& actions);
+  [[nodiscard]] std::vector<replica_action> step(const replica_event& what, moment now);
 
   [[nodiscard]] member self() const { return self_; }
   [[nodiscard]] standing stands() const { return stands_; }
@@ -75,9 +78,8 @@ public:
 
 private:
   struct waiting_write {
-    std::uint64_t token;
-    ack_level level;
-    lsn_t lsn;
+    std::uint64_t token = 0;
+    lsn_t lsn = 0;
   };
   struct waiting_read {
     std::uint64_t token;
@@ -93,7 +95,7 @@ private:
   // Actions
   template <class Action>
   void act(Action&& what) {
-    actions_.emplace_back(std::forward<Action>(what));
+    actions_->emplace_back(std::forward<Action>(what));
   }
   void send(node_id to, decltype(message::body) body);
   std::uint64_t write(wal_piece what);
@@ -121,6 +123,8 @@ private:
   void on(const message& from, const append_nack& m);
   void on(const event::client_writes& e);
   void send_logged();
+  void send_gathered();
+  [[nodiscard]] log_run records_behind(lsn_t lsn, std::size_t count_max);
   void on(const event::client_read& e);
   void send_append(node_id to, peer& p);
   void send_append(node_id to, peer& p, std::size_t count_max);
@@ -156,6 +160,7 @@ private:
   void on(const event::members_wanted& e);
   void on(const event::min_isr_wanted& e);
   void on(const event::node_gone& e);
+  [[nodiscard]] bool is_as_wanted() const;
   [[nodiscard]] bool is_wanted(node_id node) const;
   /// Takes a node's seat in a value to be proposed; it may join again.
   void drop(authority& from, member who) const;
@@ -192,7 +197,7 @@ private:
   replication_options options_;
   member self_;
   moment now_ = 0;
-  std::vector<replica_action> actions_;
+  std::vector<replica_action>* actions_ = nullptr; ///< of the step that runs
 
   // The copy
   epoch_t max_epoch_ = 0;
@@ -245,7 +250,12 @@ private:
   bool serving_ = false;
   lsn_t no_op_lsn_ = 0;
   peer_table peers_;
-  std::vector<waiting_write> writes_;
+  struct sent_records {
+    lsn_t behind = 0;
+    log_run records;
+  };
+  std::optional<sent_records> together_;      ///< while several members are sent the same
+  std::array<ring<waiting_write>, 4> writes_; ///< by level; each by LSN
   std::vector<waiting_read> reads_;
   std::optional<planned_move> move_;
   bool reads_stopped_ = false;

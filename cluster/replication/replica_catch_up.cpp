@@ -51,7 +51,7 @@ void replica::on(const message& from, const join& m) {
   if (log_.matches(m.last_lsn, m.last_epoch)) {
     p.sent = m.last_lsn;
   } else if (m.commit_lsn >= log_.base().lsn) {
-    p.sent = log_.at_or_below(m.commit_lsn).lsn; // what is committed is the same in both
+    p.sent = log_.at_or_below_unhashed(m.commit_lsn).lsn; // what is committed is the same in both
   } else if (options_.reads_log) {
     p.sent = m.commit_lsn;
   } else {
@@ -204,7 +204,7 @@ void replica::on(const event::log_read& e) {
   auto after_epoch = e.after_epoch;
   for (std::size_t begin = 0, end = 0; begin != e.records.size(); begin = end) {
     for (std::size_t bytes = 0; end != e.records.size(); ++end) {
-      bytes += e.records[end].body.size();
+      bytes += e.records.body_at(end).size();
       if (bytes > options_.batch_bytes_max && end != begin) break;
     }
     auto some = e.records.part(begin, end - begin);

@@ -113,10 +113,10 @@ replica::taken replica::take_records(const append& m) {
   auto previous = std::max(m.previous_lsn, log_.base().lsn);
   std::size_t had = 0; // at the front, of what it brings
   for (; had < m.records.size(); ++had) {
-    const auto& record = m.records[had];
-    if (record.lsn <= log_.base().lsn) continue;
-    if (!log_.matches(record.lsn, record.epoch)) break;
-    previous = record.lsn;
+    const auto lsn = m.records.lsn_at(had);
+    if (lsn <= log_.base().lsn) continue;
+    if (!log_.matches(lsn, m.records.epoch_at(had))) break;
+    previous = lsn;
   }
   const bool written = had < m.records.size();
   if (written) {
@@ -124,7 +124,7 @@ replica::taken replica::take_records(const append& m) {
     if (log_.last().lsn > previous) {
       if (commit_lsn_ > previous) {
         broken("an Append of epoch " + std::to_string(m.epoch) + " with LSN " +
-               std::to_string(m.records[had].lsn) + " would cut off what is committed up to " +
+               std::to_string(m.records.lsn_at(had)) + " would cut off what is committed up to " +
                std::to_string(commit_lsn_));
         return taken::refused;
       }
@@ -144,7 +144,7 @@ replica::taken replica::take_records(const append& m) {
 }
 
 void replica::commit_up_to(lsn_t lsn) {
-  const auto at = log_.at_or_below(lsn).lsn;
+  const auto at = log_.at_or_below_unhashed(lsn).lsn;
   if (at <= commit_lsn_) return;
   commit_lsn_ = at;
   write(wal::commit{at});

@@ -124,17 +124,20 @@ void replica::obey_authority() {
 void replica::change_members() {
   if (stands_ != standing::primary || change_ || move_ || known_.epoch != reign_ || !fenced())
     return;
-  auto next = known_;
-  for (const auto& m : known_.isr) {
+  const auto stays = [&](const member& m) {
     const auto at = peers_.find(m.node);
-    const bool stays = m == self_ || (at != peers_.end() && at->second.boot == m.boot &&
-                                      gets_on(at->second, now_, options_));
-    if (!stays) drop(next, m);
-  }
+    return m == self_ ||
+           (at != peers_.end() && at->second.boot == m.boot && gets_on(at->second, now_, options_));
+  };
+  const auto joins = std::ranges::find_if(peers_, [&](const auto& entry) {
+    return known_.has_learner(entry.first) && may_join(entry.second);
+  });
+  // As after nearly every Ack.
+  if (joins == peers_.end() && is_as_wanted() && std::ranges::all_of(known_.isr, stays)) return;
+  auto next = known_;
+  for (const auto& m : known_.isr)
+    if (!stays(m)) drop(next, m);
   if (next == known_) {
-    const auto joins = std::ranges::find_if(peers_, [&](const auto& entry) {
-      return known_.has_learner(entry.first) && may_join(entry.second);
-    });
     if (joins != peers_.end()) {
       next.isr.push_back({joins->first, joins->second.boot});
       std::erase(next.learners, joins->first);
@@ -145,6 +148,14 @@ void replica::change_members() {
   if (next == known_) return;
   propose(authority_change::purpose::members, std::move(next));
   advance();
+}
+
+/// Is nobody listed who is not wanted, and does everybody who is have a seat?
+bool replica::is_as_wanted() const {
+  if (!wanted_) return true;
+  return std::ranges::all_of(known_.isr, [&](const member& m) { return is_wanted(m.node); }) &&
+         std::ranges::all_of(known_.learners, [&](node_id n) { return is_wanted(n); }) &&
+         std::ranges::all_of(*wanted_, [&](node_id n) { return known_.boot_of(n).has_value(); });
 }
 
 bool replica::is_wanted(node_id node) const {

@@ -25,7 +25,7 @@ void replica::begin_reign() {
   // log has: none of them repeats behind the no-op.
   no_op_lsn_ = end + options_.window + 1;
   if (log_.last().epoch < known_.reset_epoch) no_op_lsn_ += options_.loss_leap;
-  write_records({{no_op_lsn_, reign_, true, {}}});
+  write_records(log_run{{no_op_lsn_, reign_, true, {}}});
   act(action::sync_wal{});
   send_appends();
   if (planted(mistake::serve_early)) begin_serving();
@@ -41,8 +41,9 @@ void replica::begin_serving() {
 // R9: what was under way may or may not have happened; what is pending here has not.
 void replica::step_down() {
   if (serving_) act(action::serving{false, reign_});
-  for (const auto& w : std::exchange(writes_, {}))
-    act(action::answer{w.token, op_code::outcome_unknown, w.lsn});
+  for (auto& of_level : writes_)
+    for (; !of_level.empty(); of_level.pop_front())
+      act(action::answer{of_level.front().token, op_code::outcome_unknown, of_level.front().lsn});
   for (const auto& r : std::exchange(reads_, {}))
     act(action::answer{r.token, op_code::unavailable, 0});
   if (stands_ == standing::primary) act(action::undo_pending{commit_lsn_});
@@ -76,13 +77,13 @@ void replica::send_append(node_id to, peer& p, std::size_t count_max) {
     return act(action::read_log{to, p.sent, options_.batch_max});
   }
   p.sent = std::max(p.sent, log_.base().lsn);
-  const auto from = log_.at_or_below(p.sent);
+  const auto from = log_.at_or_below_unhashed(p.sent);
   append m{reign_,
            from.lsn,
            from.epoch,
            commit_lsn_,
            now_,
-           log_.behind(from.lsn, count_max, options_.batch_bytes_max),
+           records_behind(from.lsn, count_max),
            known_.reset_epoch};
   m.wants_appended = waits_for(ack_level::replicated) || !known_.lists({to, p.boot});
   m.wants_durable = waits_for(ack_level::durable);
@@ -91,10 +92,18 @@ void replica::send_append(node_id to, peer& p, std::size_t count_max) {
   send(to, std::move(m));
 }
 
+/// What goes to several members at once is put together once.
+log_run replica::records_behind(lsn_t lsn, std::size_t count_max) {
+  if (!together_) return log_.behind(lsn, count_max, options_.batch_bytes_max);
+  auto& last = *together_;
+  if (last.behind != lsn || last.records.empty())
+    last = {lsn, log_.behind(lsn, count_max, options_.batch_bytes_max)};
+  return last.records;
+}
+
 /// Does a commit, or an answer, wait for members to get so far?
 bool replica::waits_for(ack_level level) const {
-  return options_.level == level ||
-         std::ranges::any_of(writes_, [&](const waiting_write& w) { return w.level == level; });
+  return options_.level == level || !writes_[static_cast<std::size_t>(level)].empty();
 }
 
 void replica::send_rest(node_id to, peer& p) {
@@ -125,7 +134,7 @@ void replica::on(const message& from, const append_ack& m) {
   const auto has = options_.level == ack_level::durable ? p.durable : p.appended;
   if (has >= end || had != std::pair{p.appended, p.durable}) p.progress_at = now_;
   advance();
-  if (p.sent < log_.last().lsn && p.sent <= p.appended) send_rest(from.from.node, p);
+  send_gathered();
   change_members();
   go_on_moving();
 }
@@ -209,18 +218,17 @@ void replica::advance() {
 }
 
 void replica::answer_waiting() {
-  if (!writes_.empty()) {
-    std::optional<lsn_t> held[4];
-    std::erase_if(writes_, [&](const waiting_write& w) {
-      auto& to = held[static_cast<std::size_t>(w.level)];
-      if (!to) to = held_at(w.level);
-      if (w.lsn > *to) return false;
-      // It is logged, so it may not be refused any more: whether enough copies will have it is
-      // open.
-      const bool enough = w.level < ack_level::replicated || has_min_isr();
-      act(action::answer{w.token, enough ? op_code::ok : op_code::outcome_unknown, w.lsn});
-      return true;
-    });
+  for (std::size_t i = 0; i < writes_.size(); ++i) {
+    auto& waiting = writes_[i];
+    if (waiting.empty()) continue;
+    const auto level = static_cast<ack_level>(i);
+    const auto held = held_at(level);
+    // They are logged, so they may not be refused any more: whether enough copies will have them is
+    // open.
+    const bool enough = level < ack_level::replicated || has_min_isr();
+    for (; !waiting.empty() && waiting.front().lsn <= held; waiting.pop_front())
+      act(action::answer{waiting.front().token, enough ? op_code::ok : op_code::outcome_unknown,
+                         waiting.front().lsn});
   }
   if (reads_.empty()) return;
   std::erase_if(reads_, [&](const waiting_read& r) {
@@ -246,35 +254,44 @@ op_code replica::may_write(std::size_t before) const {
 
 void replica::on(const event::client_writes& e) {
   const auto first = log_.last().lsn + 1;
-  std::vector<log_record> records;
-  records.reserve(e.writes.size());
-  log_run::keepers kept; // those of one moment have few of them, if not one
+  log_run_builder records{e.writes.size()};
   for (const auto& w : e.writes) {
     if (const auto why = may_write(records.size()); why != op_code::ok) {
       act(action::answer{w.token, why, 0});
       continue;
     }
     const auto lsn = first + records.size();
-    records.push_back({lsn, reign_, false, w.body.borrowed()});
-    const auto& owner = w.body.owner();
-    if (kept.empty() || owner.owner_before(kept.back()) || kept.back().owner_before(owner))
-      kept.push_back(owner);
-    writes_.push_back({w.token, w.level, lsn});
+    records.add(lsn, reign_, false, w.body);
+    records.keep(w.body.owner());
+    writes_[static_cast<std::size_t>(w.level)].push_back({w.token, lsn});
   }
   if (records.empty()) return;
   const auto count = records.size();
-  write_records({std::move(records), std::move(kept)});
+  write_records(std::move(records).done());
   act(action::logged{first, count});
   send_logged();
 }
 
 void replica::send_logged() {
   if (waits_for(ack_level::sync) || waits_for(ack_level::durable)) act(action::sync_wal{});
-  for (auto& [node, p] : peers_)
-    // While an Append is under way what comes meanwhile gathers, and its Ack sends all of that. An
-    // Append or Ack that is lost holds it up until the next heartbeat.
-    if (p.sent <= p.appended) send_rest(node, p);
+  send_gathered();
   advance();
+}
+
+/// While an Append is under way what comes meanwhile gathers, and its Ack sends all of that. To the
+/// members together, as nothing is committed before the slowest of them has it: so each gets it in
+/// fewer pieces. An Append or Ack that is lost holds it up until the next heartbeat.
+void replica::send_gathered() {
+  const auto end = log_.last().lsn;
+  const bool members_busy = std::ranges::any_of(peers_, [&](const auto& at) {
+    const auto& [node, p] = at;
+    return p.sent > p.appended && known_.lists({node, p.boot});
+  });
+  together_.emplace();
+  for (auto& [node, p] : peers_)
+    if (p.sent < end && p.sent <= p.appended && (!members_busy || !known_.lists({node, p.boot})))
+      send_rest(node, p);
+  together_.reset();
 }
 
 // R7: the clock is looked at after the value was read.

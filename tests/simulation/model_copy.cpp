@@ -151,7 +151,7 @@ void model_copy::accept_loss() {
 
 void model_copy::feed(replica_event e) {
   const auto before = machine_->reign();
-  auto actions = std::move(machine_->step(e, node_.clock()));
+  auto actions = machine_->step(e, node_.clock());
   world_.fingerprint =
       (world_.fingerprint ^ (static_cast<std::uint64_t>(world_.queue.now()) * 64 +
                              node_.number() * 8 + shard_ * 512 + e.index() + actions.size())) *

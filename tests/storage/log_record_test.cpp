@@ -51,6 +51,9 @@ TEST_CASE("a plain put costs eight bytes beside key and value", "[storage][log]"
   r.key = "key";
   r.value = "value";
   CHECK(encoded(r, 7).size() == 8 + 3 + 5);
+  CHECK(is_plain_put(encoded(r, 7)));
+  r.meta.expires_at_ms = 1;
+  CHECK_FALSE(is_plain_put(encoded(r, 7)));
 }
 
 TEST_CASE("every record comes back as it was written", "[storage][log]") {
@@ -129,8 +132,9 @@ TEST_CASE("cut or damaged record bytes are refused or read within their bounds",
     std::string_view rest{flipped};
     lsn_t lsn = 0;
     log_record record;
-    if (decode_record(rest, lsn, record))
-      CHECK(record.key.size() + record.value.size() <= flipped.size());
+    const bool is_one = decode_record(rest, lsn, record);
+    if (is_one) CHECK(record.key.size() + record.value.size() <= flipped.size());
+    if (is_plain_put(flipped)) CHECK((is_one && rest.empty() && record.op == log_op::put));
   }
   std::string noise(random() % 200, '\0');
   for (auto& c : noise) c = static_cast<char>(random());

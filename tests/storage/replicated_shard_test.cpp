@@ -29,8 +29,8 @@ struct standing_clock final : storage::clock {
 };
 
 op_status apply(replicated_shard& copy, const applied_place& to, std::string_view body) {
-  const committed_record one{to, body};
-  return copy.apply({&one, 1});
+  const committed_record one{to.lsn, body};
+  return copy.apply({&one, 1}, to);
 }
 
 op_status append(replicated_shard& copy, lsn_t lsn, epoch_t epoch, std::string_view body) {

@@ -1,5 +1,6 @@
 #include "storage/pending_transaction.hpp"
 
+#include "storage/key_hash.hpp"
 #include "storage/record_body.hpp"
 
 #include <algorithm>
@@ -16,26 +17,25 @@ pending_transaction::pending_transaction(pending_writes& all, lsn_t lsn, write_l
 pending_transaction::~pending_transaction() {
   if (!committed_)
     for (; ordered_ != 0; --ordered_) all_.order_.pop_back();
-  for (const auto key : touched_)
-    if (key->second.lsn == 0) all_.forget(all_.newest_.find(key->first));
+  for (auto* const key : touched_)
+    if (key->lsn == 0) all_.forget(*key);
 }
 
 void pending_transaction::bring(std::string_view key) {
-  const auto name = pending_writes::view_of(key);
-  const auto found = all_.newest_.find(name);
-  if (found != all_.newest_.end()) {
-    all_.make(found->second);
-    if (!touched_.insert(&*found).second) return;
+  const auto hash = key_hash(key);
+  if (auto* const found = all_.keys_.find(hash, key)) {
+    all_.make(*found);
+    if (!touched_.insert(found).second) return;
     depends_on_ = std::max(depends_on_, all_.seen_at(found));
     return;
   }
-  const auto at = all_.add(name.hash, key);
-  at->second.in_overlay = true;
+  auto& added = all_.keys_.add(hash, key);
+  added.in_overlay = true;
   try {
-    if (!cleared_) all_.adopt(name.hash, key);
-    touched_.insert(&*at);
+    if (!cleared_) all_.adopt(hash, key);
+    touched_.insert(&added);
   } catch (const std::bad_alloc&) {
-    all_.forget(at);
+    all_.forget(added);
     throw;
   }
   depends_on_ = std::max(depends_on_, all_.cleared_at_);
@@ -65,11 +65,10 @@ void pending_transaction::clear(const staged_writes& staged) noexcept {
 
 bool pending_transaction::came_and_went(std::string_view key, lsn_t since, std::uint64_t reign) {
   if (reign != all_.undone_) return true; // of what others did meanwhile nothing was noted
-  const auto name = pending_writes::view_of(key);
-  if (const auto at = all_.newest_.find(name);
-      at != all_.newest_.end() && !at->second.unmade.empty())
-    return at->second.lsn > since;
-  const auto* const left = all_.overlay_.records().find(name.hash, key);
+  const auto hash = key_hash(key);
+  if (const auto* const at = all_.keys_.find(hash, key); at && !at->unmade.empty())
+    return at->lsn > since;
+  const auto* const left = all_.overlay_.records().find(hash, key);
   if (left && left->version() > since) return true; // it has expired, and is not removed yet
   std::lock_guard hold{all_.home_.lock()};
   return all_.home_.absent().removed(key) > since;
@@ -89,7 +88,7 @@ shared_bytes pending_transaction::prepare(const staged_writes& staged) {
     if (!staged[i].cleared) add(staged[i].logged);
   for (const auto& w : staged) {
     if (w.cleared) continue;
-    const auto key = &*all_.newest_.find(pending_writes::view_of(w.logged.key));
+    auto* const key = all_.keys_.find(key_hash(w.logged.key), w.logged.key);
     if (!changed_.insert(key).second) continue;
     all_.order_.push_back({lsn_, key});
     ++ordered_;
@@ -100,7 +99,7 @@ shared_bytes pending_transaction::prepare(const staged_writes& staged) {
 
 void pending_transaction::commit(const staged_writes& staged) noexcept {
   committed_ = true;
-  for (const auto key : changed_) key->second.lsn = lsn_;
+  for (auto* const key : changed_) key->lsn = lsn_;
   all_.note_removals(staged, cleared_);
   if (cleared_) all_.cleared_at_ = lsn_;
 }

@@ -58,12 +58,10 @@ public:
   [[nodiscard]] std::uint8_t levels() const noexcept { return levels_; }
 
 private:
-  using key_entry = pending_writes::newest_by_key::pointer;
-
   pending_writes& all_;
   const lsn_t lsn_;
   const write_limits limits_;
-  std::unordered_set<key_entry> touched_, changed_;
+  std::unordered_set<pending_key*> touched_, changed_;
   std::size_t ordered_ = 0; ///< entries that prepare() has added
   bool cleared_ = false, committed_ = false;
   std::size_t cleared_from_ = 0; ///< what is staged from here on came behind the clear

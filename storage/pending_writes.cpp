@@ -1,5 +1,6 @@
 #include "storage/pending_writes.hpp"
 
+#include "storage/key_hash.hpp"
 #include "storage/record_body.hpp"
 
 #include <algorithm>
@@ -17,17 +18,12 @@ bool is_blind_put(const operation& op) noexcept {
          !op.request && op.type == value_type::bytes && op.value.size() < blob_size_min;
 }
 
-/// For nodes of keys, of that length, that come again.
-constexpr std::size_t spare_nodes_max = 256, spare_key_max = 256;
-
 } // namespace
 
 pending_writes::pending_writes(shard& home, const engine_options& options, const clock& time,
                                std::shared_ptr<table_memory> memory)
     : home_(home), options_(options), time_(time),
-      overlay_(home.id(), options, time, std::move(memory)) {
-  spare_nodes_.reserve(spare_nodes_max);
-}
+      overlay_(home.id(), options, time, std::move(memory)) {}
 
 void pending_writes::execute(const operation& op, lsn_t lsn, std::uint64_t now_ms,
                              value_arena& arena, op_reply& reply, write_effect& effect) {
@@ -35,15 +31,15 @@ void pending_writes::execute(const operation& op, lsn_t lsn, std::uint64_t now_m
   reply.shard = home_.id();
   effect = {};
   try {
-    const auto key = view_of(op.key);
-    const auto at = newest_.find(key);
+    const auto hash = key_hash(op.key);
+    auto* const at = keys_.find(hash, op.key);
     effect.depends_on = seen_at(at);
     if (is_blind_put(op))
-      put_blindly(op, at, key.hash, lsn, reply, effect);
+      put_blindly(op, at, hash, lsn, reply, effect);
     else if (is_write(op.kind))
-      write(op, at, key.hash, lsn, now_ms, arena, reply, effect);
+      write(op, at, hash, lsn, now_ms, arena, reply, effect);
     else
-      read(op, key.hash, now_ms, at, arena, reply);
+      read(op, hash, now_ms, at, arena, reply);
   } catch (const std::bad_alloc&) {
     effect = {};
     reply.reset();
@@ -78,17 +74,16 @@ bool pending_writes::answer_retry(const operation& op, op_reply& reply, write_ef
 }
 
 void pending_writes::read(const operation& op, std::uint64_t hash, std::uint64_t now_ms,
-                          newest_by_key::iterator at, value_arena& arena, op_reply& reply) {
+                          pending_key* at, value_arena& arena, op_reply& reply) {
   const shard::call c{op, hash, nullptr, now_ms, arena};
-  if (at != newest_.end()) make(at->second);
-  if (cleared_at_ != 0 || at != newest_.end()) return overlay_.apply(c, reply);
+  if (at) make(*at);
+  if (cleared_at_ != 0 || at) return overlay_.apply(c, reply);
   std::lock_guard hold{home_.lock()};
   home_.apply(c, reply);
 }
 
-void pending_writes::put_blindly(const operation& op, newest_by_key::iterator at,
-                                 std::uint64_t hash, lsn_t lsn, op_reply& reply,
-                                 write_effect& effect) {
+void pending_writes::put_blindly(const operation& op, pending_key* at, std::uint64_t hash,
+                                 lsn_t lsn, op_reply& reply, write_effect& effect) {
   const auto size = op.key.size() + op.value.size() + shard::record_overhead_max;
   if (!overlay_.reserve_memory(unmade_bytes_ + size)) {
     reply.code = op_code::no_space;
@@ -104,11 +99,10 @@ void pending_writes::put_blindly(const operation& op, newest_by_key::iterator at
                           .key = op.key,
                           .value = op.value};
   auto body = body_of(logged, bodies_);
-  const bool is_new = at == newest_.end();
-  if (is_new) at = add(hash, op.key);
-  auto& key = at->second;
+  const bool is_new = !at;
+  auto& key = is_new ? keys_.add(hash, op.key) : *at;
   try {
-    order_.push_back({lsn, &*at});
+    order_.push_back({lsn, &key});
     try {
       if (op.expires_at_ms != 0) overlay_.replay(logged, 0);
     } catch (const std::bad_alloc&) {
@@ -116,7 +110,7 @@ void pending_writes::put_blindly(const operation& op, newest_by_key::iterator at
       throw;
     }
   } catch (const std::bad_alloc&) {
-    if (is_new) newest_.erase(at);
+    if (is_new) keys_.remove(key);
     throw;
   }
   if (op.expires_at_ms != 0) {
@@ -132,18 +126,7 @@ void pending_writes::put_blindly(const operation& op, newest_by_key::iterator at
   effect = {.body = std::move(body)};
 }
 
-pending_writes::newest_by_key::iterator pending_writes::add(std::uint64_t hash,
-                                                            std::string_view key) {
-  if (spare_nodes_.empty()) return newest_.try_emplace({hash, std::string{key}}).first;
-  auto node = std::move(spare_nodes_.back());
-  spare_nodes_.pop_back();
-  node.key().hash = hash;
-  node.key().text.assign(key);
-  node.mapped() = {};
-  return newest_.insert(std::move(node)).position;
-}
-
-void pending_writes::set_unmade(newest& to, shared_bytes body) noexcept {
+void pending_writes::set_unmade(pending_key& to, shared_bytes body) noexcept {
   const auto bytes = [](const shared_bytes& of) {
     return of.empty() ? 0 : of.size() + shard::record_overhead_max;
   };
@@ -154,7 +137,7 @@ void pending_writes::set_unmade(newest& to, shared_bytes body) noexcept {
   to.unmade = std::move(body);
 }
 
-void pending_writes::make(newest& what) {
+void pending_writes::make(pending_key& what) {
   if (what.unmade.empty()) return;
   log_record record;
   [[maybe_unused]] const bool known = decode_body(what.lsn, what.unmade, record);
@@ -165,36 +148,36 @@ void pending_writes::make(newest& what) {
 
 void pending_writes::make_all() {
   if (unmade_ == 0) return;
-  for (auto& [key, what] : newest_) make(what);
+  keys_.each([this](pending_key& key) { make(key); });
 }
 
-void pending_writes::write(const operation& op, newest_by_key::iterator at, std::uint64_t hash,
-                           lsn_t lsn, std::uint64_t now_ms, value_arena& arena, op_reply& reply,
+void pending_writes::write(const operation& op, pending_key* at, std::uint64_t hash, lsn_t lsn,
+                           std::uint64_t now_ms, value_arena& arena, op_reply& reply,
                            write_effect& effect) {
   large_value large;
   const bool is_large = op.kind == op_kind::put && op.value.size() >= blob_size_min;
   if (is_large) large = make_large(op.value, options_.compress_min_bytes, op.type);
-  const bool is_new = at == newest_.end();
+  const bool is_new = !at;
   if (is_new)
-    at = add(hash, op.key);
+    at = &keys_.add(hash, op.key);
   else
-    make(at->second);
+    make(*at);
   // Whatever ends it early: a key that was not pending is not.
   struct backing_out {
     pending_writes& all;
-    newest_by_key::iterator at;
+    pending_key& key;
     bool stays;
     ~backing_out() {
-      if (!stays) all.forget(at);
+      if (!stays) all.forget(key);
     }
-  } key{*this, at, !is_new};
-  at->second.in_overlay = true;
+  } backed{*this, *at, !is_new};
+  at->in_overlay = true;
   if (is_new) adopt(hash, op.key);
 
   overlay_.count_from(lsn - 1);
   staged_.clear();
   staged_.reserve(1);
-  order_.push_back({lsn, &*at});
+  order_.push_back({lsn, at});
   overlay_.begin_staging(staged_);
   try {
     overlay_.apply({op, hash, is_large ? &large : nullptr, now_ms, arena}, reply);
@@ -213,8 +196,8 @@ void pending_writes::write(const operation& op, newest_by_key::iterator at, std:
   overlay_.settle(nullptr);
   note_removals(staged_, false);
   overlay_.let_go();
-  at->second.lsn = lsn;
-  key.stays = true;
+  at->lsn = lsn;
+  backed.stays = true;
   effect.depends_on = 0;
 }
 
@@ -222,27 +205,27 @@ bool pending_writes::has_expired(std::string_view key, std::uint64_t now_ms) {
   // Nobody changes the table but who calls this.
   if (!home_.has_expiring() && !overlay_.has_expiring()) return false;
   std::lock_guard hold{home_.lock()};
-  const auto name = view_of(key);
-  const auto at = newest_.find(name);
-  if (at != newest_.end() && !at->second.unmade.empty()) return false;
-  const auto& there = cleared_at_ != 0 || at != newest_.end() ? overlay_ : home_;
-  const auto* r = there.records().find(name.hash, key);
+  const auto hash = key_hash(key);
+  const auto* const at = keys_.find(hash, key);
+  if (at && !at->unmade.empty()) return false;
+  const auto& there = cleared_at_ != 0 || at ? overlay_ : home_;
+  const auto* r = there.records().find(hash, key);
   return r && r->expires_at_ms() != 0 && r->expires_at_ms() <= now_ms;
 }
 
 void pending_writes::expire(std::string_view key, lsn_t lsn, write_effect& effect) {
   // Not by an operation: to that, what has expired is not there.
-  const auto hash = table::hash(key);
+  const auto hash = key_hash(key);
   effect = {};
   const log_record logged{.op = log_op::erase, .lsn = lsn, .key = key};
   auto body = body_of(logged, bodies_);
-  auto at = newest_.find(key_view{hash, key});
-  const bool is_new = at == newest_.end();
-  if (is_new) at = add(hash, key);
+  auto* at = keys_.find(hash, key);
+  const bool is_new = !at;
+  if (is_new) at = &keys_.add(hash, key);
   try {
-    order_.push_back({lsn, &*at});
+    order_.push_back({lsn, at});
   } catch (const std::bad_alloc&) {
-    if (is_new) newest_.erase(at);
+    if (is_new) keys_.remove(*at);
     throw;
   }
   {
@@ -254,13 +237,13 @@ void pending_writes::expire(std::string_view key, lsn_t lsn, write_effect& effec
     }
   }
   overlay_.drop(hash, key);
-  set_unmade(at->second, {});
-  at->second.lsn = lsn;
+  set_unmade(*at, {});
+  at->lsn = lsn;
   effect.body = std::move(body);
 }
 
-lsn_t pending_writes::seen_at(newest_by_key::const_iterator at) const noexcept {
-  return at == newest_.end() ? cleared_at_ : std::max(at->second.lsn, cleared_at_);
+lsn_t pending_writes::seen_at(const pending_key* at) const noexcept {
+  return at ? std::max(at->lsn, cleared_at_) : cleared_at_;
 }
 
 void pending_writes::adopt(std::uint64_t hash, std::string_view key) {
@@ -277,13 +260,13 @@ void pending_writes::note_removals(const staged_writes& done, bool cleared) noex
     if (w.logged.op == log_op::erase) absent.note_removal(w.logged.key, w.replaced->version());
     if (w.cleared)
       absent.note_removals([&](std::string_view key) -> lsn_t {
-        const auto* r = w.cleared->find(table::hash(key), key);
+        const auto* r = w.cleared->find(key_hash(key), key);
         return r ? r->version() : 0;
       });
   }
   if (cleared)
     absent.note_removals([&](std::string_view key) -> lsn_t {
-      const auto* r = home_.records().find(table::hash(key), key);
+      const auto* r = home_.records().find(key_hash(key), key);
       return r ? r->version() : 0;
     });
 }
@@ -292,14 +275,14 @@ key_mark pending_writes::mark(engine& owner, std::string_view key, lsn_t last) {
   key_mark made{key};
   made.since_ = last;
   made.reign_ = undone_;
-  const auto hash = table::hash(key);
+  const auto hash = key_hash(key);
   const auto now_ms = std::max<std::uint64_t>(time_.now_ms(), 1);
   std::lock_guard hold{home_.lock()};
-  const auto at = newest_.find(key_view{hash, key});
-  const bool pending = cleared_at_ != 0 || at != newest_.end();
+  const auto* const at = keys_.find(hash, key);
+  const bool pending = cleared_at_ != 0 || at;
   const auto& there = pending ? overlay_ : home_;
-  if (at != newest_.end() && !at->second.unmade.empty()) {
-    made.version_ = at->second.lsn;
+  if (at && !at->unmade.empty()) {
+    made.version_ = at->lsn;
   } else if (const auto* r = there.find_live(hash, key, now_ms)) {
     made.version_ = r->version();
   } else {
@@ -309,20 +292,15 @@ key_mark pending_writes::mark(engine& owner, std::string_view key, lsn_t last) {
   return made;
 }
 
-void pending_writes::forget(newest_by_key::const_iterator at) noexcept {
-  if (at->second.in_overlay) overlay_.drop(at->first.hash, at->first.text);
-  auto node = newest_.extract(at);
-  set_unmade(node.mapped(), {});
-  if (spare_nodes_.size() < spare_nodes_max && node.key().text.capacity() <= spare_key_max)
-    spare_nodes_.push_back(std::move(node));
+void pending_writes::forget(pending_key& key) noexcept {
+  if (key.in_overlay) overlay_.drop(key.hash, key.text);
+  set_unmade(key, {});
+  keys_.remove(key);
 }
 
 void pending_writes::committed(lsn_t lsn) noexcept {
-  while (!order_.empty() && order_.front().lsn <= lsn) {
-    const auto [done, key] = order_.front();
-    order_.pop_front();
-    if (key->second.lsn == done) forget(newest_.find(key->first));
-  }
+  for (; !order_.empty() && order_.front().lsn <= lsn; order_.pop_front())
+    if (const auto [done, key] = order_.front(); key->lsn == done) forget(*key);
   if (cleared_at_ <= lsn) cleared_at_ = 0;
   if (!order_.empty()) return;
   overlay_.requests().clear(); // the table's shard knows all of it
@@ -333,7 +311,7 @@ void pending_writes::undo() noexcept {
   ++undone_;
   cleared_at_ = 0;
   order_.clear();
-  newest_.clear();
+  keys_.clear();
   unmade_ = unmade_bytes_ = 0;
   overlay_.clear();
   overlay_.settle_memory();

@@ -2,21 +2,19 @@
 
 #include "messages/ids.hpp"
 #include "messages/operations.hpp"
+#include "messages/ring.hpp"
 #include "messages/shared_bytes.hpp"
 #include "messages/status.hpp"
 #include "storage/key_mark.hpp"
+#include "storage/pending_keys.hpp"
 #include "storage/reply.hpp"
 #include "storage/shard.hpp"
 #include "storage/staged_write.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
-#include <string>
 #include <string_view>
-#include <unordered_map>
-#include <vector>
 
 namespace warp::storage {
 
@@ -72,53 +70,25 @@ public:
 
 private:
   friend class pending_transaction;
-  /// With its hash, which takes as long as all the rest.
-  template <class Text>
-  struct hashed_key {
-    std::uint64_t hash;
-    Text text;
-  };
-  using key_view = hashed_key<std::string_view>;
-  struct known_hash {
-    using is_transparent = void;
-    std::size_t operator()(const auto& key) const noexcept { return key.hash; }
-  };
-  struct same_key {
-    using is_transparent = void;
-    bool operator()(const auto& a, const auto& b) const noexcept {
-      return a.hash == b.hash && a.text == b.text;
-    }
-  };
-  /// The newest pending write of a key.
-  struct newest {
-    lsn_t lsn = 0;
-    shared_bytes unmade; ///< the record of a put that the overlay does not have; empty: it has it
-    bool in_overlay = false; ///< the overlay has, or had, a record of the key
-  };
-  using newest_by_key = std::unordered_map<hashed_key<std::string>, newest, known_hash, same_key>;
   struct entry {
-    lsn_t lsn;
-    newest_by_key::pointer key; ///< stays where it is
+    lsn_t lsn = 0;
+    pending_key* key = nullptr; ///< stays where it is
   };
 
-  [[nodiscard]] static key_view view_of(std::string_view key) noexcept {
-    return {table::hash(key), key};
-  }
-  void read(const operation& op, std::uint64_t hash, std::uint64_t now_ms,
-            newest_by_key::iterator at, value_arena& arena, op_reply& reply);
-  void put_blindly(const operation& op, newest_by_key::iterator at, std::uint64_t hash, lsn_t lsn,
+  void read(const operation& op, std::uint64_t hash, std::uint64_t now_ms, pending_key* at,
+            value_arena& arena, op_reply& reply);
+  void put_blindly(const operation& op, pending_key* at, std::uint64_t hash, lsn_t lsn,
                    op_reply& reply, write_effect& effect);
-  void write(const operation& op, newest_by_key::iterator at, std::uint64_t hash, lsn_t lsn,
+  void write(const operation& op, pending_key* at, std::uint64_t hash, lsn_t lsn,
              std::uint64_t now_ms, value_arena& arena, op_reply& reply, write_effect& effect);
 
-  newest_by_key::iterator add(std::uint64_t hash, std::string_view key);
-  void forget(newest_by_key::const_iterator at) noexcept;
-  void set_unmade(newest& to, shared_bytes body) noexcept;
+  void forget(pending_key& key) noexcept;
+  void set_unmade(pending_key& to, shared_bytes body) noexcept;
   /// Makes in the overlay what waits as a record. Throws std::bad_alloc, and has changed nothing.
-  void make(newest& what);
+  void make(pending_key& what);
   void make_all();
   /// The newest pending record that tells how a key is; 0: none does.
-  [[nodiscard]] lsn_t seen_at(newest_by_key::const_iterator at) const noexcept;
+  [[nodiscard]] lsn_t seen_at(const pending_key* at) const noexcept;
   /// Copies a key's record, if it is there and not removed by a clear, from the table.
   void adopt(std::uint64_t hash, std::string_view key);
   /// For those who have marked keys that were absent. Before let_go().
@@ -128,15 +98,13 @@ private:
   const engine_options& options_;
   const clock& time_;
   shard overlay_;
-  newest_by_key newest_;
-  /// Of keys that were committed, for the next ones.
-  std::vector<newest_by_key::node_type> spare_nodes_;
+  pending_keys keys_;
   std::size_t unmade_ = 0; ///< keys that have an unmade record
   /// Of memory that those would take. Other writes may use what was reserved for it meanwhile; then
   /// more than the budget has is taken until it settles.
   std::uint64_t unmade_bytes_ = 0;
-  std::deque<entry> order_; ///< by LSN
-  staged_writes staged_;    ///< of one operation
+  ring<entry> order_;    ///< by LSN
+  staged_writes staged_; ///< of one operation
   shared_bytes_maker bodies_;
   lsn_t cleared_at_ = 0;     ///< of the newest pending removal of all keys; 0: none
   std::uint64_t undone_ = 0; ///< calls of undo()

@@ -60,7 +60,7 @@ struct replication_host_options {
   std::size_t pending_bytes_max = 64u << 20;
   /// Bytes of committed records that stay in memory for copies that lag behind; what is older is
   /// read from the log.
-  std::size_t kept_bytes = 64u << 10;
+  std::size_t kept_bytes = 16u << 10;
   /// Answers that may wait at a time; more is answered overloaded. A power of two.
   std::size_t tickets = 1u << 14;
   /// Of this start of the node, above all earlier ones, for its copies to draw boots from (a

@@ -49,9 +49,8 @@ void replication_host::write(std::uint64_t position, const wal::truncation& w) {
   note_piece(position, 0, 0);
 }
 
-void replication_host::write(std::uint64_t position, const wal::commit& w) {
-  shard_->note_commit(w.lsn);
-  note_piece(position, 0, 0);
+void replication_host::write(std::uint64_t position, const wal::commit&) {
+  note_piece(position, 0, 0); // the table tells the log, when it has it
 }
 
 void replication_host::write(std::uint64_t position, const wal::incomplete&) {

@@ -92,6 +92,17 @@ std::size_t encode_record_head(const log_record& record, lsn_t expected, char* t
   return static_cast<std::size_t>(to - begin);
 }
 
+void encode_plain_put_head(const record_meta& meta, std::size_t key_bytes, std::size_t value_bytes,
+                           char* to) noexcept {
+  const auto attributes = static_cast<unsigned>(meta.type) |
+                          static_cast<unsigned>(meta.rank) << priority_shift |
+                          static_cast<unsigned>(meta.pattern) << pattern_shift;
+  to = store_le<std::uint8_t>(to, static_cast<std::uint8_t>(log_op::put));
+  to = store_le<std::uint8_t>(to, static_cast<std::uint8_t>(attributes));
+  to = store_le<std::uint16_t>(to, static_cast<std::uint16_t>(key_bytes - 1));
+  store_le<std::uint32_t>(to, static_cast<std::uint32_t>(value_bytes));
+}
+
 void encode_parts(std::span<const transaction_part> parts, char* to) noexcept {
   to = store_le<std::uint8_t>(to, static_cast<std::uint8_t>(log_op::parts));
   to = store_le<std::uint8_t>(to, 0);

@@ -72,6 +72,9 @@ inline constexpr std::size_t part_bytes = 20;
 [[nodiscard]] constexpr std::size_t parts_record_bytes(std::size_t n) noexcept {
   return record_head_bytes + n * part_bytes;
 }
+/// The first record_head_bytes of what is_plain_put(), without an expiry: key and value follow.
+void encode_plain_put_head(const record_meta& meta, std::size_t key_bytes, std::size_t value_bytes,
+                           char* to) noexcept;
 void encode_parts(std::span<const transaction_part> parts, char* to) noexcept;
 
 /// Takes the record at the front of `bytes` and removes it from there. `lsn`: the LSN of the record

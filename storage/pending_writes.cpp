@@ -89,22 +89,23 @@ void pending_writes::put_blindly(const operation& op, pending_key* at, std::uint
     reply.code = op_code::no_space;
     return;
   }
-  const log_record logged{.op = log_op::put,
-                          .lsn = lsn,
-                          .meta = {.version = lsn,
-                                   .expires_at_ms = op.expires_at_ms,
-                                   .type = op.type,
-                                   .rank = op.rank,
-                                   .pattern = op.pattern},
-                          .key = op.key,
-                          .value = op.value};
-  auto body = body_of(logged, bodies_);
+  const record_meta meta{.version = lsn,
+                         .expires_at_ms = op.expires_at_ms,
+                         .type = op.type,
+                         .rank = op.rank,
+                         .pattern = op.pattern};
+  const auto logged = [&] {
+    return log_record{
+        .op = log_op::put, .lsn = lsn, .meta = meta, .key = op.key, .value = op.value};
+  };
+  auto body = op.expires_at_ms == 0 ? plain_put_body(meta, op.key, op.value, bodies_)
+                                    : body_of(logged(), bodies_);
   const bool is_new = !at;
   auto& key = is_new ? keys_.add(hash, op.key) : *at;
   try {
     order_.push_back({lsn, &key});
     try {
-      if (op.expires_at_ms != 0) overlay_.replay(logged, 0);
+      if (op.expires_at_ms != 0) overlay_.replay(logged(), 0);
     } catch (const std::bad_alloc&) {
       order_.pop_back();
       throw;

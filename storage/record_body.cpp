@@ -31,6 +31,15 @@ shared_bytes body_of(const log_record& record, shared_bytes_maker& maker) {
   return make_body(record, [&](std::size_t size, auto fill) { return maker.made(size, fill); });
 }
 
+shared_bytes plain_put_body(const record_meta& meta, std::string_view key, std::string_view value,
+                            shared_bytes_maker& maker) {
+  return maker.made(record_head_bytes + key.size() + value.size(), [&](char* to) {
+    encode_plain_put_head(meta, key.size(), value.size(), to);
+    to = std::ranges::copy(key, to + record_head_bytes).out;
+    std::ranges::copy(value, to);
+  });
+}
+
 bool decode_body(lsn_t lsn, std::string_view body, log_record& record) noexcept {
   if (body.empty()) {
     record = {};

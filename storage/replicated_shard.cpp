@@ -53,8 +53,9 @@ op_status replicated_shard::append(std::span<const copied_record> records) {
       log_.reserve(r.body.size());
       log_.set_record_epoch(r.epoch);
       log_.append_body(r.lsn, r.body);
-      log_.commit();
+      if (log_.frame_is_full()) log_.commit();
     }
+    log_.commit();
     shard_.counters().log_records += records.size();
     return {};
   });
@@ -118,6 +119,7 @@ void replicated_shard::make(const applied_place& to, std::span<const log_record>
     for (const auto& change : changes) shard_.replay(change, change.request ? time.now_us() : 0);
     shard_.settle_memory();
     start_.applied = to;
+    log_.note_commit(to.lsn);
   }
   pending_.committed(to.lsn);
 }

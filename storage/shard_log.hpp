@@ -100,6 +100,10 @@ public:
   void append(const log_record& record);
   /// The same for a record that decode_body() takes, given as bytes.
   void append_body(lsn_t lsn, std::string_view body);
+  /// It ends with the next commit().
+  [[nodiscard]] bool frame_is_full() noexcept {
+    return active_.frame_open() && active_.frame_bytes() >= frame_bytes_;
+  }
   /// This shard's part of `transaction` follows: its records must be appended next, with the LSNs
   /// named in it.
   void begin_part(const std::shared_ptr<log_transaction>& transaction);

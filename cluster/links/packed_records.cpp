@@ -67,8 +67,9 @@ std::size_t packed_bytes(const append& from) noexcept {
 void pack_records(const append& from, char* to) noexcept {
   running_place at{from};
   const auto& records = from.records;
+  const bool dense = !records.empty() && records.dense();
   for (std::size_t i = 0; i < records.size(); ++i) {
-    const bool follows = at.step(records.lsn_at(i), records.epoch_at(i));
+    const bool follows = (dense && i != 0) || at.step(records.lsn_at(i), records.epoch_at(i));
     const auto body = records.body_at(i);
     put(to, static_cast<std::uint32_t>(body.size()) | (records.no_op_at(i) ? is_no_op : 0) |
                 (follows ? 0 : has_place));
@@ -76,7 +77,8 @@ void pack_records(const append& from, char* to) noexcept {
       put(to, std::uint64_t{at.lsn});
       put(to, std::uint64_t{at.epoch});
     }
-    to = std::ranges::copy(body, to).out;
+    if (!body.empty()) std::memcpy(to, body.data(), body.size());
+    to += body.size();
   }
 }
 

@@ -136,7 +136,7 @@ private:
   [[nodiscard]] bool waits_for(ack_level level) const;
   [[nodiscard]] peer* peer_of(member who);
   void advance();
-  void answer_waiting();
+  void answer_waiting(lsn_t held_at_own);
   /// min_isr gates answers, never membership.
   [[nodiscard]] bool has_min_isr() const;
   /// The LSN that every member of the ack set has appended, or synced.

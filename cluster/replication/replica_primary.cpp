@@ -212,17 +212,19 @@ lsn_t replica::held_at(ack_level level) const {
 
 void replica::advance() {
   if (stands_ != standing::primary) return;
-  commit_up_to(std::min(held_by_all(options_.level == ack_level::durable), log_.last().lsn));
+  const auto held = held_by_all(options_.level == ack_level::durable);
+  commit_up_to(std::min(held, log_.last().lsn));
   if (commit_lsn_ >= no_op_lsn_) begin_serving();
-  answer_waiting();
+  answer_waiting(held);
 }
 
-void replica::answer_waiting() {
+/// `held_at_own`: what held_at() says of the level that commits.
+void replica::answer_waiting(lsn_t held_at_own) {
   for (std::size_t i = 0; i < writes_.size(); ++i) {
     auto& waiting = writes_[i];
     if (waiting.empty()) continue;
     const auto level = static_cast<ack_level>(i);
-    const auto held = held_at(level);
+    const auto held = level == options_.level ? held_at_own : held_at(level);
     // They are logged, so they may not be refused any more: whether enough copies will have them is
     // open.
     const bool enough = level < ack_level::replicated || has_min_isr();

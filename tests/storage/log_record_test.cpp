@@ -1,4 +1,5 @@
 #include "storage/log_record.hpp"
+#include "storage/record_body.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
@@ -52,6 +53,10 @@ TEST_CASE("a plain put costs eight bytes beside key and value", "[storage][log]"
   r.value = "value";
   CHECK(encoded(r, 7).size() == 8 + 3 + 5);
   CHECK(is_plain_put(encoded(r, 7)));
+  r.meta.rank = priority::background;
+  r.meta.pattern = access_pattern{2};
+  shared_bytes_maker maker;
+  CHECK(plain_put_body(r.meta, r.key, r.value, maker) == body_of(r));
   r.meta.expires_at_ms = 1;
   CHECK_FALSE(is_plain_put(encoded(r, 7)));
 }

@@ -140,8 +140,12 @@ void replication_host::on(const action::committed& a) {
   machine_->log().each_part_behind(
       shard_->applied().lsn, a.lsn, [&](const log_run& records, const log_position& at) {
         if (count + records.size() > some.size() && !apply()) return false;
-        for (std::size_t i = 0; i < records.size(); ++i)
-          some[count++] = {records.lsn_at(i), records.body_at(i)};
+        for (std::size_t i = 0; i < records.size(); ++i) {
+          const auto body = records.body_at(i);
+          __builtin_prefetch(body.data()); // out of the cache since it was logged
+          __builtin_prefetch(body.data() + 64);
+          some[count++] = {records.lsn_at(i), body};
+        }
         bytes += records.body_bytes() + records.size() * record_overhead;
         end = {at.lsn, at.epoch, at.hash};
         return true;

@@ -300,8 +300,11 @@ void pending_writes::forget(pending_key& key) noexcept {
 }
 
 void pending_writes::committed(lsn_t lsn) noexcept {
-  for (; !order_.empty() && order_.front().lsn <= lsn; order_.pop_front())
+  constexpr std::size_t ahead = 4;
+  for (; !order_.empty() && order_.front().lsn <= lsn; order_.pop_front()) {
+    if (order_.size() > ahead) __builtin_prefetch(order_[ahead].key);
     if (const auto [done, key] = order_.front(); key->lsn == done) forget(*key);
+  }
   if (cleared_at_ <= lsn) cleared_at_ = 0;
   if (!order_.empty()) return;
   overlay_.requests().clear(); // the table's shard knows all of it

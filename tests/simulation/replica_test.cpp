@@ -374,6 +374,41 @@ TEST_CASE("what is written while an Append is under way leaves with its Ack, all
   CHECK(said<append>(p.hear(append_ack{3, 65'543, 65'538, 0}, 20)).size() == 1);
 }
 
+TEST_CASE("members get the same records together, when all of them have what was sent before",
+          "[replication]") {
+  constexpr member third{node_id{3}, boot_id{1}};
+  replica machine{{}, one, {}, 0};
+  const auto write = [&](std::uint64_t token) {
+    return machine.step(event::client_writes{{{token, ack_level::durable, "x"}}}, 0);
+  };
+  const auto ack = [&](member from, lsn_t lsn) {
+    return machine.step(event::received{{from, append_ack{3, lsn, lsn, 0}}}, 10);
+  };
+  const auto fence = machine.step(event::authority_read{7, {3, one, {one, two, third}}}, 0);
+  (void)machine.step(all_synced(machine.step(all_synced(fence), 0)), 0);
+  (void)ack(two, 65'537);
+  (void)ack(third, 65'537);
+  REQUIRE(machine.serves());
+  CHECK(said<append>(write(1)).size() == 2);
+  CHECK(said<append>(write(2)).empty());
+  CHECK(said<append>(ack(two, 65'538)).empty()); // the third is busy, and it would wait for it
+  CHECK(said<append>(write(3)).empty());
+  const auto then = said<append>(ack(third, 65'538));
+  REQUIRE(then.size() == 2);
+  REQUIRE(then[0].records.size() == 2);
+  CHECK(then[0].records == then[1].records);
+  CHECK(then[0].records.body_at(0).data() == then[1].records.body_at(0).data());
+  SECTION("a member that is silent holds the others up until the next heartbeat") {
+    CHECK(said<append>(write(4)).empty());
+    CHECK(said<append>(ack(two, 65'540)).empty());
+    const auto beat =
+        said<append>(machine.step(event::tick{}, replication_options{}.heartbeat + 10));
+    REQUIRE(beat.size() == 2);
+    CHECK(beat[0].records.size() == 1);
+    CHECK(beat[1].records.empty());
+  }
+}
+
 TEST_CASE(
     "a lost Append or Ack holds up what gathers behind it until the next heartbeat, no longer",
     "[replication]") {

@@ -235,6 +235,8 @@ private:
   /// Logs what a transaction has done. ok: it may be told, at once or with the ticket.
   [[nodiscard]] op_code conclude(storage::write_effect effect, std::uint64_t& ticket);
   void tell_machine(replication::replica_event what);
+  /// Before a call executes anything.
+  void begin_gathering();
   /// Of the next write. Throws std::bad_alloc, having changed nothing: what was executed has to be
   /// gathered, and gather() does not.
   [[nodiscard]] lsn_t prepare_write();

@@ -41,6 +41,7 @@ ack_level level_of(durability asked, ack_level usual) {
 void replication_host::execute(std::span<const operation> operations,
                                std::span<const std::uint32_t> which, std::span<op_reply> replies,
                                value_arena& arena) {
+  begin_gathering();
   auto& told = turn_scratch::of_this_thread().told;
   told.clear();
   try {
@@ -186,6 +187,7 @@ op_code replication_host::transact(std::span<const std::string_view> keys,
                                    storage::write_limits::scope to,
                                    const storage::transaction_body& body, std::uint64_t& ticket) {
   ticket = 0;
+  begin_gathering();
   if (halted_ || !machine_->serves()) return op_code::unavailable;
   const auto now_ms = shard_->now_ms();
   auto code = op_code::ok;
@@ -212,6 +214,7 @@ op_code replication_host::execute_atomic(std::span<const operation> operations,
     replies.front().code = code;
     return code;
   };
+  begin_gathering();
   if (halted_ || !machine_->serves()) return refuse_each(op_code::unavailable);
   const auto now_ms = shard_->now_ms();
   auto code = op_code::ok;
@@ -273,6 +276,16 @@ void replication_host::tell_machine(replica_event what) {
   }
 }
 
+/// The room is the thread's, and nothing of another call may be in it. What an earlier one of this
+/// host has executed and not logged, as where a transaction's body has thrown, is pending for ever.
+void replication_host::begin_gathering() {
+  turn_scratch::of_this_thread().gathered.clear();
+  if (std::exchange(gathered_, 0) != 0)
+    halt({op_code::corruption,
+          fmt::format("shard {}: writes were executed and not logged", id_.value)});
+  gathered_bytes_ = 0;
+}
+
 lsn_t replication_host::prepare_write() {
   auto& gathered = turn_scratch::of_this_thread().gathered;
   if (gathered.size() == gathered.capacity())
@@ -312,6 +325,7 @@ bool replication_host::remove_expired(std::string_view key) {
 }
 
 void replication_host::sweep(std::size_t keys_max) {
+  begin_gathering();
   if (halted_ || !machine_->serves()) return;
   try {
     const auto now_ms = shard_->now_ms();

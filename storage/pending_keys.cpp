@@ -7,7 +7,7 @@ namespace warp::storage {
 namespace {
 /// Entries, with texts of that length, that wait for the next keys.
 constexpr std::size_t spares_max = 256, spare_text_max = 256;
-constexpr std::size_t first_buckets = 64;
+constexpr std::size_t first_buckets = 64, buckets_kept = 4'096;
 } // namespace
 
 pending_keys::~pending_keys() {
@@ -41,6 +41,7 @@ void pending_keys::remove(pending_key& key) noexcept {
   *at = key.next;
   --size_;
   drop(&key);
+  if (size_ == 0 && buckets_.size() > buckets_kept) buckets_ = {};
 }
 
 void pending_keys::drop(pending_key* key) noexcept {

@@ -14,11 +14,17 @@ replica::replica(replication_options options, member self, recovered_copy found,
 }
 
 void replica::step(const replica_event& what, moment now, std::vector<replica_action>& actions) {
+  struct end_of_step { // also where memory runs out
+    replica& of;
+    ~end_of_step() {
+      of.actions_ = nullptr;
+      of.together_.reset();
+    }
+  } at_end{*this};
   now_ = now;
   actions.clear();
   actions_ = &actions;
   std::visit([this](const auto& e) { on(e); }, what);
-  actions_ = nullptr;
 }
 
 std::vector<replica_action> replica::step(const replica_event& what, moment now) {

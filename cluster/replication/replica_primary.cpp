@@ -282,12 +282,14 @@ void replica::send_logged() {
 
 /// While an Append is under way what comes meanwhile gathers, and its Ack sends all of that. To the
 /// members together, as nothing is committed before the slowest of them has it: so each gets it in
-/// fewer pieces. An Append or Ack that is lost holds it up until the next heartbeat.
+/// fewer pieces. One that has been silent for a while is not waited for. An Append or Ack that is
+/// lost holds it up until the next heartbeat.
 void replica::send_gathered() {
   const auto end = log_.last().lsn;
   const bool members_busy = std::ranges::any_of(peers_, [&](const auto& at) {
     const auto& [node, p] = at;
-    return p.sent > p.appended && known_.lists({node, p.boot});
+    return p.sent > p.appended && now_ - p.acked_at < options_.resend &&
+           known_.lists({node, p.boot});
   });
   together_.emplace();
   for (auto& [node, p] : peers_)

@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <random>
+#include <utility>
 
 using namespace warp;
 
@@ -49,4 +50,23 @@ TEST_CASE("what has left a ring is let go at once", "[messages]") {
   CHECK(first.use_count() == 1);
   all.pop_back();
   CHECK(last.use_count() == 1);
+}
+
+TEST_CASE("a ring gives back what it has needed once, and a moved one is empty", "[messages]") {
+  ring<int> all;
+  for (int i = 0; i < 100'000; ++i) all.push_back(i);
+  REQUIRE(all.room() >= 100'000);
+  while (all.size() > 10) all.pop_front();
+  for (int i = 0; i < 100; ++i) {
+    all.push_back(i);
+    all.pop_front();
+  }
+  CHECK(all.room() <= 8 * ring<int>::room_kept);
+  CHECK(all.size() == 10);
+  CHECK(all.back() == 99);
+  const auto taken = std::move(all);
+  CHECK(taken.size() == 10);
+  CHECK(all.empty()); // NOLINT: that is what is claimed
+  all.push_back(1);
+  CHECK(all.front() == 1);
 }

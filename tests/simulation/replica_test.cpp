@@ -406,6 +406,16 @@ TEST_CASE("members get the same records together, when all of them have what was
     REQUIRE(beat.size() == 2);
     CHECK(beat[0].records.size() == 1);
     CHECK(beat[1].records.empty());
+    SECTION("and then no more") {
+      const auto late = machine.step(event::client_writes{{{5, ack_level::durable, "x"}}},
+                                     replication_options{}.resend + 20);
+      CHECK(said<append>(late).empty()); // what it was sent has not come back
+      const auto go_on =
+          said<append>(machine.step(event::received{{two, append_ack{3, 65'541, 65'541, 0}}},
+                                    replication_options{}.resend + 30));
+      REQUIRE(go_on.size() == 1);
+      CHECK(go_on[0].records.size() == 1);
+    }
   }
 }
 

@@ -6,6 +6,7 @@ import os
 import pathlib
 import platform
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -211,7 +212,7 @@ class ValkeyCopies:
             home.mkdir(parents=True)
             words = ["valkey-server", "--port", port, "--bind", "127.0.0.1", "--dir", home, "--save", "", "--appendonly", "yes", "--logfile", home / "log"]
             words += ["--replicaof", "127.0.0.1", self.ports[0]] if i else []
-            self.children.append(subprocess.Popen([str(w) for w in words]))
+            self.children.append(subprocess.Popen([str(w) for w in words], start_new_session=True))
         harness.eventually("two replicas are in step", lambda: self.ask("info", "replication").count("state=online") == 2)
 
     def ask(self, *words):
@@ -219,7 +220,7 @@ class ValkeyCopies:
 
     def stop(self):
         for child in self.children:
-            child.kill()
+            os.killpg(child.pid, signal.SIGKILL)  # and who writes its files for it
             child.wait()
         self.net.close()
 
@@ -244,7 +245,7 @@ def beside_valkey(rounds, seconds):
             time.sleep(3)
             node = c.nodes[1]
             ours.append(benchmark_sets(node.host, node.ports["resp"], seconds, "--cluster"))
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             valkey = ValkeyCopies(folder)
             try:
                 theirs.append(benchmark_sets("127.0.0.1", valkey.ports[0], seconds))

@@ -94,9 +94,9 @@ public:
   /// After a start: the place that `found().commit` is, which only the log can tell.
   void resume(const applied_place& at);
   /// These records, up to apply_max, the next above applied() and in order, are committed, and the
-  /// log is told so; `end` is the place of the last. not_supported: nothing was done, they have to come one by one (several
-  /// changes in a record, and compressed values, are not made under one lock). corruption,
-  /// no_space: not all of them are in the table; the copy is not to be used on.
+  /// log is told so; `end` is the place of the last. not_supported: nothing was done, they have to
+  /// come one by one (several changes in a record, and compressed values, are not made under one
+  /// lock). corruption, no_space: not all of them are in the table; the copy is not to be used on.
   [[nodiscard]] op_status apply(std::span<const committed_record> records,
                                 const applied_place& end);
   /// More would not be faster.

@@ -1,9 +1,9 @@
 #include "cluster/replication/replica_log.hpp"
 
-#define XXH_INLINE_ALL
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <utility>
-#include <xxhash.h>
 
 namespace warp::cluster::replication {
 
@@ -21,10 +21,25 @@ std::uint64_t fold(std::uint64_t a, std::uint64_t b) {
 
 std::uint64_t hash_on(std::uint64_t before, lsn_t lsn, epoch_t epoch, bool no_op,
                       std::string_view body) {
-  // The same on every little-endian machine; no adversary writes logs.
+  // Thirty-two bytes a step in two lanes, the same on every little-endian machine; no adversary
+  // writes logs.
   constexpr std::uint64_t first = 0x9e37'79b9'7f4a'7c15u, second = 0xcbf2'9ce4'8422'2325u;
-  const auto place = fold(lsn ^ first, (epoch * 2 + (no_op ? 1 : 0)) ^ second);
-  return fold(before ^ first, XXH3_64bits_withSeed(body.data(), body.size(), place) ^ second);
+  auto h = fold(before ^ first, lsn ^ second);
+  h = fold(h ^ (epoch * 2 + (no_op ? 1 : 0)), body.size() ^ first);
+  auto other = first;
+  std::uint64_t words[4];
+  const auto step = [&] { // whatever a body has, not 0
+    h = fold(words[0] ^ h, words[1] ^ second) + std::rotl(h, 23);
+    other = fold(words[2] ^ other, words[3] ^ first) + std::rotl(other, 29);
+  };
+  for (; body.size() >= sizeof words; body.remove_prefix(sizeof words)) {
+    std::memcpy(words, body.data(), sizeof words);
+    step();
+  }
+  std::ranges::fill(words, 0);
+  if (!body.empty()) std::memcpy(words, body.data(), body.size());
+  step();
+  return fold(h, other ^ second);
 }
 
 replica_log::place replica_log::above(lsn_t lsn) const {

@@ -35,8 +35,6 @@ public:
     return all;
   }
 
-  /// The same bytes for somebody who keeps the owner himself: copies of it cost nothing.
-  [[nodiscard]] shared_bytes borrowed() const noexcept { return {nullptr, view()}; }
   /// Who keeps the bytes, or nullptr for borrowed ones.
   [[nodiscard]] const std::shared_ptr<const char[]>& owner() const noexcept { return bytes_; }
 
